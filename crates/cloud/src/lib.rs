@@ -1,0 +1,18 @@
+//! Where machines come from: one trait for every provider, and the provider `local`.
+//!
+//! A provider knows machines and nothing of tools: the environment reconciler asks it for a
+//! machine, the DTMA on that machine does the rest. Every provider has to obey the same rules, so
+//! that a crash between any two calls neither duplicates nor leaks a machine:
+//!
+//! * a machine is found again by the id of its environment, before anything is made;
+//! * [`MachineProvider::delete`] can be repeated, and says `Gone` only when nothing is left;
+//! * errors say whether trying again can help ([`ProviderError`]).
+//!
+//! [`local`] is this very machine (ENV-5); DigitalOcean has a crate of its own.
+
+pub mod local;
+mod provider;
+
+pub use provider::{
+    Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, MachineState, ProviderError,
+};

@@ -1,0 +1,111 @@
+//! The trait that every provider implements, in the provider-neutral words of the product.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use agentopia_domain::EnvironmentId;
+use agentopia_domain::environment::ProviderKind;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use url::Url;
+
+/// What a new machine is told so that its DTMA can enrol. Nothing in it is worth anything once
+/// the token was used or has expired.
+#[derive(Debug, Clone)]
+pub struct Bootstrap {
+    /// Where the control plane listens for machines.
+    pub control_plane_url: Url,
+    /// SHA-256 of the control plane's CA certificate, lower-case hex.
+    pub ca_fingerprint: String,
+    /// The one-time `enr_` token.
+    pub enrolment_token: SecretString,
+}
+
+/// A wish for a machine.
+#[derive(Debug, Clone)]
+pub struct MachineRequest {
+    /// Whose machine it will be; found again by this.
+    pub environment: EnvironmentId,
+    /// What its DTMA is told.
+    pub bootstrap: Bootstrap,
+    /// The provider's region, where it has any.
+    pub region: Option<String>,
+    /// The provider's size.
+    pub size: Option<String>,
+    /// The provider's image.
+    pub image: Option<String>,
+}
+
+/// What a machine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineState {
+    /// Being made.
+    Starting,
+    /// On.
+    Running,
+    /// Off: [`MachineProvider::start`] turns it on.
+    Off,
+}
+
+/// A machine that the provider has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// The provider's id.
+    pub id: String,
+    /// What it is doing.
+    pub state: MachineState,
+    /// Where it can be reached, once that is known.
+    pub address: Option<IpAddr>,
+    /// Its region.
+    pub region: Option<String>,
+    /// Its size.
+    pub size: Option<String>,
+    /// Its image.
+    pub image: Option<String>,
+    /// When it was made, by the provider's clock.
+    pub created_at: Option<DateTime<Utc>>,
+}
+
+/// How far a deletion has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Nothing is left, nothing is billed.
+    Gone,
+    /// Under way; ask again.
+    InProgress,
+}
+
+/// Why a provider could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// May work later.
+    #[error("{0}")]
+    Retryable(String),
+    /// Will not work until somebody changes something; the sentence says what.
+    #[error("{0}")]
+    Final(String),
+}
+
+/// A source of machines.
+#[async_trait]
+pub trait MachineProvider: fmt::Debug + Send + Sync {
+    /// Which one it is.
+    fn kind(&self) -> ProviderKind;
+
+    /// The machine of an environment, if there is one.
+    async fn find(&self, environment: EnvironmentId) -> Result<Option<Machine>, ProviderError>;
+
+    /// Makes a machine. The caller has made sure with [`Self::find`] that there is none.
+    async fn create(&self, request: &MachineRequest) -> Result<Machine, ProviderError>;
+
+    /// Hands a machine that exists, but whose first enrolment failed, a new token, where the
+    /// provider can. `false` means that it can't, and the machine has to be made anew.
+    async fn rebootstrap(&self, request: &MachineRequest) -> Result<bool, ProviderError>;
+
+    /// Turns on a machine that is off.
+    async fn start(&self, environment: EnvironmentId) -> Result<(), ProviderError>;
+
+    /// Takes the machine away, with everything that belongs to it.
+    async fn delete(&self, environment: EnvironmentId) -> Result<Deletion, ProviderError>;
+}

@@ -1,0 +1,23 @@
+//! An AI agent that a user owns (AGT-1).
+
+use chrono::{DateTime, Utc};
+
+use crate::ids::{AccountId, AgentId};
+use crate::name::Name;
+
+/// The record of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its id; part of its endpoint's address.
+    pub id: AgentId,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// Unique in the account.
+    pub name: Name,
+    /// A few sentences, at most 2,000 characters.
+    pub description: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}

@@ -1,0 +1,31 @@
+//! The product's vocabulary: ids, specifications, statuses and the pure rules between them.
+//!
+//! Every other crate speaks in these types, so nothing here may reach the outside world: no
+//! async runtime, no HTTP, no database (CI proves it, see `script/check-deps`). Time and
+//! randomness come in through [`Ambient`].
+//!
+//! Where to look next: [`environment`] and [`instance`] hold the two state machines that the
+//! reconcilers drive, [`spec`] is what the control plane asks a machine for, [`observed`] what
+//! the machine answers.
+
+pub mod admission;
+pub mod agent;
+pub mod ambient;
+pub mod catalog;
+pub mod environment;
+pub mod event;
+pub mod ids;
+pub mod instance;
+pub mod link;
+pub mod metrics;
+pub mod name;
+pub mod observed;
+pub mod page;
+pub mod resources;
+pub mod secret;
+pub mod spec;
+pub mod token;
+pub mod user;
+
+pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
+pub use ids::*;

@@ -1,0 +1,70 @@
+//! What the control plane asks of a machine: HTTPS with both certificates and the control plane's
+//! bearer token for this machine.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/info` | [`Info`] |
+//! | `GET /v1/instances` | all [`ObservedInstance`]s |
+//! | `GET /v1/instances/{id}` | one, or 404 |
+//! | `PUT /v1/instances/{id}` with an [`InstanceSpec`] | 202 and what is observed now; 409 `stale_generation` when the DTMA has a newer one |
+//! | `GET /v1/instances/{id}/watch?generation=&phase=` | long poll, ≤ 30 s: returns once the state differs from the one given |
+//! | `GET /v1/instances/{id}/logs?tail=&follow=` | newline-delimited [`LogLine`]s |
+//! | `POST/GET/DELETE /v1/instances/{id}/mcp` | Streamable HTTP, whatever the server speaks |
+//!
+//! The MCP path takes [`SESSION_KEY_HEADER`]: requests without an `Mcp-Session-Id` that carry the
+//! same key share a stdio process; requests with different keys never do.
+
+mod client;
+
+use agentopia_domain::observed::ObservedInstance;
+use serde::{Deserialize, Serialize};
+
+pub use agentopia_domain::spec::InstanceSpec;
+pub use client::{DtmaClient, DtmaEndpoint, DtmaError, WatchQuery};
+
+use crate::to_control_plane::MachineFacts;
+
+/// Names the isolation domain of a stateless (modern-era) MCP request, see the module's header.
+pub const SESSION_KEY_HEADER: &str = "agentopia-session-key";
+
+/// Answer to `GET /v1/info`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Info {
+    /// The newest contract version it speaks.
+    pub protocol: u16,
+    /// What the machine is.
+    pub machine: MachineFacts,
+    /// Every instance it knows of.
+    pub instances: Vec<ObservedInstance>,
+}
+
+/// One line of an instance's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When, by the machine's clock, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<chrono::DateTime<chrono::Utc>>,
+    /// `stdout` or `stderr`.
+    pub stream: LogStream,
+    /// The line, without its end; not UTF-8 is replaced.
+    pub line: String,
+}
+
+/// Where a log line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How much of a log is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogQuery {
+    /// The last so many lines; 0 for none, at most 10,000.
+    pub tail: u32,
+    /// Whether to go on as lines come.
+    pub follow: bool,
+}

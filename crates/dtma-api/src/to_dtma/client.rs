@@ -1,0 +1,210 @@
+//! The control plane's client of one machine's DTMA.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use agentopia_domain::observed::{ObservedInstance, Phase};
+use agentopia_domain::{EnvironmentId, InstanceId};
+use agentopia_pki::tls::control_plane_client_config;
+use agentopia_pki::{MachineKey, machine_host};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, Method};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::AsyncBufReadExt as _;
+use tokio_util::io::StreamReader;
+
+use super::{Info, InstanceSpec, LogLine, LogQuery};
+use crate::http::{accepted, json, unreachable};
+use crate::{PROTOCOL, PROTOCOL_HEADER};
+
+pub use crate::http::CallError as DtmaError;
+
+const WHO: &str = "the machine's DTMA";
+
+/// How long a connection may take to come about.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a command may take; the DTMA answers at once and works afterwards.
+const COMMAND_LIMIT: Duration = Duration::from_secs(15);
+/// How long a [`DtmaClient::watch`] may take: the DTMA holds it for up to 30 seconds.
+const WATCH_LIMIT: Duration = Duration::from_secs(40);
+
+/// Where a DTMA is and how the control plane shows itself to it.
+#[derive(Debug)]
+pub struct DtmaEndpoint<'a> {
+    /// Whose machine it is; the name that its certificate has to carry.
+    pub environment: EnvironmentId,
+    /// Its address.
+    pub address: SocketAddr,
+    /// The control plane's certificate.
+    pub certificate_pem: &'a str,
+    /// The key of the certificate.
+    pub key: &'a MachineKey,
+    /// The control plane's CA.
+    pub ca_pem: &'a str,
+    /// The control plane's bearer token for this machine.
+    pub bearer: SecretString,
+}
+
+/// Calls one machine. Cheap to clone; connections are pooled and multiplexed (HTTP/2).
+#[derive(Debug, Clone)]
+pub struct DtmaClient {
+    http: reqwest::Client,
+    base: String,
+    bearer: SecretString,
+}
+
+impl DtmaClient {
+    /// A client for the machine at `endpoint`.
+    ///
+    /// # Errors
+    /// When key, certificate and CA don't fit together.
+    pub fn new(endpoint: DtmaEndpoint<'_>) -> Result<Self, DtmaError> {
+        let tls = control_plane_client_config(
+            endpoint.certificate_pem,
+            endpoint.key,
+            endpoint.ca_pem,
+            &machine_host(endpoint.environment),
+        )
+        .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .https_only(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_LIMIT)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
+        Ok(Self {
+            http,
+            base: format!("https://{}", endpoint.address),
+            bearer: endpoint.bearer,
+        })
+    }
+
+    /// What the machine is and does.
+    ///
+    /// # Errors
+    /// See [`DtmaError`].
+    pub async fn info(&self) -> Result<Info, DtmaError> {
+        json(WHO, self.command(Method::GET, "/v1/info").send().await).await
+    }
+
+    /// Every instance that the machine knows of.
+    ///
+    /// # Errors
+    /// See [`DtmaError`].
+    pub async fn instances(&self) -> Result<Vec<ObservedInstance>, DtmaError> {
+        json(WHO, self.command(Method::GET, "/v1/instances").send().await).await
+    }
+
+    /// Hands over the whole desired state of an instance.
+    ///
+    /// # Errors
+    /// [`DtmaError::Refused`] with `stale_generation` when the machine has a newer one.
+    pub async fn put(&self, spec: &InstanceSpec) -> Result<ObservedInstance, DtmaError> {
+        let path = format!("/v1/instances/{}", spec.instance_id);
+        json(
+            WHO,
+            self.command(Method::PUT, &path).json(spec).send().await,
+        )
+        .await
+    }
+
+    /// Waits, for up to 30 seconds, until the instance is no longer in `generation` and `phase`.
+    ///
+    /// # Errors
+    /// See [`DtmaError`].
+    pub async fn watch(
+        &self,
+        instance: InstanceId,
+        generation: i64,
+        phase: Phase,
+    ) -> Result<ObservedInstance, DtmaError> {
+        let path = format!("/v1/instances/{instance}/watch");
+        let call = self
+            .command(Method::GET, &path)
+            .query(&WatchQuery { generation, phase })
+            .timeout(WATCH_LIMIT);
+        json(WHO, call.send().await).await
+    }
+
+    /// The log of an instance; with `follow` it does not end by itself.
+    ///
+    /// # Errors
+    /// See [`DtmaError`]; an error in the middle is the stream's last item.
+    pub async fn logs(
+        &self,
+        instance: InstanceId,
+        query: LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine, DtmaError>>, DtmaError> {
+        let path = format!("/v1/instances/{instance}/logs");
+        // No limit on the whole request: following may take days.
+        let call = self.request(Method::GET, &path).query(&query);
+        let response = accepted(WHO, call.send().await).await?;
+        let bytes = response.bytes_stream().map_err(std::io::Error::other);
+        let lines = log_lines(StreamReader::new(bytes));
+        Ok(lines.boxed())
+    }
+
+    /// A request on the MCP data path of an instance, answered as it streams in.
+    ///
+    /// # Errors
+    /// Only when the machine is not reached: what the server behind it says, errors included, is
+    /// the answer.
+    pub async fn mcp(
+        &self,
+        instance: InstanceId,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<reqwest::Response, DtmaError> {
+        let path = format!("/v1/instances/{instance}/mcp");
+        let call = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .headers(headers);
+        let call = call
+            .header(PROTOCOL_HEADER, PROTOCOL)
+            .bearer_auth(self.bearer.expose_secret())
+            .body(body);
+        call.send().await.map_err(|error| unreachable(WHO, &error))
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .header(PROTOCOL_HEADER, PROTOCOL)
+            .bearer_auth(self.bearer.expose_secret())
+    }
+
+    fn command(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.request(method, path).timeout(COMMAND_LIMIT)
+    }
+}
+
+/// Query of a watch: the state that the caller knows already.
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+pub struct WatchQuery {
+    /// The generation known.
+    pub generation: i64,
+    /// The phase known.
+    pub phase: Phase,
+}
+
+fn log_lines(
+    reader: impl tokio::io::AsyncBufRead + Unpin + Send + 'static,
+) -> impl futures::Stream<Item = Result<LogLine, DtmaError>> + Send {
+    futures::stream::try_unfold(reader.lines(), |mut lines| async move {
+        let line = lines
+            .next_line()
+            .await
+            .map_err(|error| DtmaError::Unreachable(WHO, error.to_string()))?;
+        let Some(line) = line else { return Ok(None) };
+        let line = serde_json::from_str(&line)
+            .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
+        Ok(Some((line, lines)))
+    })
+}
