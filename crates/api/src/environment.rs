@@ -1,0 +1,143 @@
+//! The one machine of an account (ENV-1 to ENV-3, OPS-2).
+
+use std::net::IpAddr;
+
+use agentopia_domain::environment::{DesiredEnvironment, EnvironmentStatus, ProviderKind};
+use agentopia_domain::metrics::{StoredUsage, Usage};
+use agentopia_domain::resources::Capacity;
+use agentopia_domain::{EnvironmentId, InstanceId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// An environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Environment {
+    /// Its id.
+    pub id: EnvironmentId,
+    /// Where its machine comes from.
+    pub provider: ProviderKind,
+    /// What the account wants.
+    pub desired: DesiredEnvironment,
+    /// Where it stands.
+    pub status: EnvironmentStatus,
+    /// The provider's id of the machine.
+    pub machine_id: Option<String>,
+    /// Its address.
+    #[schema(value_type = Option<String>)]
+    pub ip_address: Option<IpAddr>,
+    /// The port on which its DTMA answers.
+    pub dtma_port: Option<u16>,
+    /// The provider's region.
+    pub region: Option<String>,
+    /// The provider's size.
+    pub size: Option<String>,
+    /// The provider's image.
+    pub image: Option<String>,
+    /// When the provider says the machine was made.
+    pub provider_created_at: Option<DateTime<Utc>>,
+    /// When its DTMA was last heard.
+    pub last_heartbeat_at: Option<DateTime<Utc>>,
+    /// What went wrong last.
+    pub error_message: Option<String>,
+    /// The version of its DTMA.
+    pub dtma_version: Option<String>,
+    /// How it runs tools: `docker` or `process`.
+    pub runtime: Option<String>,
+    /// What the machine has.
+    pub capacity: Option<Capacity>,
+    /// When the record was made.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<agentopia_domain::environment::Environment> for Environment {
+    fn from(environment: agentopia_domain::environment::Environment) -> Self {
+        Self {
+            id: environment.id,
+            provider: environment.provider,
+            desired: environment.desired,
+            status: environment.status,
+            machine_id: environment.machine_id,
+            ip_address: environment.ip_address,
+            dtma_port: environment.dtma_port,
+            region: environment.region,
+            size: environment.size,
+            image: environment.image,
+            provider_created_at: environment.provider_created_at,
+            last_heartbeat_at: environment.last_heartbeat_at,
+            error_message: environment.error_message,
+            dtma_version: environment.dtma_version,
+            runtime: environment.runtime,
+            capacity: environment.capacity,
+            created_at: environment.created_at,
+            updated_at: environment.updated_at,
+        }
+    }
+}
+
+/// The account's environment, if it ever had one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EnvironmentAnswer {
+    /// `null` when the account never enabled one.
+    pub environment: Option<Environment>,
+}
+
+/// Turns the environment on. Already on: nothing happens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnableEnvironmentRequest {
+    /// The provider's region; the operator's default unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The provider's size; the operator's default unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// The provider's image; the operator's default unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// Which measurements are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UsageQuery {
+    /// How far back, in seconds; an hour unless given, at most a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_seconds: Option<u64>,
+    /// Of one instance; of the machine itself unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<InstanceId>,
+}
+
+/// Measurements, oldest first, at most 1,000: more are thinned out evenly.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UsageSeries {
+    /// What the machine has, to compare with.
+    pub capacity: Option<Capacity>,
+    /// The measurements.
+    pub samples: Vec<UsageSample>,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UsageSample {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Of which instance; `null` for the machine itself.
+    pub instance_id: Option<InstanceId>,
+    /// What was measured.
+    #[serde(flatten)]
+    pub usage: Usage,
+}
+
+impl From<StoredUsage> for UsageSample {
+    fn from(stored: StoredUsage) -> Self {
+        Self {
+            at: stored.at,
+            instance_id: stored.instance_id,
+            usage: stored.usage,
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Running copies of catalog entries (TOOL-3 to TOOL-8).
+
+use std::collections::BTreeMap;
+
+use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails};
+use agentopia_domain::name::Name;
+use agentopia_domain::resources::Resources;
+use agentopia_domain::{CatalogEntryId, EnvironmentId, InstanceId, SecretId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// An instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// The friendly name; unique in the account.
+    pub name: Name,
+    /// The blueprint.
+    pub catalog_entry_id: CatalogEntryId,
+    /// The machine it runs on.
+    pub environment_id: EnvironmentId,
+    /// The version to run.
+    pub version: String,
+    /// The version actually running.
+    pub running_version: Option<String>,
+    /// What the owner set.
+    #[schema(value_type = Object)]
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Environment variable to the secret that fills it.
+    pub secrets: BTreeMap<String, SecretId>,
+    /// Its limits.
+    pub resources: Resources,
+    /// What the owner wants.
+    pub desired: DesiredInstance,
+    /// Grows with every change of what is wanted.
+    pub generation: i64,
+    /// The generation that its machine last reported as done.
+    pub observed_generation: i64,
+    /// Where it stands.
+    pub status: InstanceStatus,
+    /// What the machine is doing right now.
+    pub progress: Option<String>,
+    /// What went wrong last.
+    pub error_message: Option<String>,
+    /// Where and as what it runs.
+    pub runtime: RuntimeDetails,
+    /// The address of its own MCP endpoint.
+    pub mcp_url: String,
+    /// When it was deployed.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Instance {
+    /// From the record; `base_url` is the control plane's public address without a slash at its
+    /// end.
+    #[must_use]
+    pub fn new(instance: agentopia_domain::instance::Instance, base_url: &str) -> Self {
+        Self {
+            mcp_url: format!("{base_url}/instances/{}/mcp", instance.id),
+            id: instance.id,
+            name: instance.name,
+            catalog_entry_id: instance.catalog_entry_id,
+            environment_id: instance.environment_id,
+            version: instance.version,
+            running_version: instance.running_version,
+            config: instance.config,
+            secrets: instance.secrets,
+            resources: instance.resources,
+            desired: instance.desired,
+            generation: instance.generation,
+            observed_generation: instance.observed_generation,
+            status: instance.status,
+            progress: instance.progress,
+            error_message: instance.error_message,
+            runtime: instance.runtime,
+            created_at: instance.created_at,
+            updated_at: instance.updated_at,
+        }
+    }
+}
+
+/// Deploys a tool. The environment is enabled by itself where it is not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeployRequest {
+    /// Slug or id of the catalog entry.
+    pub catalog: String,
+    /// The friendly name; the slug (with a number where that is taken) unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// One of the entry's versions; its default unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Configuration, checked against the entry's schema.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub config: serde_json::Map<String, serde_json::Value>,
+    /// Environment variable to name or id of the secret that fills it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// Changes an instance; what is absent stays. A changed configuration restarts the tool.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateInstanceRequest {
+    /// The friendly name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// The whole configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The whole mapping of environment variables to names or ids of secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<BTreeMap<String, String>>,
+}
+
+/// How an instance is removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RemoveQuery {
+    /// Whether its data goes too; it stays unless this is `true`.
+    #[serde(default)]
+    pub purge_data: bool,
+}
+
+/// Which instances are asked for. Removed ones are left out unless asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct InstanceQuery {
+    /// `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// At most this many items, 1 to 200; 50 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// Whether removed ones are listed too.
+    #[serde(default)]
+    pub include_removed: bool,
+}
+
+/// How much of a log is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogsQuery {
+    /// The last so many lines, at most 10,000; 200 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(maximum = 10000)]
+    pub tail: Option<u32>,
+    /// Whether to go on as lines come.
+    #[serde(default)]
+    pub follow: bool,
+}
+
+/// One line of a log; the answer has one such object a line (`application/x-ndjson`).
+///
+/// A line with `error` in place of `line` says why the log ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LogLine {
+    /// When, by the machine's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<DateTime<Utc>>,
+    /// `stdout`, `stderr`, or `error` for what the control plane has to say.
+    pub stream: LogStream,
+    /// The line, without its end.
+    pub line: String,
+}
+
+/// Where a log line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The control plane: the log ended early, and why.
+    Error,
+}
+
+/// Calls a tool by hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallRequest {
+    /// The server's own name of the tool.
+    pub tool: String,
+    /// Its arguments.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub arguments: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What the tool answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CallResponse {
+    /// Whether the tool says that it failed.
+    pub is_error: bool,
+    /// The protocol's `CallToolResult`, as the server sent it.
+    pub result: serde_json::Value,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// The tools that an instance offers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ToolList {
+    /// Each as in the protocol's answer to `tools/list`.
+    pub tools: Vec<serde_json::Value>,
+}

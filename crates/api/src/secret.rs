@@ -1,0 +1,45 @@
+//! Values in the vault (SEC-3). They are written, never read back.
+
+use agentopia_domain::name::Name;
+use agentopia_domain::{InstanceId, SecretId};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::expose::expose;
+
+/// A secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Secret {
+    /// Its id.
+    pub id: SecretId,
+    /// Unique in the account.
+    pub name: Name,
+    /// Grows with every new value.
+    pub revision: i64,
+    /// The instances that read it.
+    pub used_by: Vec<SecretUse>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When its value last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// An instance that reads a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SecretUse {
+    /// The instance.
+    pub instance_id: InstanceId,
+    /// Its friendly name.
+    pub instance_name: Name,
+}
+
+/// Sets a secret's value. The instances that read it are restarted with the new one.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutSecretRequest {
+    /// 1 to 65,536 bytes.
+    #[serde(serialize_with = "expose")]
+    #[schema(value_type = String, format = Password)]
+    pub value: SecretString,
+}

@@ -1,0 +1,99 @@
+//! Between rows and instances. The secrets' mapping stands in a table of its own, so that the
+//! database itself keeps a value that is in use.
+
+use std::collections::{BTreeMap, HashMap};
+
+use agentopia_domain::SecretId;
+use agentopia_domain::instance::{DesiredInstance, Instance};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
+
+use super::WHAT;
+use crate::convert::{corrupt, from_json, from_word, name, time};
+use crate::entity::instance::Model;
+use crate::entity::instance_secret as mapping;
+use crate::error::StoreError;
+
+pub(super) const RUNNING: &str = "running";
+pub(super) const STOPPED: &str = "stopped";
+const REMOVED: &str = "removed";
+
+/// The two columns of what the owner wants.
+pub(super) fn split_desired(desired: DesiredInstance) -> (&'static str, bool) {
+    match desired {
+        DesiredInstance::Running => (RUNNING, false),
+        DesiredInstance::Stopped => (STOPPED, false),
+        DesiredInstance::Removed { purge_data } => (REMOVED, purge_data),
+    }
+}
+
+fn join_desired(word: &str, purge_data: bool) -> Result<DesiredInstance, StoreError> {
+    Ok(match word {
+        RUNNING => DesiredInstance::Running,
+        STOPPED => DesiredInstance::Stopped,
+        REMOVED => DesiredInstance::Removed { purge_data },
+        _ => return Err(corrupt("account_tool_instances.desired", "unknown word")),
+    })
+}
+
+/// Reads the secrets of all rows at once and joins them.
+pub(crate) async fn to_instances(
+    connection: &impl ConnectionTrait,
+    rows: Vec<Model>,
+) -> Result<Vec<Instance>, StoreError> {
+    let mut secrets: HashMap<Uuid, BTreeMap<String, SecretId>> = HashMap::new();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    // Well below the number of bound values that either engine takes (SQLite: 32,766).
+    for some in ids.chunks(1000) {
+        let found = mapping::Entity::find()
+            .filter(mapping::Column::InstanceId.is_in(some.iter().copied()))
+            .all(connection)
+            .await?;
+        for one in found {
+            secrets
+                .entry(one.instance_id)
+                .or_default()
+                .insert(one.name, one.secret_id.into());
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let secrets = secrets.remove(&row.id).unwrap_or_default();
+            to_instance(row, secrets)
+        })
+        .collect()
+}
+
+pub(super) async fn one(
+    connection: &impl ConnectionTrait,
+    row: Option<Model>,
+) -> Result<Instance, StoreError> {
+    let row = row.ok_or(StoreError::not_found(WHAT))?;
+    let mut found = to_instances(connection, vec![row]).await?;
+    found.pop().ok_or(StoreError::not_found(WHAT))
+}
+
+fn to_instance(row: Model, secrets: BTreeMap<String, SecretId>) -> Result<Instance, StoreError> {
+    Ok(Instance {
+        id: row.id.into(),
+        account_id: row.account_id.into(),
+        environment_id: row.environment_id.into(),
+        catalog_entry_id: row.catalog_entry_id.into(),
+        name: name("account_tool_instances.name", row.name)?,
+        version: row.version,
+        running_version: row.running_version,
+        config: from_json("account_tool_instances.config", &row.config)?,
+        secrets,
+        resources: from_json("account_tool_instances.resources", &row.resources)?,
+        desired: join_desired(&row.desired, row.purge_data)?,
+        generation: row.generation,
+        restart_nonce: row.restart_nonce,
+        observed_generation: row.observed_generation,
+        status: from_word("account_tool_instances.status", &row.status)?,
+        progress: row.progress,
+        error_message: row.error_message,
+        runtime: from_json("account_tool_instances.runtime", &row.runtime)?,
+        created_at: time("account_tool_instances.created_at", row.created_at)?,
+        updated_at: time("account_tool_instances.updated_at", row.updated_at)?,
+    })
+}

@@ -1,0 +1,75 @@
+//! The store: every table of the control plane, on SQLite or PostgreSQL (OPS-3).
+//!
+//! [`Store`] is the way in; each noun has a handle of its own (`store.agents()`,
+//! `store.instances()`, …) in a file of its own. What comes out are domain types; the entities
+//! and SeaORM stay inside.
+//!
+//! Four rules hold everywhere:
+//!
+//! - **Tenants.** A query of an account's data takes the [`AccountId`](agentopia_domain::AccountId)
+//!   and is scoped by it: another account's id gives the same [`StoreError::NotFound`] as an
+//!   unknown one. What reconcilers and machines read by bare id stands apart, in functions that end
+//!   in `_unscoped`.
+//! - **Events.** A change and the events that tell of it are one transaction: mutating functions
+//!   take the events along. Where nothing changed ([`Changed::changed`] is false), none is written.
+//! - **Races.** Intent bumps `generation`; statuses move by conditional updates
+//!   (`WHERE status = old`), fenced by the lease of the reconciler that asks ([`leases`]).
+//! - **Clocks.** Times come from the [`Ambient`](agentopia_domain::Ambient) clock that was handed
+//!   in and are stored as microseconds since 1970 UTC in 64-bit integers, the one form that both
+//!   engines keep exactly and sort alike. Leases use the database's clock alone, because the clocks
+//!   of two machines are never compared.
+//!
+//! Where to look next: `migration/` has the tables, `dialect.rs` everything in which the engines
+//! differ, `store.rs` how transactions begin and end.
+
+mod agents;
+mod api_tokens;
+mod catalog;
+mod config;
+mod convert;
+mod dialect;
+mod dtma_credentials;
+mod entity;
+mod environments;
+mod error;
+mod events;
+mod gateway;
+mod instances;
+pub mod leases;
+mod links;
+mod metrics;
+mod migration;
+mod registry_logins;
+mod secrets;
+mod sessions;
+mod store;
+mod system_secrets;
+mod throttle;
+mod users;
+
+pub use agents::{AgentPatch, Agents, NewAgent};
+pub use api_tokens::{ApiTokens, NewApiToken, StoredToken, TokenFilter};
+pub use catalog::{Catalog, CatalogFilter};
+pub use config::{DatabaseConfig, SqliteSync};
+pub use dtma_credentials::{
+    CredentialState, DtmaCredential, DtmaCredentials, NewEnrolment, Redemption, Renewal,
+    RenewalOutcome,
+};
+pub use environments::{EnvironmentPatch, Environments, MachineHeartbeat, NewEnvironment};
+pub use error::{DatabaseFailure, StoreError};
+pub use events::{EventFilter, EventPage, EventScope, Events};
+pub use gateway::GatewaySnapshot;
+pub use instances::{
+    InstanceFilter, InstanceIntent, InstancePatch, InstanceReport, Instances, NewInstance,
+    Reconfigure,
+};
+pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
+pub use links::{LinkFilter, LinkPatch, Links, NewLink};
+pub use metrics::Metrics;
+pub use registry_logins::{RegistryLogin, RegistryLogins};
+pub use secrets::{NewSecret, SealedSecret, Secrets};
+pub use sessions::{NewSession, Session, Sessions};
+pub use store::{Changed, Store};
+pub use system_secrets::SystemSecrets;
+pub use throttle::{ThrottleRule, Throttled, Throttling};
+pub use users::{NewUser, UserCredentials, Users};

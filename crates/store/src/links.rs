@@ -1,0 +1,299 @@
+//! Which agent may use which instance (AGT-2), and under which names its tools are shown (AGT-3).
+
+use std::collections::BTreeMap;
+
+use agentopia_domain::event::NewEvent;
+use agentopia_domain::instance::InstanceStatus;
+use agentopia_domain::link::{Link, LinkPolicy};
+use agentopia_domain::page::{Page, PageRequest};
+use agentopia_domain::{AccountId, AgentId, InstanceId, LinkId};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+
+use crate::convert::{fetch_limit, from_json, json, paged, time, time_opt, word};
+use crate::entity::instance;
+use crate::entity::link::{ActiveModel, Column, Entity, Model};
+use crate::error::{StoreError, on_missing_or_duplicate};
+use crate::store::{Changed, Store};
+
+const WHAT: &str = "link";
+
+/// Links. See [`Store::links`].
+#[derive(Debug, Clone, Copy)]
+pub struct Links<'a>(&'a Store);
+
+impl Store {
+    /// Which agent may use which instance.
+    #[must_use]
+    pub fn links(&self) -> Links<'_> {
+        Links(self)
+    }
+}
+
+/// A link to be made, enabled.
+#[derive(Debug, Clone)]
+pub struct NewLink {
+    /// Its id.
+    pub id: LinkId,
+    /// The agent's account.
+    pub account_id: AccountId,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The instance; of the same account.
+    pub instance_id: InstanceId,
+    /// What it lets through.
+    pub policy: LinkPolicy,
+}
+
+/// What to change of a link; `None` keeps what is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkPatch {
+    /// Whether the agent can use the instance.
+    pub enabled: Option<bool>,
+    /// What it lets through, whole.
+    pub policy: Option<LinkPolicy>,
+}
+
+/// Which links are asked for; the default is all of the account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkFilter {
+    /// Only of this agent.
+    pub agent_id: Option<AgentId>,
+    /// Only to this instance.
+    pub instance_id: Option<InstanceId>,
+}
+
+impl Links<'_> {
+    /// Adds a link.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the agent or the instance is not the account's or the instance
+    /// is removed, [`StoreError::Duplicate`] when the two are linked already.
+    pub async fn create(&self, new: NewLink, events: &[NewEvent]) -> Result<Link, StoreError> {
+        let now = self.0.now();
+        let row = Model {
+            id: new.id.as_uuid(),
+            account_id: new.account_id.as_uuid(),
+            agent_id: new.agent_id.as_uuid(),
+            instance_id: new.instance_id.as_uuid(),
+            enabled: true,
+            activated_at: Some(now),
+            deactivated_at: None,
+            policy: json("links.policy", &new.policy)?,
+            exposed_names: "{}".to_owned(),
+            created_at: now,
+            updated_at: now,
+        };
+        let transaction = self.0.begin().await?;
+        // Locked, so that a removal that ends at this moment comes before or after, not between.
+        instance::Entity::find_by_id(new.instance_id.as_uuid())
+            .filter(instance::Column::AccountId.eq(new.account_id.as_uuid()))
+            .filter(instance::Column::Status.is_not_in([
+                word(&InstanceStatus::PendingRemoval),
+                word(&InstanceStatus::Removed),
+            ]))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(StoreError::not_found("instance"))?;
+        Entity::insert(ActiveModel::from(row.clone()))
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(on_missing_or_duplicate("agent", WHAT, "agent and instance"))?;
+        self.0.finish(transaction, events).await?;
+        to_link(row)
+    }
+
+    /// One of the account's links.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn get(&self, account: AccountId, id: LinkId) -> Result<Link, StoreError> {
+        let row = Entity::find_by_id(id.as_uuid())
+            .filter(Column::AccountId.eq(account.as_uuid()))
+            .one(self.0.read())
+            .await?;
+        to_link(row.ok_or(StoreError::not_found(WHAT))?)
+    }
+
+    /// The account's links, in the order they were made.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn list(
+        &self,
+        account: AccountId,
+        filter: LinkFilter,
+        page: PageRequest,
+    ) -> Result<Page<Link>, StoreError> {
+        let mut condition = Condition::all().add(Column::AccountId.eq(account.as_uuid()));
+        if let Some(agent) = filter.agent_id {
+            condition = condition.add(Column::AgentId.eq(agent.as_uuid()));
+        }
+        if let Some(instance) = filter.instance_id {
+            condition = condition.add(Column::InstanceId.eq(instance.as_uuid()));
+        }
+        if let Some(after) = page.after {
+            condition = condition.add(Column::Id.gt(after));
+        }
+        let rows = Entity::find()
+            .filter(condition)
+            .order_by_asc(Column::Id)
+            .limit(fetch_limit(page))
+            .all(self.0.read())
+            .await?;
+        paged(rows, page, |row| row.id, to_link)
+    }
+
+    /// Switches a link on or off or changes what it lets through. What is so already changes
+    /// nothing, its times included.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn update(
+        &self,
+        account: AccountId,
+        id: LinkId,
+        patch: LinkPatch,
+        events: &[NewEvent],
+    ) -> Result<Changed<Link>, StoreError> {
+        let now = self.0.now();
+        let transaction = self.0.begin().await?;
+        let row = Entity::find_by_id(id.as_uuid())
+            .filter(Column::AccountId.eq(account.as_uuid()))
+            .lock_exclusive()
+            .one(&transaction)
+            .await?;
+        let current = to_link(row.ok_or(StoreError::not_found(WHAT))?)?;
+        let enabled = patch.enabled.filter(|enabled| *enabled != current.enabled);
+        let policy = patch.policy.filter(|policy| *policy != current.policy);
+        if enabled.is_none() && policy.is_none() {
+            return Ok(Changed {
+                value: current,
+                changed: false,
+            });
+        }
+        let mut change = ActiveModel {
+            updated_at: Set(now),
+            ..ActiveModel::default()
+        };
+        if let Some(enabled) = enabled {
+            change.enabled = Set(enabled);
+            match enabled {
+                true => change.activated_at = Set(Some(now)),
+                false => change.deactivated_at = Set(Some(now)),
+            }
+        }
+        if let Some(policy) = policy {
+            change.policy = Set(json("links.policy", &policy)?);
+        }
+        let rows = Entity::update_many()
+            .set(change)
+            .filter(Column::Id.eq(id.as_uuid()))
+            .exec_with_returning(&transaction)
+            .await?;
+        let row = rows.into_iter().next().ok_or(StoreError::not_found(WHAT))?;
+        self.0.finish(transaction, events).await?;
+        Ok(Changed {
+            value: to_link(row)?,
+            changed: true,
+        })
+    }
+
+    /// For the gateway: adds names under which tools are shown for the first time, and returns all
+    /// that hold. A name that was given before stays, whatever `additions` says: of two replicas
+    /// that see a tool first, both then show the same.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn merge_exposed_names_unscoped(
+        &self,
+        id: LinkId,
+        additions: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let transaction = self.0.begin().await?;
+        let row = Entity::find_by_id(id.as_uuid())
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(StoreError::not_found(WHAT))?;
+        let mut names: BTreeMap<String, String> =
+            from_json("links.exposed_names", &row.exposed_names)?;
+        let before = names.len();
+        for (tool, exposed) in additions {
+            names.entry(tool.clone()).or_insert_with(|| exposed.clone());
+        }
+        if names.len() > before {
+            Entity::update_many()
+                .set(ActiveModel {
+                    exposed_names: Set(json("links.exposed_names", &names)?),
+                    ..ActiveModel::default()
+                })
+                .filter(Column::Id.eq(id.as_uuid()))
+                .exec(&transaction)
+                .await?;
+            self.0.finish(transaction, &[]).await?;
+        }
+        Ok(names)
+    }
+
+    /// For the gateway: the names under which an agent's links show things.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn exposed_names_unscoped(
+        &self,
+        agent: AgentId,
+    ) -> Result<BTreeMap<LinkId, BTreeMap<String, String>>, StoreError> {
+        let rows = Entity::find()
+            .filter(Column::AgentId.eq(agent.as_uuid()))
+            .all(self.0.read())
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                let names = from_json("links.exposed_names", &row.exposed_names)?;
+                Ok((row.id.into(), names))
+            })
+            .collect()
+    }
+
+    /// Takes a link away.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn delete(
+        &self,
+        account: AccountId,
+        id: LinkId,
+        events: &[NewEvent],
+    ) -> Result<(), StoreError> {
+        let transaction = self.0.begin().await?;
+        let deleted = Entity::delete_many()
+            .filter(Column::Id.eq(id.as_uuid()))
+            .filter(Column::AccountId.eq(account.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        if deleted.rows_affected == 0 {
+            return Err(StoreError::not_found(WHAT));
+        }
+        self.0.finish(transaction, events).await
+    }
+}
+
+pub(crate) fn to_link(row: Model) -> Result<Link, StoreError> {
+    Ok(Link {
+        id: row.id.into(),
+        account_id: row.account_id.into(),
+        agent_id: row.agent_id.into(),
+        instance_id: row.instance_id.into(),
+        enabled: row.enabled,
+        activated_at: time_opt("links.activated_at", row.activated_at)?,
+        deactivated_at: time_opt("links.deactivated_at", row.deactivated_at)?,
+        policy: from_json("links.policy", &row.policy)?,
+        exposed_names: from_json("links.exposed_names", &row.exposed_names)?,
+        created_at: time("links.created_at", row.created_at)?,
+        updated_at: time("links.updated_at", row.updated_at)?,
+    })
+}

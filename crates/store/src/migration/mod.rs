@@ -1,0 +1,23 @@
+//! The tables' history: forward only, one file a step, never changed once released.
+//!
+//! A step must leave the version before it working (OPS-3): add columns with defaults, fill, and
+//! only a release later take the old ones away. Steps are SQL, because that is what an operator
+//! sees; the few type names in which the engines differ are filled in by `dialect.rs`.
+
+mod m0001_initial;
+
+use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_initial::Initial)]
+    }
+}
+
+/// Applies every step that is missing, inside `transaction`.
+pub(crate) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    Migrator::up(transaction, None).await
+}

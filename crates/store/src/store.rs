@@ -1,0 +1,144 @@
+//! The handle that everything hangs on, and how transactions begin and end.
+
+use std::fmt;
+use std::sync::Arc;
+
+use agentopia_domain::Ambient;
+use agentopia_domain::event::NewEvent;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend};
+
+use crate::config::DatabaseConfig;
+use crate::convert::micros;
+use crate::dialect::{self, Connections, Exclusive};
+use crate::error::StoreError;
+use crate::{events, migration};
+
+/// The store; clones share its connections.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connections: Connections,
+    ambient: Ambient,
+    backend: DbBackend,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.inner.backend.as_str())
+    }
+}
+
+/// A record after a call that may have found nothing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// The record as it stands now.
+    pub value: T,
+    /// Whether this call changed it. Only then were the events written.
+    pub changed: bool,
+}
+
+impl Store {
+    /// Opens the database. Call [`Self::migrate`] before anything else.
+    ///
+    /// # Errors
+    /// [`StoreError::Config`] or [`StoreError::Unavailable`].
+    pub async fn connect(config: &DatabaseConfig, ambient: Ambient) -> Result<Self, StoreError> {
+        let connections = dialect::connect(config).await?;
+        let backend = connections.write.get_database_backend();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                connections,
+                ambient,
+                backend,
+            }),
+        })
+    }
+
+    /// Brings the tables up to this version. Replicas that start at once wait for one another; a
+    /// migration that fails leaves the database as it was.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], for example when a newer version was here already.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let transaction = dialect::begin(self.writer()).await?;
+        dialect::hold(&transaction, Exclusive::Migration).await?;
+        migration::up(&transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] or [`StoreError::Unavailable`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        // A statement rather than the driver's ping, which SQLite answers without the file.
+        self.read()
+            .execute_unprepared("SELECT count(*) FROM system_secrets")
+            .await?;
+        Ok(())
+    }
+
+    /// Ends all connections after what they are doing now. Other clones fail from then on.
+    ///
+    /// # Errors
+    /// What the driver says; nothing that was committed is lost.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.read().close_by_ref().await?;
+        Ok(self.writer().close_by_ref().await?)
+    }
+
+    /// `sqlite` or `postgres`, for logs and `/ready`.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        match self.inner.backend {
+            DbBackend::Sqlite => "sqlite",
+            _ => "postgres",
+        }
+    }
+
+    pub(crate) fn backend(&self) -> DbBackend {
+        self.inner.backend
+    }
+
+    pub(crate) fn ambient(&self) -> &Ambient {
+        &self.inner.ambient
+    }
+
+    /// The injected clock, as stored.
+    pub(crate) fn now(&self) -> i64 {
+        micros(self.inner.ambient.now())
+    }
+
+    /// For queries that change nothing.
+    pub(crate) fn read(&self) -> &DatabaseConnection {
+        &self.inner.connections.read
+    }
+
+    fn writer(&self) -> &DatabaseConnection {
+        &self.inner.connections.write
+    }
+
+    /// Begins a transaction that writes. Dropping it undoes everything.
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        Ok(dialect::begin(self.writer()).await?)
+    }
+
+    /// Begins a transaction whose reads all see one moment.
+    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
+        Ok(dialect::begin_snapshot(self.read()).await?)
+    }
+
+    /// Writes `events` and commits. Events come last in every transaction: the lock that orders
+    /// them is held only until the commit, and always taken after all row locks.
+    pub(crate) async fn finish(
+        &self,
+        transaction: DatabaseTransaction,
+        events: &[NewEvent],
+    ) -> Result<(), StoreError> {
+        events::append(&transaction, self.ambient(), events).await?;
+        Ok(transaction.commit().await?)
+    }
+}

@@ -1,0 +1,22 @@
+//! Every test of the store, each on SQLite and on PostgreSQL (`common.rs` has the macro).
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on has failed; clippy sees only functions marked as tests"
+)]
+
+mod common;
+mod fixtures;
+
+mod agents;
+mod catalog;
+mod credentials;
+mod environments;
+mod events;
+mod gateway;
+mod identity;
+mod instances;
+mod leases;
+mod metrics;
+mod secrets;
+mod start;
