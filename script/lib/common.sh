@@ -27,6 +27,10 @@ die() {
   exit 1
 }
 
+# With `set -e` a script would end without a word: say where.
+set -o errtrace
+trap 'say "failed at ${BASH_SOURCE[0]#"$ROOT"/}:$LINENO"' ERR
+
 # timed TEXT COMMAND...: says what is being done, and afterwards how long it took.
 # The command stands alone, without `||`, so that `set -e` keeps its meaning inside of it.
 timed() {

@@ -1,11 +1,11 @@
-# Docker Engine: used where one answers, else started (Debian's docker.io). Never stops an engine
+# Docker Engine: used where one answers, else started (Debian's package). Never stops an engine
 # that it did not start. Sourced after common.sh, apt.sh, process.sh.
 # shellcheck shell=bash
 
 export DOCKER_HOST=${DOCKER_HOST:-unix:///var/run/docker.sock}
 # A configuration of our own: the user's ~/.docker is neither read nor written.
 export DOCKER_CONFIG=$STATE/docker-config
-# buildx is not part of Debian's docker.io; the classic builder does all we need.
+# buildx is not part of Debian's package; the classic builder does all we need.
 export DOCKER_BUILDKIT=0
 
 _DOCKER_PID=$STATE/dockerd.pid

@@ -11,7 +11,7 @@ _pg_owner() {
   if [ "$(id -u)" != 0 ]; then id -un; elif id postgres >/dev/null 2>&1; then echo postgres; else echo nobody; fi
 }
 
-_pg_dir() { cat "$_PG/dir" 2>/dev/null; }
+_pg_dir() { if [ -s "$_PG/dir" ]; then cat "$_PG/dir"; else echo /nonexistent; fi; }
 
 # _pg TOOL ARGS...: one of PostgreSQL's programs, as the cluster's owner.
 _pg() {
@@ -35,6 +35,8 @@ _pg_bin() {
   have initdb && dirname "$(command -v initdb)"
 }
 
+# A pid alone does not answer queries: a server that was killed may stay as a zombie.
+_pg_answers() { _pg_runs && [ "$(_pg_psql postgres 'select 1' 2>/dev/null)" = 1 ]; }
 _pg_runs() { [ -d "$(_pg_dir)/data" ] && _pg pg_ctl -D "$(_pg_dir)/data" status >/dev/null 2>&1; }
 
 postgres_url() {
@@ -46,7 +48,7 @@ postgres_up() {
   private_dir "$_PG"
   [ -s "$_PG/password" ] || (umask 077 && random_word 16 >"$_PG/password")
   [ -e "$(_pg_dir)/data/PG_VERSION" ] || timed 'postgres: making a cluster' _pg_create
-  if ! _pg_runs; then
+  if ! _pg_answers; then
     free_port 55432 >"$_PG/port"
     timed 'postgres: starting' _pg_start || _pg_start_anew
   fi
@@ -57,7 +59,8 @@ _pg_create() {
   local dir owner
   owner=$(_pg_owner)
   dir=$(_pg_dir)
-  [ -z "$dir" ] || rm -rf "$dir"
+  # What is left of an earlier one; never anything that this function has not made.
+  case $dir in /var/tmp/agentopia-postgres.*) rm -rf "$dir" ;; esac
   dir=$(mktemp -d /var/tmp/agentopia-postgres.XXXXXX)
   echo "$dir" >"$_PG/dir"
   install -m 600 "$_PG/password" "$dir/password"
@@ -104,7 +107,7 @@ postgres_down() {
 }
 
 postgres_status() {
-  if [ -n "$(_pg_bin)" ] && _pg_runs; then
+  if [ -n "$(_pg_bin)" ] && _pg_answers; then
     say "postgres: up on 127.0.0.1:$(<"$_PG/port") (data in $(_pg_dir))"
   else
     say 'postgres: down'
@@ -113,7 +116,7 @@ postgres_status() {
 }
 
 postgres_env() {
-  if [ -n "$(_pg_bin)" ] && _pg_runs; then
+  if [ -n "$(_pg_bin)" ] && _pg_answers; then
     printf 'export AGENTOPIA_TEST_POSTGRES_URL=%q\n' "$(postgres_url)"
   fi
 }

@@ -170,6 +170,8 @@ pub struct Environment {
     pub generation: i64,
     /// Where it stands.
     pub status: EnvironmentStatus,
+    /// Since when it stands there.
+    pub status_since: DateTime<Utc>,
     /// The provider's id of the machine.
     pub machine_id: Option<String>,
     /// The address on which the DTMA answers.

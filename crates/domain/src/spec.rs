@@ -56,7 +56,8 @@ pub struct Program {
     pub image: ImageRef,
     /// Arguments after the image's entrypoint in place of its command; empty keeps the command.
     pub args: Vec<String>,
-    /// The program and its first arguments for the `process` runtime; empty where there is none.
+    /// The program and all its arguments (`args` is not added) for the `process` runtime; empty
+    /// where there is none.
     pub process: Vec<String>,
 }
 

@@ -100,6 +100,19 @@ impl DtmaClient {
         json(WHO, self.command(Method::GET, "/v1/instances").send().await).await
     }
 
+    /// One instance; `None` if the machine does not know it.
+    ///
+    /// # Errors
+    /// See [`DtmaError`].
+    pub async fn instance(&self, id: InstanceId) -> Result<Option<ObservedInstance>, DtmaError> {
+        let path = format!("/v1/instances/{id}");
+        match json(WHO, self.command(Method::GET, &path).send().await).await {
+            Ok(observed) => Ok(Some(observed)),
+            Err(DtmaError::Refused(problem)) if problem.status == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Hands over the whole desired state of an instance.
     ///
     /// # Errors
@@ -171,6 +184,14 @@ impl DtmaClient {
             .bearer_auth(self.bearer.expose_secret())
             .body(body);
         call.send().await.map_err(|error| unreachable(WHO, &error))
+    }
+
+    /// What a ready-made MCP client needs to speak to an instance: the HTTP client that trusts the
+    /// machine, the address of the instance's endpoint, and the bearer token to show.
+    #[must_use]
+    pub fn mcp_endpoint(&self, instance: InstanceId) -> (reqwest::Client, String, SecretString) {
+        let address = format!("{}/v1/instances/{instance}/mcp", self.base);
+        (self.http.clone(), address, self.bearer.clone())
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -1,0 +1,42 @@
+//! The account's machine.
+
+use agentopia_api::environment::{
+    EnableEnvironmentRequest, Environment, EnvironmentAnswer, UsageSeries,
+};
+use agentopia_domain::InstanceId;
+use reqwest::Method;
+
+use super::{Client, ClientError};
+
+impl Client {
+    /// The environment, if there ever was one.
+    pub(crate) async fn environment(&self) -> Result<Option<Environment>, ClientError> {
+        let answer: EnvironmentAnswer = self.get(&["environment"], &[]).await?;
+        Ok(answer.environment)
+    }
+
+    /// Turns it on.
+    pub(crate) async fn enable_environment(
+        &self,
+        request: &EnableEnvironmentRequest,
+    ) -> Result<Environment, ClientError> {
+        self.change(Method::POST, &["environment", "enable"], request)
+            .await
+    }
+
+    /// Turns it off.
+    pub(crate) async fn disable_environment(&self) -> Result<Environment, ClientError> {
+        self.post(&["environment", "disable"]).await
+    }
+
+    /// Measurements of the last `since_seconds`, of the machine or of one instance.
+    pub(crate) async fn usage(
+        &self,
+        since_seconds: u64,
+        instance: Option<InstanceId>,
+    ) -> Result<UsageSeries, ClientError> {
+        let mut query = vec![("since_seconds", since_seconds.to_string())];
+        query.extend(instance.map(|id| ("instance_id", id.to_string())));
+        self.get(&["environment", "usage"], &query).await
+    }
+}

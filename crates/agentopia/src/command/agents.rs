@@ -1,0 +1,53 @@
+//! `agentopia agents`: AI agents, the tools they may use, their tokens.
+
+mod call;
+mod config;
+mod create;
+mod discovery;
+mod link;
+mod links;
+mod list;
+mod rm;
+mod show;
+mod token;
+mod unlink;
+
+use clap::Subcommand;
+
+use crate::app::App;
+use crate::failure::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(create::Args),
+    List(list::Args),
+    Show(show::Args),
+    Rm(rm::Args),
+    Link(link::Args),
+    Unlink(unlink::Args),
+    Links(links::Args),
+    /// Tokens with which an MCP client acts as an agent.
+    #[command(subcommand)]
+    Token(token::Command),
+    Call(call::Args),
+    Config(config::Args),
+    Discovery(discovery::Args),
+}
+
+impl Command {
+    pub(crate) async fn run(self, app: &App) -> Result<(), Failure> {
+        match self {
+            Self::Create(args) => create::run(args, app).await,
+            Self::List(args) => list::run(&args, app).await,
+            Self::Show(args) => show::run(&args, app).await,
+            Self::Rm(args) => rm::run(args, app).await,
+            Self::Link(args) => link::run(args, app).await,
+            Self::Unlink(args) => unlink::run(&args, app).await,
+            Self::Links(args) => links::run(&args, app).await,
+            Self::Token(command) => command.run(app).await,
+            Self::Call(args) => call::run(args, app).await,
+            Self::Config(args) => config::run(&args, app).await,
+            Self::Discovery(args) => discovery::run(&args, app).await,
+        }
+    }
+}

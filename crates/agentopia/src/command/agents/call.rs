@@ -1,0 +1,123 @@
+//! `agentopia agents call`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agentopia_api::instance::CallResponse;
+use rmcp::ServiceExt as _;
+use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation};
+use rmcp::service::ServiceError;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Map;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::command::tools::call::text;
+use crate::failure::Failure;
+use crate::{input, resolve, values};
+
+/// Call a tool as an agent does: through the agent's own address, with one of its tokens.
+///
+/// Shows that the agent's whole path works: token, link, name, tool. The token comes from
+/// --token-file, else from AGENTOPIA_AGENT_TOKEN, else it is asked for (in a script: standard
+/// input). Exit status 1 if the tool answers that it failed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentopia agents call helper echo --args '{\"text\":\"hello\"}'
+  agentopia agents call helper echo --token-file token.txt --args @arguments.json -o json")]
+pub(crate) struct Args {
+    /// The agent's name or id.
+    agent: String,
+    /// The tool, by the name that the agent sees; `agentopia agents discovery` lists them.
+    tool: String,
+    /// All arguments as a JSON object; @FILE reads a file.
+    #[arg(long, value_name = "JSON")]
+    args: Option<String>,
+    /// A file with the agent's token.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// How long to wait for the answer.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::duration)]
+    wait_timeout: Duration,
+}
+
+pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
+    let arguments = match &args.args {
+        Some(text) => values::object(text, "--args").await?,
+        None => Map::new(),
+    };
+    let client = app.client()?;
+    let agent = resolve::agent(&client, &args.agent).await?;
+    let token = token(&args).await?;
+    let began = Instant::now();
+    let called = call(&agent.mcp_url, &token, &args.tool, arguments);
+    let result = tokio::time::timeout(args.wait_timeout, called)
+        .await
+        .map_err(|_| Failure::TimedOut(format!("{} did not answer in time", args.tool)))??;
+    let response = CallResponse {
+        is_error: result
+            .get("isError")
+            .and_then(serde_json::Value::as_bool)
+            .unwrap_or(false),
+        result,
+        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    app.out
+        .result(&response, || app.out.foreign(&text(&response)))?;
+    if response.is_error {
+        app.out.note("the tool says that it failed");
+        return Err(Failure::Said);
+    }
+    Ok(())
+}
+
+async fn token(args: &Args) -> Result<SecretString, Failure> {
+    if let Some(path) = &args.token_file {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::Usage(format!(
+                "--token-file: {} can't be read: {error}",
+                path.display()
+            ))
+        })?;
+        return Ok(SecretString::from(text.trim()));
+    }
+    match std::env::var("AGENTOPIA_AGENT_TOKEN") {
+        Ok(token) => Ok(SecretString::from(token)),
+        Err(_) => input::secret("agent's token").await,
+    }
+}
+
+async fn call(
+    url: &str,
+    token: &SecretString,
+    tool: &str,
+    arguments: Map<String, serde_json::Value>,
+) -> Result<serde_json::Value, Failure> {
+    let config = StreamableHttpClientTransportConfig::with_uri(url.to_owned())
+        .auth_header(token.expose_secret());
+    let transport = StreamableHttpClientTransport::from_config(config);
+    let own = Implementation::new("agentopia-cli", env!("CARGO_PKG_VERSION"));
+    let session = ClientConfig::new(ClientCapabilities::default(), own)
+        .serve(transport)
+        .await
+        .map_err(|error| {
+            Failure::other(
+                error,
+                "the agent's address did not open an MCP session; is the token right?",
+            )
+        })?;
+    let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+    let answer = session.call_tool(params).await;
+    // The answer counts; how the goodbye went does not.
+    let _closed = session.cancel().await;
+    let result = answer.map_err(|error| match error {
+        ServiceError::McpError(error) => {
+            Failure::NotFound(format!("the agent's endpoint answered: {}", error.message))
+        }
+        other => Failure::other(other, "the call did not go through"),
+    })?;
+    serde_json::to_value(result).map_err(|error| Failure::other(error, "the answer is no JSON"))
+}

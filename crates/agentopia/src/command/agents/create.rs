@@ -1,0 +1,43 @@
+//! `agentopia agents create`.
+
+use agentopia_api::agent::CreateAgentRequest;
+use agentopia_domain::name::Name;
+
+use crate::app::App;
+use crate::command::tools::quoted;
+use crate::failure::Failure;
+use crate::values::name;
+
+/// Make an AI agent: one address at which it will find every tool that you link to it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentopia agents create helper
+  agentopia agents create helper --description 'answers questions about the weather'")]
+pub(crate) struct Args {
+    /// How you call it.
+    #[arg(value_parser = name)]
+    name: Name,
+    /// A few sentences about it.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    description: String,
+}
+
+pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
+    let request = CreateAgentRequest {
+        name: args.name,
+        description: args.description,
+    };
+    let agent = app.client()?.create_agent(&request).await?;
+    app.out.result(&agent, || {
+        format!(
+            "made the agent {}; its address is {}",
+            agent.name, agent.mcp_url
+        )
+    })?;
+    let name = quoted(agent.name.as_str());
+    app.out.note(&format!(
+        "hint: link a tool with: agentopia agents link {name} TOOL"
+    ));
+    Ok(())
+}

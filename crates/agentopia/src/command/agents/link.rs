@@ -1,0 +1,64 @@
+//! `agentopia agents link`.
+
+use std::collections::BTreeMap;
+
+use agentopia_api::link::PutLinkRequest;
+use agentopia_domain::link::LinkPolicy;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::resolve;
+use crate::values::pair;
+
+/// Let an agent use a tool, or change what it may use of it.
+///
+/// Linking again replaces what was set before. Function names of several tools that would collide
+/// are prefixed with the tool's name by themselves.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentopia agents link helper echo
+  agentopia agents link helper filesystem --allow read_file --allow list_directory
+  agentopia agents link helper echo --rename echo=repeat
+  agentopia agents link helper echo --disabled")]
+pub(crate) struct Args {
+    /// The agent's name or id.
+    agent: String,
+    /// The tool's name or id.
+    tool: String,
+    /// Show only this function of the tool; may be given several times. All unless given.
+    #[arg(long, value_name = "FUNCTION")]
+    allow: Vec<String>,
+    /// Show a function under another name; may be given several times.
+    #[arg(long, value_name = "FUNCTION=NAME", value_parser = pair)]
+    rename: Vec<(String, String)>,
+    /// Prefix every function with the tool's name, not only those that collide.
+    #[arg(long)]
+    prefix: bool,
+    /// Keep the link but switch it off.
+    #[arg(long)]
+    disabled: bool,
+}
+
+pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
+    let client = app.client()?;
+    let agent = resolve::agent(&client, &args.agent).await?;
+    let instance = resolve::instance(&client, &args.tool).await?;
+    let request = PutLinkRequest {
+        enabled: !args.disabled,
+        policy: LinkPolicy {
+            allowed_tools: (!args.allow.is_empty()).then_some(args.allow),
+            renamed_tools: BTreeMap::from_iter(args.rename),
+            always_prefix: args.prefix,
+        },
+    };
+    let link = client.put_link(agent.id, instance.id, &request).await?;
+    app.out.result(&link, || {
+        let can = if link.enabled {
+            "can use"
+        } else {
+            "is linked, switched off, to"
+        };
+        format!("{} {can} {}", agent.name, instance.name)
+    })
+}

@@ -1,0 +1,21 @@
+//! `agentopia registry logout`.
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::failure::Failure;
+
+/// Forget the login at a container registry. Tools that run go on; new images can't be pulled.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  agentopia registry logout registry.example.com")]
+pub(crate) struct Args {
+    /// The registry's host, with its port if it has one.
+    host: String,
+}
+
+pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
+    app.client()?.remove_registry_login(&args.host).await?;
+    app.out.result(&json!({ "host": args.host }), || {
+        format!("forgot the login at {}", args.host)
+    })
+}

@@ -1,0 +1,74 @@
+//! `agentopia tools`: running MCP servers from the catalog. What deploying, starting, stopping and
+//! removing have in common is in [`watch`].
+
+pub(crate) mod call;
+mod deploy;
+mod list;
+mod logs;
+mod restart;
+mod rm;
+mod show;
+mod start;
+mod stop;
+mod update;
+mod watch;
+
+pub(crate) use watch::quoted;
+
+use std::collections::BTreeMap;
+
+use agentopia_api::catalog::CatalogQuery;
+use agentopia_domain::CatalogEntryId;
+use agentopia_domain::catalog::CatalogStatus;
+use clap::Subcommand;
+
+use crate::app::App;
+use crate::client::{Client, ClientError};
+use crate::failure::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Deploy(deploy::Args),
+    List(list::Args),
+    Show(show::Args),
+    Start(start::Args),
+    Stop(stop::Args),
+    Restart(restart::Args),
+    Update(update::Args),
+    Rm(rm::Args),
+    Logs(logs::Args),
+    Call(call::Args),
+}
+
+impl Command {
+    pub(crate) async fn run(self, app: &App) -> Result<(), Failure> {
+        match self {
+            Self::Deploy(args) => deploy::run(args, app).await,
+            Self::List(args) => list::run(&args, app).await,
+            Self::Show(args) => show::run(&args, app).await,
+            Self::Start(args) => start::run(args, app).await,
+            Self::Stop(args) => stop::run(args, app).await,
+            Self::Restart(args) => restart::run(args, app).await,
+            Self::Update(args) => update::run(args, app).await,
+            Self::Rm(args) => rm::run(args, app).await,
+            Self::Logs(args) => logs::run(&args, app).await,
+            Self::Call(args) => call::run(args, app).await,
+        }
+    }
+}
+
+/// The slug of every catalog entry, archived ones too.
+async fn slugs(client: &Client) -> Result<BTreeMap<CatalogEntryId, String>, ClientError> {
+    let usual = client.catalog(&CatalogQuery::default()).await?;
+    let archived = client
+        .catalog(&CatalogQuery {
+            status: Some(CatalogStatus::Archived),
+            ..CatalogQuery::default()
+        })
+        .await?;
+    Ok(usual
+        .into_iter()
+        .chain(archived)
+        .map(|entry| (entry.id, entry.definition.slug))
+        .collect())
+}

@@ -1,0 +1,94 @@
+//! `agentopia tools deploy`.
+
+use std::collections::BTreeMap;
+
+use agentopia_api::instance::DeployRequest;
+use agentopia_domain::name::Name;
+use serde_json::{Map, Value};
+
+use super::watch::{Goal, reach};
+use crate::app::App;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::values::{self, name, object, pair};
+use crate::wait::WaitArgs;
+
+/// Deploy a tool from the catalog and wait until it answers.
+///
+/// Your environment (the machine that tools run on) is turned on if it is not. Settings are checked
+/// before anything starts; `agentopia catalog show TOOL` lists them. Secrets are named, never given
+/// here: set their values before with `agentopia secrets set`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentopia tools deploy echo
+  agentopia tools deploy time --name berlin --set local_timezone=Europe/Berlin
+  agentopia tools deploy github --secret GITHUB_TOKEN=my-github-token
+  agentopia tools deploy filesystem --config @settings.json --detach -o json")]
+pub(crate) struct Args {
+    /// Slug or id of the tool in the catalog.
+    tool: String,
+    /// How you call it; the slug unless given, with a number if that is taken.
+    #[arg(long, value_parser = name)]
+    name: Option<Name>,
+    /// Which version; the catalog's default unless given.
+    #[arg(long)]
+    version: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// Settings and secrets of a tool, as deploy and update take them.
+#[derive(Debug, clap::Args)]
+pub(super) struct Settings {
+    /// All settings as a JSON object; @FILE reads a file, - standard input.
+    #[arg(long, value_name = "JSON")]
+    pub(super) config: Option<String>,
+    /// One setting; may be given several times, and wins over --config.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(super) set: Vec<(String, String)>,
+    /// Fill an environment variable of the tool from a secret of yours, by the secret's name.
+    #[arg(long, value_name = "VARIABLE=SECRET_NAME", value_parser = pair)]
+    pub(super) secret: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// The settings: those of `--config`, or `before`, with those of `--set` on top. What a value of
+    /// `--set` means is decided by the schema of the catalog entry `tool`.
+    pub(super) async fn config(
+        &mut self,
+        client: &Client,
+        tool: &str,
+        before: Map<String, Value>,
+    ) -> Result<Map<String, Value>, Failure> {
+        let mut config = match &self.config {
+            Some(text) => object(text, "--config").await?,
+            None => before,
+        };
+        if !self.set.is_empty() {
+            let entry = client.catalog_entry(tool).await?;
+            let pairs = std::mem::take(&mut self.set);
+            config.extend(values::properties(pairs, &entry.definition.config.schema));
+        }
+        Ok(config)
+    }
+}
+
+pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
+    let client = app.client()?;
+    let config = args
+        .settings
+        .config(&client, &args.tool, Map::new())
+        .await?;
+    let request = DeployRequest {
+        catalog: args.tool,
+        name: args.name,
+        version: args.version,
+        config,
+        secrets: BTreeMap::from_iter(args.settings.secret),
+    };
+    let instance = client.deploy(&request).await?;
+    reach(app, &client, instance, Goal::Running, &args.wait).await
+}

@@ -1,0 +1,78 @@
+//! `agentopia tools update`.
+
+use std::collections::BTreeMap;
+
+use agentopia_api::instance::UpdateInstanceRequest;
+use agentopia_domain::instance::DesiredInstance;
+use agentopia_domain::name::Name;
+
+use super::deploy::Settings;
+use super::watch::{Goal, reach};
+use crate::app::App;
+use crate::failure::Failure;
+use crate::resolve;
+use crate::values::name;
+use crate::wait::WaitArgs;
+
+/// Change a tool's name, settings or secrets, and wait until it answers again.
+///
+/// What you don't mention stays. --config replaces all settings, --set changes single ones; --secret
+/// adds or changes single mappings, --no-secrets drops all others. A running tool is restarted.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  agentopia tools update berlin --set local_timezone=Europe/Vienna
+  agentopia tools update berlin --name vienna
+  agentopia tools update github --secret GITHUB_TOKEN=other-github-token")]
+pub(crate) struct Args {
+    /// The tool's name or id.
+    tool: String,
+    /// A new name.
+    #[arg(long, value_parser = name)]
+    name: Option<Name>,
+    /// Forget the mappings of secrets that are not given here.
+    #[arg(long)]
+    no_secrets: bool,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
+    let settings = &args.settings;
+    let changes_config = settings.config.is_some() || !settings.set.is_empty();
+    let changes_secrets = args.no_secrets || !settings.secret.is_empty();
+    if args.name.is_none() && !changes_config && !changes_secrets {
+        return Err(Failure::Usage(
+            "say what to change: --name, --config, --set, --secret or --no-secrets".to_owned(),
+        ));
+    }
+    let client = app.client()?;
+    let found = resolve::instance(&client, &args.tool).await?;
+    let mut request = UpdateInstanceRequest {
+        name: args.name,
+        ..UpdateInstanceRequest::default()
+    };
+    if changes_secrets {
+        let mut secrets: BTreeMap<String, String> = BTreeMap::new();
+        if !args.no_secrets {
+            let kept = found.secrets.iter();
+            secrets.extend(kept.map(|(variable, id)| (variable.clone(), id.to_string())));
+        }
+        secrets.extend(std::mem::take(&mut args.settings.secret));
+        request.secrets = Some(secrets);
+    }
+    if changes_config {
+        let tool = found.catalog_entry_id.to_string();
+        let config = args.settings.config(&client, &tool, found.config).await?;
+        request.config = Some(config);
+    }
+    let instance = client.update_instance(found.id, &request).await?;
+    let goal = match instance.desired {
+        DesiredInstance::Running => Goal::Running,
+        DesiredInstance::Stopped => Goal::Stopped,
+        DesiredInstance::Removed { .. } => Goal::Gone,
+    };
+    reach(app, &client, instance, goal, &args.wait).await
+}

@@ -1,0 +1,108 @@
+//! Agents, their links, tokens and configurations.
+
+use serde_json::json;
+
+use crate::server::Server;
+
+#[tokio::test]
+async fn an_agent_is_made_linked_and_taken_apart_again() {
+    let server = Server::with_catalog().await;
+    server
+        .run("tools deploy clock --secret API_KEY=key --detach")
+        .await
+        .ok();
+    let agent = server
+        .json("agents create helper --description helps")
+        .await;
+    server.run("agents create helper").await.failed(1);
+    let id = agent["id"].as_str().unwrap();
+    assert_eq!(server.json(&format!("agents show {id}")).await, agent);
+    assert_eq!(server.json("agents show HELPER").await, agent);
+
+    let link = server
+        .json("agents link helper clock --allow say --rename say=speak")
+        .await;
+    assert_eq!(link["policy"]["allowed_tools"], json!(["say"]));
+    let listed = server.run("agents links helper").await.ok().out;
+    assert!(
+        listed.contains("clock") && listed.contains("say=speak"),
+        "{listed}"
+    );
+    let off = server.json("agents link helper clock --disabled").await;
+    assert_eq!((&off["enabled"], &off["id"]), (&json!(false), &link["id"]));
+    let found = server.json("agents discovery helper").await;
+    assert_eq!(found["agent_id"], id);
+    server.run("agents unlink helper clock").await.ok();
+    assert_eq!(server.json("agents links helper").await, json!([]));
+    server.run("agents rm helper --yes").await.ok();
+    server.run("agents show helper").await.failed(4);
+}
+
+#[tokio::test]
+async fn clients_get_a_configuration_without_a_token() {
+    let server = Server::with_admin().await;
+    let agent = server.json("agents create helper").await;
+    let url = agent["mcp_url"].as_str().unwrap();
+    for client in ["claude", "vscode", "cursor", "json"] {
+        let ran = server
+            .run(&format!("agents config helper --client {client}"))
+            .await
+            .ok();
+        assert!(
+            ran.json().to_string().contains(url),
+            "standard output is the file: {ran:?}"
+        );
+        assert!(
+            !ran.out.contains("agt_1") && ran.err.contains("goes into"),
+            "{ran:?}"
+        );
+        let quiet = server
+            .run(&format!("agents config helper --client {client} -q"))
+            .await
+            .ok();
+        assert_eq!((quiet.out, quiet.err.as_str()), (ran.out, ""));
+    }
+    server
+        .run("agents config helper --client emacs")
+        .await
+        .failed(2);
+}
+
+#[tokio::test]
+async fn an_agents_token_is_printed_once_and_taken_back_by_name() {
+    let server = Server::with_admin().await;
+    server.run("agents create helper").await.ok();
+    let token = server
+        .run("agents token create helper --name laptop -q")
+        .await
+        .ok();
+    assert!(token.out.starts_with("agt_"), "{token:?}");
+    server
+        .run("agents token create helper --name laptop")
+        .await
+        .ok();
+    let twice = server
+        .run("agents token revoke helper laptop --yes")
+        .await
+        .failed(2);
+    assert!(twice.err.contains("several"), "{twice:?}");
+    let list = server.json("agents token list helper").await;
+    let id = list[0]["id"].as_str().unwrap();
+    server
+        .run(&format!("agents token revoke helper {id} --yes"))
+        .await
+        .ok();
+    server
+        .run("agents token revoke helper laptop --yes")
+        .await
+        .ok();
+    server
+        .run("agents token revoke helper laptop --yes")
+        .await
+        .failed(4);
+    let shown = server.run("agents token list helper").await.ok().out;
+    assert!(
+        !shown.contains(token.out.trim()) && shown.contains("revoked"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,14 @@
+//! The real program against the real API: router, SQLite store and vault are those of production;
+//! only machines and tools are played ([`server`]), because they are not what is tested here.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on has to say where"
+)]
+
+mod agents;
+mod deploying;
+mod exit_codes;
+mod server;
+mod signing_in;
+mod values;

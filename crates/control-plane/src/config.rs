@@ -1,0 +1,476 @@
+//! The configuration of the control plane: one TOML file plus environment variables, which win.
+//!
+//! Every key `x` of the file is `AGENTOPIA_X` in the environment; a few names that operators know
+//! from elsewhere work as they are (`DATABASE_URL`, `INTERNAL_API_SECRET`,
+//! `DTMA_DOCKER_IMAGE_URL`, `DO_*`); `config/env.rs` has the table. A key that is unknown or wrong
+//! is an error that names the key and where it stands; nothing is started then.
+
+mod env;
+mod hosts;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agentopia_domain::environment::ProviderKind;
+use figment::Figment;
+use figment::providers::{Format as _, Toml};
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+pub use env::names as environment_names;
+
+/// Everything that an operator can set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the database file, keys and caches are. `$XDG_STATE_HOME/agentopia`, which is
+    /// `~/.local/state/agentopia` unless set.
+    pub data_dir: PathBuf,
+    /// Where the public API, the MCP endpoints and the UI are served.
+    pub bind: SocketAddr,
+    /// The address under which people and agents reach `bind`; `http://<bind>` unless given.
+    pub public_url: Option<Url>,
+    /// Where machines are served (mutual TLS).
+    pub dtma_listen: SocketAddr,
+    /// The address under which machines reach `dtma_listen`; `https://<dtma_listen>` unless given.
+    pub dtma_advertise_url: Option<Url>,
+    /// Host names besides that of `public_url` and the loopback ones that requests may name.
+    pub allowed_hosts: Vec<String>,
+    /// Origins besides that of `public_url` whose pages may use the API.
+    pub allowed_origins: Vec<String>,
+    /// Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// `sqlite:<path>` or `postgres://…`; `agentopia.db` in `data_dir` unless given.
+    pub database_url: Option<SecretString>,
+    /// What `/internal` calls have to show; they are all refused while it is not set.
+    pub internal_api_secret: Option<SecretString>,
+    /// Seconds that a browser session lasts after signing in.
+    pub session_lifetime_seconds: u64,
+    /// The largest request body, in bytes.
+    pub body_limit_bytes: usize,
+    /// Seconds after which a request is given up; streams have no limit.
+    pub request_timeout_seconds: u64,
+    /// Seconds that a tool call by hand may take.
+    pub call_timeout_seconds: u64,
+    /// Where machines come from.
+    pub provider: ProviderKind,
+    /// How the `local` provider's machine runs tools.
+    pub local_runtime: LocalRuntime,
+    /// The `dtma` program; found beside our own program unless given.
+    pub dtma_binary: Option<PathBuf>,
+    /// Programs of tools for the `process` runtime; beside our own program unless given.
+    pub tools_dir: Option<PathBuf>,
+    /// The static `tool-init` program that the `docker` runtime puts into tool containers; found
+    /// beside our own program unless given.
+    pub tool_init_binary: Option<PathBuf>,
+    /// The first port that a `local` machine's management agent may listen on.
+    pub local_first_port: u16,
+    /// A JSON file that tells to which registry the images of the built-in catalog were built.
+    pub catalog_images: Option<PathBuf>,
+    /// The vault's keys, in place of `vault.key` in `data_dir`.
+    pub vault_key: Option<SecretString>,
+    /// A file with the vault's keys, in place of the one in `data_dir`.
+    pub vault_key_file: Option<PathBuf>,
+    /// An image of the DTMA in place of the static program.
+    pub dtma_docker_image_url: Option<String>,
+    /// `text` or `json`.
+    pub log_format: LogFormat,
+    /// DigitalOcean (ENV-4).
+    pub digitalocean: DigitalOcean,
+}
+
+/// How tools are run on the `local` machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LocalRuntime {
+    /// Docker where an engine answers, processes otherwise.
+    #[default]
+    Auto,
+    /// Docker only.
+    Docker,
+    /// Processes only.
+    Process,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Defaults for the `digitalocean` provider.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DigitalOcean {
+    /// `DO_API_TOKEN`.
+    pub api_token: Option<SecretString>,
+    /// `DO_DEFAULT_REGION`.
+    pub default_region: Option<String>,
+    /// `DO_DEFAULT_SIZE`.
+    pub default_size: Option<String>,
+    /// `DO_DEFAULT_IMAGE`.
+    pub default_image: Option<String>,
+    /// `DO_SSH_KEY_FINGERPRINTS`, separated by commas.
+    pub ssh_key_fingerprints: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::new(),
+            bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
+            dtma_listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            dtma_advertise_url: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            database_url: None,
+            internal_api_secret: None,
+            session_lifetime_seconds: 7 * 24 * 3600,
+            body_limit_bytes: 1 << 20,
+            request_timeout_seconds: 30,
+            call_timeout_seconds: 300,
+            provider: ProviderKind::Local,
+            local_runtime: LocalRuntime::Auto,
+            dtma_binary: None,
+            tools_dir: None,
+            tool_init_binary: None,
+            local_first_port: 30_000,
+            catalog_images: None,
+            vault_key: None,
+            vault_key_file: None,
+            dtma_docker_image_url: None,
+            log_format: LogFormat::Text,
+            digitalocean: DigitalOcean::default(),
+        }
+    }
+}
+
+/// Why the configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file that was named can't be read.
+    #[error("the configuration file {path} can't be read: {source}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A key is unknown or has a wrong value.
+    #[error("{origin}: {problem}")]
+    Wrong {
+        /// The file or the environment variable.
+        origin: String,
+        /// The key, what is wrong with it and what would be right.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads the configuration of this process. `file` is what the command line named; without it
+    /// `AGENTOPIA_CONFIG`, `$XDG_CONFIG_HOME/agentopia/agentopia.toml` and
+    /// `/etc/agentopia/agentopia.toml` are tried in turn.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_with(file, |name| std::env::var(name).ok())
+    }
+
+    /// The same with another environment, for tests.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load_with(
+        file: Option<&Path>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let named = file
+            .map(Path::to_owned)
+            .or_else(|| env("AGENTOPIA_CONFIG").map(PathBuf::from));
+        let found = match named {
+            Some(path) => Some(path),
+            None => usual_files(&env).into_iter().find(|path| path.is_file()),
+        };
+        let mut figment = Figment::new();
+        if let Some(path) = &found {
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                path: path.clone(),
+                source,
+            })?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        let values = env::read(&env)?;
+        let mut config: Self =
+            figment
+                .merge(values)
+                .extract()
+                .map_err(|error| ConfigError::Wrong {
+                    origin: origin_of(&error, found.as_deref()),
+                    problem: describe(&error),
+                })?;
+        if config.data_dir.as_os_str().is_empty() {
+            config.data_dir = default_data_dir(&env)?;
+        }
+        config.check(found.as_deref())?;
+        Ok(config)
+    }
+
+    fn check(&self, file: Option<&Path>) -> Result<(), ConfigError> {
+        let wrong = |key: &str, problem: &str| {
+            Err(ConfigError::Wrong {
+                origin: file.map_or_else(
+                    || env::name_of(key).unwrap_or("the configuration").to_owned(),
+                    |file| format!("{} or {}", file.display(), env::name_of(key).unwrap_or(key)),
+                ),
+                problem: format!("`{key}` {problem}"),
+            })
+        };
+        if let Some(url) = &self.public_url
+            && (!matches!(url.scheme(), "http" | "https")
+                || url.host_str().is_none()
+                || url.path() != "/"
+                || url.query().is_some())
+        {
+            return wrong(
+                "public_url",
+                "must be http:// or https://, a host and perhaps a port, without a path",
+            );
+        }
+        if let Some(url) = &self.dtma_advertise_url
+            && (url.scheme() != "https" || url.host_str().is_none())
+        {
+            return wrong("dtma_advertise_url", "must begin with https:// and a host");
+        }
+        if self
+            .allowed_origins
+            .iter()
+            .any(|origin| hosts::origin(origin).is_none())
+        {
+            return wrong(
+                "allowed_origins",
+                "must be origins like https://app.example.com, without a path",
+            );
+        }
+        if self.session_lifetime_seconds < 60 {
+            return wrong("session_lifetime_seconds", "must be 60 or more");
+        }
+        if self.body_limit_bytes < 1024 {
+            return wrong("body_limit_bytes", "must be 1024 or more");
+        }
+        if self.request_timeout_seconds == 0 || self.call_timeout_seconds == 0 {
+            return wrong("request_timeout_seconds", "must be 1 or more");
+        }
+        if self
+            .internal_api_secret
+            .as_ref()
+            .is_some_and(|secret| secrecy::ExposeSecret::expose_secret(secret).len() < 16)
+        {
+            return wrong("internal_api_secret", "must have 16 characters or more");
+        }
+        Ok(())
+    }
+
+    /// The public address without a slash at its end.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        self.public_url.as_ref().map_or_else(
+            || format!("http://{}", self.bind),
+            |url| url.as_str().trim_end_matches('/').to_owned(),
+        )
+    }
+
+    /// The address that machines are told to call, without a slash at its end.
+    #[must_use]
+    pub fn dtma_url(&self) -> String {
+        self.dtma_advertise_url.as_ref().map_or_else(
+            || format!("https://{}", self.dtma_listen),
+            |url| url.as_str().trim_end_matches('/').to_owned(),
+        )
+    }
+
+    /// Whether people reach us by HTTPS, so that cookies may be `Secure`.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https")
+    }
+
+    /// How long a browser session lasts.
+    #[must_use]
+    pub const fn session_lifetime(&self) -> Duration {
+        Duration::from_secs(self.session_lifetime_seconds)
+    }
+}
+
+/// Where the data is unless the operator says otherwise.
+fn default_data_dir(env: &impl Fn(&str) -> Option<String>) -> Result<PathBuf, ConfigError> {
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|state| state.join("agentopia"))
+        .ok_or_else(|| ConfigError::Wrong {
+            origin: "AGENTOPIA_DATA_DIR".into(),
+            problem: "`data_dir` is needed, because neither XDG_STATE_HOME nor HOME is set".into(),
+        })
+}
+
+fn usual_files(env: &impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let home = env("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env("HOME").map(|home| Path::new(&home).join(".config")))
+        .filter(|path| path.is_absolute());
+    home.into_iter()
+        .map(|dir| dir.join("agentopia/agentopia.toml"))
+        .chain([PathBuf::from("/etc/agentopia/agentopia.toml")])
+        .collect()
+}
+
+/// The file or the environment variable that an error is about.
+fn origin_of(error: &figment::Error, file: Option<&Path>) -> String {
+    let from_env = error
+        .metadata
+        .as_ref()
+        .is_some_and(|metadata| metadata.name == env::PROVIDER);
+    if from_env {
+        return env::name_of(&error.path.join("."))
+            .unwrap_or("the environment")
+            .to_owned();
+    }
+    file.map_or_else(
+        || "the configuration".to_owned(),
+        |file| format!("the configuration file {}", file.display()),
+    )
+}
+
+/// The key and the problem, without the value: it may be a secret.
+fn describe(error: &figment::Error) -> String {
+    use figment::error::Kind;
+    let key = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(name, expected) => {
+            format!("unknown key `{name}`; known are {}", expected.join(", "))
+        }
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            format!("`{key}` must be {expected}")
+        }
+        Kind::UnknownVariant(_, expected) => {
+            format!("`{key}` must be one of {}", expected.join(", "))
+        }
+        other => {
+            let said = other.to_string();
+            if key.is_empty() {
+                said
+            } else {
+                format!("`{key}`: {said}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.toml");
+        std::fs::write(&file, toml).unwrap();
+        Config::load_with(Some(&file), |name| {
+            env.iter()
+                .chain(&[("HOME", "/home/me")])
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(
+            config.data_dir,
+            Path::new("/home/me/.local/state/agentopia")
+        );
+        assert_eq!(config.base_url(), "http://127.0.0.1:8080");
+        assert_eq!(config.dtma_url(), "https://127.0.0.1:8443");
+        assert!(!config.is_https());
+    }
+
+    #[test]
+    fn the_environment_wins_and_known_names_work_as_they_are() {
+        let config = load(
+            "bind = '127.0.0.1:1'\npublic_url = 'https://a.example'\n[digitalocean]\ndefault_region = 'ams3'",
+            &[
+                ("AGENTOPIA_BIND", "127.0.0.1:2"),
+                ("AGENTOPIA_ALLOWED_HOSTS", "a.example, b.example"),
+                ("DATABASE_URL", "postgres://u:p@h/d"),
+                ("INTERNAL_API_SECRET", "00000000000000001"),
+                ("DO_SSH_KEY_FINGERPRINTS", "aa:bb,cc:dd"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.bind.port(), 2);
+        assert_eq!(config.allowed_hosts, ["a.example", "b.example"]);
+        assert_eq!(config.base_url(), "https://a.example");
+        assert!(config.is_https());
+        assert!(config.database_url.is_some());
+        assert_eq!(config.digitalocean.ssh_key_fingerprints, ["aa:bb", "cc:dd"]);
+        assert_eq!(config.digitalocean.default_region.as_deref(), Some("ams3"));
+        let secret = config.internal_api_secret.as_ref().unwrap();
+        assert_eq!(
+            secrecy::ExposeSecret::expose_secret(secret),
+            "00000000000000001"
+        );
+        assert!(!format!("{config:?}").contains("00000000000000001"));
+    }
+
+    #[test]
+    fn errors_name_the_key_and_where_it_stands_but_never_the_value() {
+        for (toml, env, parts) in [
+            ("bnid = 1", &[][..], &["a.toml", "bnid", "bind"][..]),
+            ("bind = 'nowhere'", &[], &["a.toml", "bind"]),
+            (
+                "body_limit_bytes = 'x'",
+                &[],
+                &["a.toml", "body_limit_bytes"],
+            ),
+            ("bind = [", &[], &["a.toml"]),
+            ("", &[("AGENTOPIA_BIND", "x")], &["AGENTOPIA_BIND", "bind"]),
+            (
+                "",
+                &[("AGENTOPIA_BODY_LIMIT_BYTES", "many")],
+                &["AGENTOPIA_BODY_LIMIT_BYTES"],
+            ),
+            (
+                "",
+                &[("INTERNAL_API_SECRET", "short-pw")],
+                &["internal_api_secret"],
+            ),
+            ("public_url = 'http://a/b'", &[], &["public_url"]),
+            ("allowed_origins = ['a.example']", &[], &["allowed_origins"]),
+            ("provider = 'aws'", &[], &["provider", "local"]),
+        ] {
+            let error = load(toml, env).unwrap_err().to_string();
+            for part in parts {
+                assert!(error.contains(part), "{toml:?} {env:?}: {error}");
+            }
+            assert!(!error.contains("short-pw"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let error = Config::load_with(Some(Path::new("/nowhere/a.toml")), |_| None).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/a.toml"));
+    }
+}

@@ -1,0 +1,20 @@
+//! The account's machine (ENV-1 to ENV-3).
+
+mod disable;
+mod enable;
+pub(in crate::http::v1) mod ensure;
+mod show;
+mod usage;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::AppState;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(show::handler))
+        .routes(routes!(enable::handler))
+        .routes(routes!(disable::handler))
+        .routes(routes!(usage::handler))
+}

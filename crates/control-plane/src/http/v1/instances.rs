@@ -1,0 +1,33 @@
+//! Running copies of tools (TOOL-3 to TOOL-8).
+
+mod call;
+mod check;
+mod deploy;
+mod intend;
+mod list;
+mod logs;
+mod remove;
+mod restart;
+mod secrets;
+mod show;
+mod start;
+mod stop;
+mod tools;
+mod update;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::AppState;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::handler, deploy::handler))
+        .routes(routes!(show::handler, update::handler, remove::handler))
+        .routes(routes!(start::handler))
+        .routes(routes!(stop::handler))
+        .routes(routes!(restart::handler))
+        .routes(routes!(logs::handler))
+        .routes(routes!(tools::handler))
+        .routes(routes!(call::handler))
+}

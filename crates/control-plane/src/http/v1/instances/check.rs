@@ -1,0 +1,234 @@
+//! Checks what a person asks of a tool against what the catalog says of it. Pure: nothing is read
+//! or written.
+
+use std::collections::BTreeMap;
+
+use agentopia_api::problem::FieldProblem;
+use agentopia_domain::admission::{DoesNotFit, admit};
+use agentopia_domain::catalog::{CatalogDefinition, CatalogStatus, ToolVersion};
+use agentopia_domain::environment::Environment;
+use agentopia_domain::resources::Resources;
+use serde_json::{Map, Value};
+
+use crate::problem::{Answer, Refusal, kind};
+
+/// The version to run, if the tool takes new instances.
+pub(super) fn version<'a>(
+    entry: &'a CatalogDefinition,
+    asked: Option<&str>,
+) -> Answer<&'a ToolVersion> {
+    if entry.status == CatalogStatus::Archived {
+        return Err(Refusal::new(
+            kind::ARCHIVED,
+            format!(
+                "`{}` takes no new instances; choose another tool",
+                entry.slug
+            ),
+        ));
+    }
+    let asked = asked.unwrap_or(&entry.default_version);
+    entry.version(asked).ok_or_else(|| {
+        let known: Vec<&str> = entry.versions.iter().map(|v| v.version.as_str()).collect();
+        Refusal::new(
+            kind::UNKNOWN_VERSION,
+            format!("`{}` has the versions {}", entry.slug, known.join(", ")),
+        )
+    })
+}
+
+/// Whether `config`, laid over the defaults, fits the tool's schema.
+pub(super) fn config(entry: &CatalogDefinition, config: &Map<String, Value>) -> Answer<()> {
+    let template = &entry.config;
+    if template.schema.is_null() {
+        return match config.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(invalid(vec![FieldProblem {
+                field: format!("config.{key}"),
+                problem: "this tool takes no configuration".to_owned(),
+            }])),
+        };
+    }
+    let validator = jsonschema::validator_for(&template.schema).map_err(|error| {
+        Refusal::internal(anyhow::anyhow!(
+            "the schema of catalog entry {} can't be used: {error}",
+            entry.slug
+        ))
+    })?;
+    let mut whole = template.defaults.clone();
+    whole.extend(config.clone());
+    let whole = Value::Object(whole);
+    let errors: Vec<FieldProblem> = validator
+        .iter_errors(&whole)
+        .map(|error| FieldProblem {
+            field: field_of(&error.instance_path().to_string()),
+            // The value is left out: people put secrets where they don't belong.
+            problem: error.masked().to_string(),
+        })
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(invalid(errors))
+    }
+}
+
+fn invalid(errors: Vec<FieldProblem>) -> Refusal {
+    let detail = errors
+        .iter()
+        .map(|error| format!("{}: {}", error.field, error.problem))
+        .collect::<Vec<_>>()
+        .join("; ");
+    Refusal::new(kind::INVALID_CONFIG, detail).with_errors(errors)
+}
+
+/// A JSON pointer as the path of a field of the request.
+fn field_of(pointer: &str) -> String {
+    format!("config{}", pointer.replace('/', "."))
+}
+
+/// Whether the mapping names variables that the tool reads, and all that it requires.
+pub(super) fn secrets(entry: &CatalogDefinition, mapped: &BTreeMap<String, String>) -> Answer<()> {
+    if let Some(unknown) = mapped
+        .keys()
+        .find(|name| !entry.secrets.iter().any(|known| known.name == **name))
+    {
+        let known: Vec<&str> = entry.secrets.iter().map(|s| s.name.as_str()).collect();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        return Err(Refusal::new(
+            kind::UNKNOWN_SECRET,
+            format!(
+                "`{}` reads no secret `{unknown}`; it reads {known}",
+                entry.slug
+            ),
+        )
+        .with_errors(vec![FieldProblem {
+            field: format!("secrets.{unknown}"),
+            problem: "the tool reads no such variable".to_owned(),
+        }]));
+    }
+    let missing: Vec<FieldProblem> = entry
+        .secrets
+        .iter()
+        .filter(|needed| needed.required && !mapped.contains_key(&needed.name))
+        .map(|needed| FieldProblem {
+            field: format!("secrets.{}", needed.name),
+            problem: if needed.description.is_empty() {
+                "is required".to_owned()
+            } else {
+                format!("is required: {}", needed.description)
+            },
+        })
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing
+        .iter()
+        .filter_map(|problem| problem.field.strip_prefix("secrets."))
+        .collect();
+    Err(Refusal::new(
+        kind::MISSING_SECRET,
+        format!("set a secret and map it for each of: {}", names.join(", ")),
+    )
+    .with_errors(missing))
+}
+
+/// Whether one more instance fits. Before a machine has said what it has, nothing is known and
+/// everything is let through.
+pub(super) fn fits(
+    environment: &Environment,
+    present: &[Resources],
+    new: Resources,
+) -> Result<(), DoesNotFit> {
+    match environment.capacity {
+        Some(capacity) => admit(capacity, present.iter().copied(), new),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn entry(extra: Value) -> CatalogDefinition {
+        let mut text = json!({
+            "slug": "t", "name": "T", "status": "available",
+            "packaging": {"type": "docker_image", "image": "t"},
+            "transport": {"type": "stdio"},
+            "versions": [{"version": "1", "tag": "1"}, {"version": "2", "tag": "2"}],
+            "default_version": "2",
+        });
+        for (key, value) in extra.as_object().unwrap() {
+            text[key] = value.clone();
+        }
+        serde_json::from_value(text).unwrap()
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn versions_are_those_of_the_catalog() {
+        let tool = entry(json!({}));
+        assert_eq!(version(&tool, None).unwrap().version, "2");
+        assert_eq!(version(&tool, Some("1")).unwrap().version, "1");
+        let refused = version(&tool, Some("3")).unwrap_err();
+        assert_eq!(refused.kind(), kind::UNKNOWN_VERSION);
+        let refused = version(&entry(json!({"status": "archived"})), None).unwrap_err();
+        assert_eq!(refused.kind(), kind::ARCHIVED);
+    }
+
+    #[test]
+    fn configuration_is_checked_with_its_defaults_and_never_repeated() {
+        let tool = entry(json!({"config": {
+            "schema": {
+                "type": "object",
+                "properties": {"zone": {"type": "string"}, "n": {"type": "integer", "maximum": 9}},
+                "required": ["zone"],
+                "additionalProperties": false,
+            },
+            "defaults": {"zone": "UTC"},
+        }}));
+        assert!(config(&tool, &Map::new()).is_ok());
+        assert!(config(&tool, &object(json!({"n": 3}))).is_ok());
+        for (bad, field) in [
+            (json!({"zone": 4711}), "config.zone"),
+            (json!({"n": 4711}), "config.n"),
+            (json!({"x": 4711}), "config"),
+        ] {
+            let problem = config(&tool, &object(bad)).unwrap_err().to_problem(None);
+            assert_eq!(problem.code, "invalid_config");
+            assert_eq!(problem.errors[0].field, field);
+            assert!(!problem.detail.contains("4711"), "{}", problem.detail);
+        }
+        let refused = config(&entry(json!({})), &object(json!({"a": 1}))).unwrap_err();
+        assert_eq!(refused.kind(), kind::INVALID_CONFIG);
+    }
+
+    #[test]
+    fn secrets_are_those_that_the_tool_reads() {
+        let tool = entry(json!({"secrets": [
+            {"name": "KEY", "description": "from the provider's page"},
+            {"name": "EXTRA", "required": false},
+        ]}));
+        let map = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), "s".to_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        assert!(secrets(&tool, &map(&["KEY"])).is_ok());
+        assert!(secrets(&tool, &map(&["KEY", "EXTRA"])).is_ok());
+        let missing = secrets(&tool, &map(&["EXTRA"])).unwrap_err();
+        assert_eq!(missing.kind(), kind::MISSING_SECRET);
+        assert_eq!(missing.to_problem(None).errors[0].field, "secrets.KEY");
+        let unknown = secrets(&tool, &map(&["KEY", "PATH"])).unwrap_err();
+        assert_eq!(unknown.kind(), kind::UNKNOWN_SECRET);
+    }
+}

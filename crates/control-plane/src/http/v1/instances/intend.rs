@@ -1,0 +1,33 @@
+//! What start, stop, restart, reconfigure and remove have in common: write the intent with its
+//! event, wake the reconciler, answer with the record as it stands.
+
+use agentopia_api::instance::Instance;
+use agentopia_domain::InstanceId;
+use agentopia_domain::event::ObjectKind;
+use agentopia_store::InstanceIntent;
+use axum::Json;
+use http::StatusCode;
+
+use super::check;
+use crate::http::extract::Call;
+use crate::problem::Answer;
+
+pub(super) async fn intend(
+    call: &Call,
+    id: InstanceId,
+    intent: InstanceIntent,
+    kind: &'static str,
+    message: &str,
+) -> Answer<(StatusCode, Json<Instance>)> {
+    let event = call.event(kind, (ObjectKind::Instance, id), message);
+    let changed = call
+        .store()
+        .instances()
+        .set_intent(call.account(), id, intent, check::fits, &[event])
+        .await?;
+    call.state.wake.instance(id);
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(Instance::new(changed.value, &call.state.config.base_url())),
+    ))
+}

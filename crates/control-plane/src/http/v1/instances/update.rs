@@ -1,0 +1,79 @@
+//! `PATCH /api/v1/instances/{id}`: changes name, configuration or secrets.
+
+use agentopia_api::Problem;
+use agentopia_api::instance::{Instance, UpdateInstanceRequest};
+use agentopia_domain::InstanceId;
+use agentopia_store::{InstanceIntent, Reconfigure};
+use axum::Json;
+use http::StatusCode;
+
+use super::intend::intend;
+use super::{check, secrets};
+use crate::http::extract::{Body, Call, PathId};
+use crate::problem::Answer;
+
+/// Changes an instance; what is absent stays. A tool that runs is restarted with its new
+/// configuration.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/instances/{id}",
+    operation_id = "update_instance",
+    tag = "instances",
+    security(("session" = []), ("token" = [])),
+    params(("id" = InstanceId, Path, description = "The instance")),
+    request_body = UpdateInstanceRequest,
+    responses(
+        (status = 202, description = "Wanted", body = Instance),
+        (status = 404, description = "not_found", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "duplicate, wrong_state", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_config, missing_secret, unknown_secret", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn handler(
+    call: Call,
+    PathId(id): PathId<InstanceId>,
+    Body(request): Body<UpdateInstanceRequest>,
+) -> Answer<(StatusCode, Json<Instance>)> {
+    let instance = call.store().instances().get(call.account(), id).await?;
+    if request == UpdateInstanceRequest::default() {
+        return Ok((
+            StatusCode::ACCEPTED,
+            Json(Instance::new(instance, &call.state.config.base_url())),
+        ));
+    }
+    let entry = call
+        .store()
+        .catalog()
+        .get(instance.catalog_entry_id)
+        .await?;
+    if let Some(config) = &request.config {
+        check::config(&entry.definition, config)?;
+    }
+    let secrets = match &request.secrets {
+        Some(mapped) => {
+            check::secrets(&entry.definition, mapped)?;
+            Some(secrets::resolve(&call, mapped).await?)
+        }
+        None => None,
+    };
+    let renamed = request.name.is_some();
+    let answer = intend(
+        &call,
+        id,
+        InstanceIntent::Reconfigure(Reconfigure {
+            name: request.name,
+            config: request.config,
+            secrets,
+            ..Reconfigure::default()
+        }),
+        "instance.reconfigured",
+        "changed its settings",
+    )
+    .await?;
+    if renamed {
+        // The gateway separates colliding tools by the instance's name.
+        call.state.wake.routes();
+    }
+    Ok(answer)
+}

@@ -1,0 +1,162 @@
+//! `PUT /api/v1/agents/{id}/links/{instance_id}`: lets an agent use an instance.
+
+use agentopia_api::Problem;
+use agentopia_api::link::{Link, PutLinkRequest};
+use agentopia_domain::event::ObjectKind;
+use agentopia_domain::link::LinkPolicy;
+use agentopia_domain::{AgentId, InstanceId, LinkId};
+use agentopia_store::{LinkPatch, NewLink, StoreError};
+use axum::Json;
+
+use super::find::find;
+use crate::http::extract::{Body, Call, PathIds};
+use crate::problem::{Answer, Refusal};
+
+/// The longest name that every MCP client takes.
+const MAX_TOOL_NAME: usize = 64;
+/// The most tools that one policy names.
+const MAX_TOOLS: usize = 1000;
+
+/// Makes the link of an agent to an instance, or changes it.
+#[utoipa::path(
+    put,
+    path = "/api/v1/agents/{id}/links/{instance_id}",
+    operation_id = "put_link",
+    tag = "agents",
+    security(("session" = []), ("token" = [])),
+    params(
+        ("id" = AgentId, Path, description = "The agent"),
+        ("instance_id" = InstanceId, Path, description = "The instance"),
+    ),
+    request_body(content = PutLinkRequest, description = "May be left out"),
+    responses(
+        (status = 200, description = "As it stands now", body = Link),
+        (status = 404, description = "not_found", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn handler(
+    call: Call,
+    PathIds(agent, instance): PathIds<AgentId, InstanceId>,
+    body: Option<Body<PutLinkRequest>>,
+) -> Answer<Json<Link>> {
+    let request = body.map(|Body(request)| request).unwrap_or_default();
+    check(&request.policy)?;
+    let link = match find(&call, agent, instance).await? {
+        Some(link) => change(&call, link.id, &request).await?,
+        None => match create(&call, agent, instance, request.policy.clone()).await {
+            // A new link is on; one that is wanted off is switched off at once.
+            Ok(link) if !request.enabled => change(&call, link.id, &request).await?,
+            Ok(link) => link,
+            // Somebody else made it at the same moment.
+            Err(StoreError::Duplicate { .. }) => match find(&call, agent, instance).await? {
+                Some(link) => change(&call, link.id, &request).await?,
+                None => return Err(Refusal::not_found("link")),
+            },
+            Err(error) => return Err(error.into()),
+        },
+    };
+    call.state.wake.routes();
+    Ok(Json(link.into()))
+}
+
+async fn create(
+    call: &Call,
+    agent: AgentId,
+    instance: InstanceId,
+    policy: LinkPolicy,
+) -> Result<agentopia_domain::link::Link, StoreError> {
+    let id: LinkId = call.new_id();
+    let event = call
+        .event(
+            "link.created",
+            (ObjectKind::Link, id),
+            "let an agent use an instance",
+        )
+        .data(serde_json::json!({ "agent_id": agent, "instance_id": instance }));
+    let new = NewLink {
+        id,
+        account_id: call.account(),
+        agent_id: agent,
+        instance_id: instance,
+        policy,
+    };
+    call.store().links().create(new, &[event]).await
+}
+
+async fn change(
+    call: &Call,
+    id: LinkId,
+    request: &PutLinkRequest,
+) -> Answer<agentopia_domain::link::Link> {
+    let message = if request.enabled {
+        "the link is on"
+    } else {
+        "the link is off"
+    };
+    let event = call.event("link.updated", (ObjectKind::Link, id), message);
+    let patch = LinkPatch {
+        enabled: Some(request.enabled),
+        policy: Some(request.policy.clone()),
+    };
+    let changed = call
+        .store()
+        .links()
+        .update(call.account(), id, patch, &[event])
+        .await?;
+    Ok(changed.value)
+}
+
+fn check(policy: &LinkPolicy) -> Answer<()> {
+    let count = policy.allowed_tools.as_ref().map_or(0, Vec::len) + policy.renamed_tools.len();
+    if count > MAX_TOOLS {
+        return Err(Refusal::field(
+            "policy",
+            format!("name at most {MAX_TOOLS} tools"),
+        ));
+    }
+    let mut shown = std::collections::BTreeSet::new();
+    for (tool, name) in &policy.renamed_tools {
+        let fits = (1..=MAX_TOOL_NAME).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+        if !fits {
+            return Err(Refusal::field(
+                format!("policy.renamed_tools.{tool}"),
+                "use 1 to 64 letters, digits, `_`, `-` and `.`",
+            ));
+        }
+        if !shown.insert(name) {
+            return Err(Refusal::field(
+                format!("policy.renamed_tools.{tool}"),
+                "two tools can't have the same name",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renamed(pairs: &[(&str, &str)]) -> LinkPolicy {
+        LinkPolicy {
+            renamed_tools: pairs
+                .iter()
+                .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()))
+                .collect(),
+            ..LinkPolicy::default()
+        }
+    }
+
+    #[test]
+    fn new_names_are_ones_that_every_client_takes() {
+        assert!(check(&renamed(&[("a", "my_tool-2.x")])).is_ok());
+        for bad in ["", "a b", "ä", &"x".repeat(65), "a\n"] {
+            assert!(check(&renamed(&[("a", bad)])).is_err(), "{bad:?}");
+        }
+        assert!(check(&renamed(&[("a", "x"), ("b", "x")])).is_err());
+    }
+}

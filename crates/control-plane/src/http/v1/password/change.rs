@@ -1,0 +1,74 @@
+//! `POST /api/v1/password`: changes one's own password.
+
+use agentopia_api::Problem;
+use agentopia_api::auth::{ChangePasswordRequest, Session};
+use agentopia_domain::event::ObjectKind;
+use axum::Json;
+use axum::response::IntoResponse;
+use http::{HeaderMap, StatusCode, header};
+
+use crate::auth::{password, session, throttle};
+use crate::http::extract::{Body, Call};
+use crate::problem::{Answer, Refusal, kind};
+
+/// Changes one's own password. Every session ends, and a new one begins for the caller.
+#[utoipa::path(
+    post,
+    path = "/api/v1/password",
+    operation_id = "change_password",
+    tag = "session",
+    security(("session" = [])),
+    request_body = ChangePasswordRequest,
+    responses(
+        (status = 200, description = "Changed; the new session", body = Session),
+        (status = 401, description = "wrong_credentials", body = Problem, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn handler(
+    call: Call,
+    headers: HeaderMap,
+    Body(request): Body<ChangePasswordRequest>,
+) -> Answer<impl IntoResponse> {
+    let state = &call.state;
+    let user = &call.caller.user;
+    password::check_new("new_password", &request.new_password)?;
+    throttle::sign_in(state, &user.email, call.meta.source_ip).await?;
+    let stored = state.store.users().credentials(user.id).await?;
+    let stored = stored.and_then(|found| found.password_hash);
+    if !state
+        .passwords
+        .verify(request.current_password, stored)
+        .await?
+    {
+        return Err(Refusal::new(
+            kind::WRONG_CREDENTIALS,
+            "the current password is wrong",
+        ));
+    }
+    throttle::forgive(state, &user.email, call.meta.source_ip).await?;
+    let hash = state.passwords.hash(request.new_password).await?;
+    let event = call.event(
+        "user.password_changed",
+        (ObjectKind::User, user.id),
+        "changed the password; every session ended",
+    );
+    let user = state
+        .store
+        .users()
+        .set_password(user.id, &hash, &[event])
+        .await?;
+    let begun = session::begin(state, user, &headers, |object| {
+        call.event(
+            "session.created",
+            object,
+            "signed in anew after a change of password",
+        )
+    })
+    .await?;
+    Ok((
+        StatusCode::OK,
+        [(header::SET_COOKIE, begun.set_cookie)],
+        Json(begun.session),
+    ))
+}

@@ -1,0 +1,20 @@
+//! The control plane: the public HTTP API, its authentication, and the configuration that it all
+//! runs on. Handlers write intent and return; what acts on intent is in the reconcilers.
+//!
+//! * [`config`]: one TOML file plus environment variables.
+//! * [`state`]: what handlers are given, and the seams that `serve` fills in.
+//! * [`http`]: the router; one file an operation under `http/v1/<noun>/<verb>.rs`.
+//! * [`auth`]: who is calling and what they may do; [`auth::permission`] is the one table.
+//! * [`problem`]: how every refusal looks; [`openapi`]: the document made from the code.
+
+pub mod auth;
+pub mod catalog_seed;
+pub mod config;
+pub mod http;
+pub mod machines;
+pub mod mcp_gateway;
+pub mod openapi;
+pub mod problem;
+pub mod reconcilers;
+pub mod serve;
+pub mod state;

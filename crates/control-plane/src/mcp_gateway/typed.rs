@@ -1,0 +1,166 @@
+//! MCP calls that the product makes itself, typed: listing and calling tools of an instance by
+//! hand, and telling what an agent's endpoint offers. Not the agents' way: that is the gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentopia_domain::agent::Agent;
+use agentopia_domain::instance::Instance;
+use agentopia_domain::link::Link;
+use agentopia_domain::page::PageRequest;
+use agentopia_gateway::{NameKind, book_key};
+use agentopia_store::{LinkFilter, Store};
+use async_trait::async_trait;
+use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation, Tool};
+use rmcp::service::{RoleClient, RunningService, ServiceError};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::{ServiceExt as _, serde_json};
+use secrecy::ExposeSecret as _;
+
+use crate::machines::Connections;
+use crate::state::{ServedInstance, ServedTool, ToolGateway, ToolGatewayError};
+
+/// How long opening a session may take: Python servers took 6.4 s.
+const OPEN_LIMIT: Duration = Duration::from_secs(30);
+/// How long discovery waits for one instance.
+const DISCOVERY_LIMIT: Duration = Duration::from_secs(10);
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct TypedCalls {
+    /// Where links and instances are kept.
+    pub store: Store,
+    /// The clients of all machines.
+    pub connections: Arc<Connections>,
+    /// How long a call may take.
+    pub call_limit: Duration,
+}
+
+type Session = RunningService<RoleClient, ClientConfig>;
+
+impl TypedCalls {
+    async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
+        let unreachable =
+            |error: &dyn std::fmt::Display| ToolGatewayError::Unreachable(error.to_string());
+        let client = self
+            .connections
+            .by_id(instance.environment_id)
+            .await
+            .map_err(|error| unreachable(&error))?;
+        let (http, address, bearer) = client.mcp_endpoint(instance.id);
+        let config = StreamableHttpClientTransportConfig::with_uri(address)
+            .auth_header(bearer.expose_secret());
+        let transport = StreamableHttpClientTransport::with_client(http, config);
+        let version = env!("CARGO_PKG_VERSION");
+        let info = ClientConfig::new(
+            ClientCapabilities::default(),
+            Implementation::new("agentopia", version),
+        );
+        let opening = info.serve(transport);
+        match tokio::time::timeout(OPEN_LIMIT, opening).await {
+            Ok(Ok(session)) => Ok(session),
+            Ok(Err(error)) => Err(unreachable(&error)),
+            Err(_) => Err(ToolGatewayError::TimedOut),
+        }
+    }
+
+    async fn list(&self, instance: &Instance) -> Result<(Vec<Tool>, serde_json::Value), ToolGatewayError> {
+        let session = self.open(instance).await?;
+        let tools = session.list_all_tools().await.map_err(refusal);
+        let capabilities = session
+            .peer_info()
+            .and_then(|info| serde_json::to_value(&info.capabilities).ok())
+            .unwrap_or_else(|| serde_json::json!({}));
+        close(session).await;
+        Ok((tools?, capabilities))
+    }
+
+    async fn serve(&self, link: &Link) -> ServedInstance {
+        let mut served = ServedInstance {
+            instance_id: link.instance_id,
+            error: None,
+            capabilities: serde_json::json!({}),
+            tools: Vec::new(),
+        };
+        let listed = tokio::time::timeout(DISCOVERY_LIMIT, async {
+            let report = self.store.instances().get_unscoped(link.instance_id).await;
+            let instance = report.map_err(|error| error.to_string())?.instance;
+            self.list(&instance).await.map_err(|error| error.to_string())
+        });
+        match listed.await.unwrap_or_else(|_| Err("it gave no answer in time".to_owned())) {
+            Ok((tools, capabilities)) => {
+                served.capabilities = capabilities;
+                served.tools =
+                    tools.into_iter().filter_map(|tool| served_tool(link, tool)).collect();
+            }
+            Err(error) => served.error = Some(error),
+        }
+        served
+    }
+}
+
+#[async_trait]
+impl ToolGateway for TypedCalls {
+    async fn tools(&self, instance: &Instance) -> Result<Vec<serde_json::Value>, ToolGatewayError> {
+        let (tools, _) = self.list(instance).await?;
+        Ok(tools.iter().filter_map(|tool| serde_json::to_value(tool).ok()).collect())
+    }
+
+    async fn call(
+        &self,
+        instance: &Instance,
+        tool: &str,
+        arguments: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<serde_json::Value, ToolGatewayError> {
+        let session = self.open(instance).await?;
+        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let answer = tokio::time::timeout(self.call_limit, session.call_tool(params)).await;
+        close(session).await;
+        let result = answer.map_err(|_| ToolGatewayError::TimedOut)?.map_err(refusal)?;
+        serde_json::to_value(result)
+            .map_err(|error| ToolGatewayError::Unreachable(error.to_string()))
+    }
+
+    async fn discover(&self, agent: &Agent) -> Result<Vec<ServedInstance>, ToolGatewayError> {
+        let filter = LinkFilter { agent_id: Some(agent.id), ..LinkFilter::default() };
+        let page = PageRequest { limit: agentopia_domain::page::MAX_LIMIT, ..PageRequest::default() };
+        let links = self.store.links().list(agent.account_id, filter, page).await;
+        let links = links.map_err(|error| ToolGatewayError::Unreachable(error.to_string()))?;
+        let active: Vec<_> = links.items.iter().filter(|link| link.enabled).collect();
+        Ok(futures::future::join_all(active.into_iter().map(|link| self.serve(link))).await)
+    }
+}
+
+fn served_tool(link: &Link, tool: Tool) -> Option<ServedTool> {
+    let allowed = &link.policy.allowed_tools;
+    if allowed.as_ref().is_some_and(|allowed| allowed.iter().all(|name| *name != tool.name)) {
+        return None;
+    }
+    let key = book_key(NameKind::Tool, &tool.name);
+    let exposed = link.exposed_names.get(key.as_ref());
+    let renamed = link.policy.renamed_tools.get(tool.name.as_ref());
+    Some(ServedTool {
+        name: exposed.or(renamed).cloned().unwrap_or_else(|| tool.name.to_string()),
+        upstream_name: tool.name.to_string(),
+        description: tool.description.as_ref().map(ToString::to_string),
+        input_schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),
+    })
+}
+
+async fn close(session: Session) {
+    if let Err(error) = session.cancel().await {
+        tracing::debug!(%error, "a session did not close well");
+    }
+}
+
+fn refusal(error: ServiceError) -> ToolGatewayError {
+    match error {
+        ServiceError::McpError(error) => ToolGatewayError::Rpc {
+            code: i64::from(error.code.0),
+            message: error.message.into_owned(),
+        },
+        ServiceError::Timeout { .. } => ToolGatewayError::TimedOut,
+        other => ToolGatewayError::Unreachable(other.to_string()),
+    }
+}

@@ -1,0 +1,337 @@
+//! Looks at an environment, asks the plan for a step, and takes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentopia_cloud::{Bootstrap, Deletion, MachineProvider, MachineRequest, ProviderError};
+use agentopia_domain::Ambient;
+use agentopia_domain::environment::{Environment, EnvironmentEvent};
+use agentopia_domain::event::{NewEvent, ObjectKind, Outcome};
+use agentopia_domain::observed::Phase;
+use agentopia_store::{Claim, CredentialState, EnvironmentPatch, InstanceReport, LeaseKind, Store};
+use agentopia_vault::Vault;
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use url::Url;
+
+use super::plan::{Enrolment, Observation, Step, plan};
+use crate::machines::credentials::Issuer;
+use crate::machines::{Authority, Connections};
+use crate::reconcilers::Bells;
+use crate::reconcilers::instance::render::wind_down;
+use crate::reconcilers::queue::{Next, Reconcile};
+use crate::reconcilers::timeline::Change;
+
+/// How soon a provider is asked again after it could not do something that may work later.
+const PROVIDER_RETRY: Duration = Duration::from_secs(5);
+/// How soon a deletion under way is looked at again.
+const DELETION_POLL: Duration = Duration::from_secs(2);
+/// How soon to look whether tools have stopped.
+const WIND_DOWN_POLL: Duration = Duration::from_millis(250);
+/// Steps in one activation: more than any life takes without waiting.
+const STEPS: usize = 16;
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct EnvironmentReconciler {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Seals what machines are shown.
+    pub vault: Arc<dyn Vault>,
+    /// Invites machines.
+    pub authority: Arc<Authority>,
+    /// Reaches machines.
+    pub connections: Arc<Connections>,
+    /// Makes machines.
+    pub provider: Arc<dyn MachineProvider>,
+    /// Where machines reach us.
+    pub control_plane_url: Url,
+    /// Time and randomness.
+    pub ambient: Ambient,
+    /// Instances are looked at again when their environment changes.
+    pub bells: Bells,
+}
+
+/// What was looked at.
+struct Seen {
+    environment: Environment,
+    instances: Vec<InstanceReport>,
+    observation: Observation,
+}
+
+#[async_trait]
+impl Reconcile for EnvironmentReconciler {
+    fn kind(&self) -> LeaseKind {
+        LeaseKind::Environment
+    }
+
+    async fn reconcile(&self, claim: Claim) -> anyhow::Result<Next> {
+        for _ in 0..STEPS {
+            let seen = match self.look(claim).await {
+                Ok(seen) => seen,
+                Err(error) => return self.provider_trouble(claim, &error).await,
+            };
+            let step = plan(&seen.observation);
+            tracing::debug!(environment = %claim.id, ?step, "environment step");
+            match self.take(claim, &seen, step).await {
+                Ok(None) => {}
+                Ok(Some(next)) => return Ok(next),
+                Err(error) => match error.downcast::<ProviderError>() {
+                    Ok(error) => return self.provider_trouble(claim, &error.into()).await,
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        Ok(Next::After(Duration::ZERO))
+    }
+}
+
+impl EnvironmentReconciler {
+    async fn look(&self, claim: Claim) -> anyhow::Result<Seen> {
+        let id = claim.environment();
+        let environment = self.store.environments().get_unscoped(id).await?;
+        let credential = self.store.dtma_credentials().by_environment_unscoped(id).await?;
+        let instances = self.store.instances().on_environment_unscoped(id).await?;
+        let machine = self.provider.find(id).await?;
+        let now = self.ambient.now();
+        let enrolment = match credential.as_ref().map(|credential| &credential.state) {
+            Some(CredentialState::Active) => Enrolment::Enrolled,
+            Some(CredentialState::Locked { .. }) => Enrolment::Locked,
+            Some(CredentialState::Enrolling)
+                if credential.as_ref().is_some_and(|c| now < c.enrolment_expires_at) =>
+            {
+                Enrolment::Waiting
+            }
+            _ => Enrolment::None,
+        };
+        let span = |since: DateTime<Utc>| (now - since).max(TimeDelta::zero()).to_std().unwrap_or_default();
+        let observation = Observation {
+            desired: environment.desired,
+            status: environment.status,
+            in_status: span(environment.status_since),
+            machine: machine.map(|machine| machine.state),
+            enrolment,
+            silent_for: environment.last_heartbeat_at.map(span),
+            enrolled_for: credential.and_then(|credential| credential.redeemed_at).map(span),
+            has_tools: instances.iter().any(is_on_machine),
+        };
+        Ok(Seen { environment, instances, observation })
+    }
+
+    /// Takes one step; `None` means to look again at once.
+    async fn take(&self, claim: Claim, seen: &Seen, step: Step) -> anyhow::Result<Option<Next>> {
+        match step {
+            Step::Transition(event, reason) => {
+                self.transition(claim, &seen.environment, event, reason).await?;
+                Ok(None)
+            }
+            Step::Create => {
+                let request = self.request(&seen.environment).await?;
+                let machine = self.provider.create(&request).await?;
+                let patch = EnvironmentPatch {
+                    machine_id: Some(Some(machine.id)),
+                    ip_address: Some(machine.address),
+                    provider_created_at: Some(machine.created_at),
+                    error_message: Some(None),
+                    last_heartbeat_at: Some(None),
+                    ..EnvironmentPatch::default()
+                };
+                let event = self.event(
+                    &seen.environment,
+                    "environment.machine_created",
+                    "The provider made a machine; its management agent is expected to enrol.",
+                );
+                self.update(claim, patch, &[event]).await?;
+                Ok(None)
+            }
+            Step::Rebootstrap => {
+                let request = self.request(&seen.environment).await?;
+                if !self.provider.rebootstrap(&request).await? {
+                    self.provider.delete(seen.environment.id).await?;
+                }
+                Ok(Some(Next::After(DELETION_POLL)))
+            }
+            Step::Start(reason) => {
+                self.provider.start(seen.environment.id).await?;
+                let text = format!("The machine was turned on: {reason}.");
+                let event = self.event(&seen.environment, "environment.machine_started", &text);
+                self.store.events().append(&[event]).await?;
+                Ok(Some(Next::After(DELETION_POLL)))
+            }
+            Step::WindDown => {
+                self.wind_down(seen).await;
+                Ok(Some(Next::After(WIND_DOWN_POLL)))
+            }
+            Step::Delete => self.delete(claim, seen).await,
+            Step::Wait(delay) => Ok(Some(Next::After(delay))),
+        }
+    }
+
+    async fn request(&self, environment: &Environment) -> anyhow::Result<MachineRequest> {
+        let issuer = Issuer {
+            store: &self.store,
+            vault: &*self.vault,
+            authority: &self.authority,
+            ambient: &self.ambient,
+        };
+        Ok(MachineRequest {
+            environment: environment.id,
+            bootstrap: Bootstrap {
+                control_plane_url: self.control_plane_url.clone(),
+                ca_fingerprint: self.authority.ca.fingerprint(),
+                enrolment_token: issuer.invite(environment.account_id, environment.id).await?,
+            },
+            region: environment.region.clone(),
+            size: environment.size.clone(),
+            image: environment.image.clone(),
+        })
+    }
+
+    /// Hands every tool on the machine its end. What can't be reached is taken away with the
+    /// machine all the same, when the time for this is over.
+    async fn wind_down(&self, seen: &Seen) {
+        let Ok(client) = self.connections.of(&seen.environment).await else { return };
+        for report in &seen.instances {
+            let Some(spec) = wind_down(report) else { continue };
+            match client.put(&spec).await {
+                Ok(observed) => {
+                    let id = seen.environment.id;
+                    let instances = self.store.instances();
+                    if let Err(error) = instances.record_observed_unscoped(id, &[observed]).await {
+                        tracing::warn!(%error, "a machine's report could not be kept");
+                    }
+                }
+                Err(error) => tracing::info!(%error, "a tool could not be wound down"),
+            }
+        }
+    }
+
+    async fn delete(&self, claim: Claim, seen: &Seen) -> anyhow::Result<Option<Next>> {
+        let environment = &seen.environment;
+        self.store.dtma_credentials().revoke_unscoped(environment.id, &[]).await?;
+        match self.provider.delete(environment.id).await? {
+            Deletion::InProgress => Ok(Some(Next::After(DELETION_POLL))),
+            Deletion::Gone => {
+                let event = EnvironmentEvent::DeleteFinished;
+                self.transition(claim, environment, event, "nothing of it is left").await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn transition(
+        &self,
+        claim: Claim,
+        environment: &Environment,
+        event: EnvironmentEvent,
+        reason: &str,
+    ) -> anyhow::Result<()> {
+        let to = environment.status.on(event)?;
+        let mut patch = match event {
+            EnvironmentEvent::DeleteFinished | EnvironmentEvent::MachineLost => {
+                EnvironmentPatch::without_machine()
+            }
+            _ => EnvironmentPatch::default(),
+        };
+        match event {
+            EnvironmentEvent::CreateFailed => patch.error_message = Some(Some(reason.to_owned())),
+            EnvironmentEvent::Ready | EnvironmentEvent::DeleteFinished => {
+                patch.error_message = Some(None);
+            }
+            _ => {}
+        }
+        let failed = matches!(event, EnvironmentEvent::CreateFailed | EnvironmentEvent::DeleteFailed);
+        let change = Change {
+            account: environment.account_id,
+            kind: "environment.status_changed",
+            object: (ObjectKind::Environment, environment.id.as_uuid()),
+            name: "The tool environment",
+            from: environment.status,
+            to,
+            reason,
+            error: failed.then_some(environment.error_message.as_deref()).flatten(),
+        };
+        self.store
+            .environments()
+            .transition_unscoped(
+                environment.id,
+                Some(claim.token),
+                environment.status,
+                event,
+                patch,
+                &[change.into_event()],
+            )
+            .await?;
+        self.wake_instances(environment).await?;
+        Ok(())
+    }
+
+    async fn wake_instances(&self, environment: &Environment) -> anyhow::Result<()> {
+        for report in self.store.instances().on_environment_unscoped(environment.id).await? {
+            let id = report.instance.id.as_uuid();
+            self.store.leases().wake(LeaseKind::Instance, id).await?;
+            self.bells.instances.ring(id);
+        }
+        Ok(())
+    }
+
+    async fn update(
+        &self,
+        claim: Claim,
+        patch: EnvironmentPatch,
+        events: &[NewEvent],
+    ) -> anyhow::Result<()> {
+        let environments = self.store.environments();
+        environments
+            .update_unscoped(claim.environment(), Some(claim.token), patch, events)
+            .await?;
+        Ok(())
+    }
+
+    fn event(&self, environment: &Environment, kind: &'static str, text: &str) -> NewEvent {
+        let object = (ObjectKind::Environment, environment.id.as_uuid());
+        NewEvent::system(environment.account_id, kind, object, text)
+    }
+
+    /// Writes down what the provider said. What may work later is tried again; the rest ends the
+    /// attempt, and the account can try again when it was changed.
+    async fn provider_trouble(&self, claim: Claim, error: &anyhow::Error) -> anyhow::Result<Next> {
+        let Some(trouble) = error.downcast_ref::<ProviderError>() else {
+            anyhow::bail!("{error:#}");
+        };
+        let environment = self.store.environments().get_unscoped(claim.environment()).await?;
+        let message = trouble.to_string();
+        let known = environment.error_message.as_ref() == Some(&message);
+        let events = if known {
+            Vec::new()
+        } else {
+            let event = self.event(&environment, "environment.provider_failed", &message);
+            vec![event.outcome(Outcome::Failed)]
+        };
+        let patch = EnvironmentPatch {
+            error_message: Some(Some(message.clone())),
+            ..EnvironmentPatch::default()
+        };
+        self.update(claim, patch, &events).await?;
+        if let ProviderError::Final(_) = trouble {
+            let event = match environment.status {
+                status if status.on(EnvironmentEvent::CreateFailed).is_ok() => {
+                    Some(EnvironmentEvent::CreateFailed)
+                }
+                status if status.on(EnvironmentEvent::DeleteFailed).is_ok() => {
+                    Some(EnvironmentEvent::DeleteFailed)
+                }
+                _ => None,
+            };
+            if let Some(event) = event {
+                self.transition(claim, &environment, event, &message).await?;
+            }
+        }
+        Ok(Next::After(PROVIDER_RETRY))
+    }
+}
+
+/// Whether, as far as we know, something of the instance is on the machine.
+fn is_on_machine(report: &InstanceReport) -> bool {
+    report.observed.as_ref().is_some_and(|observed| observed.phase != Phase::Removed)
+}

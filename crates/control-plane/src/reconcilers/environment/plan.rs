@@ -1,0 +1,256 @@
+//! What to do next for an environment, decided from what is wanted and what is seen. Pure: all
+//! I/O is in `apply`, so that every case can be tested by listing it.
+//!
+//! One step at a time: after each the world is looked at again. That makes every point at which
+//! the control plane can die an ordinary starting point for the next run.
+
+use std::time::Duration;
+
+use agentopia_cloud::MachineState;
+use agentopia_domain::environment::{DesiredEnvironment, EnvironmentEvent, EnvironmentStatus};
+
+/// Heartbeats come every few seconds; after this long without one something is wrong.
+pub const HEARTBEAT_LIMIT: Duration = Duration::from_secs(30);
+/// How long making a machine, from the first request to the first heartbeat, may take.
+pub const CREATION_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How long a machine that redeemed its token may take to be heard for the first time.
+pub const FIRST_WORD_LIMIT: Duration = Duration::from_secs(60);
+/// How long tools get to stop before their machine is taken away.
+pub const WIND_DOWN_LIMIT: Duration = Duration::from_secs(60);
+/// How often an environment is looked at when nothing is going on.
+const IDLE: Duration = Duration::from_secs(10);
+/// How often one is looked at on which we wait.
+const SOON: Duration = Duration::from_millis(500);
+
+/// Where the machine is with its enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enrolment {
+    /// No token is out, or the one that was has expired.
+    None,
+    /// A token is out that can still be used.
+    Waiting,
+    /// The machine has credentials.
+    Enrolled,
+    /// The credentials are locked because they were seen in two places.
+    Locked,
+}
+
+/// All that a decision rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// What the account wants.
+    pub desired: DesiredEnvironment,
+    /// Where the environment stands.
+    pub status: EnvironmentStatus,
+    /// How long it has stood there.
+    pub in_status: Duration,
+    /// What the provider says of the machine; `None` where it has none.
+    pub machine: Option<MachineState>,
+    /// Where the machine is with its enrolment.
+    pub enrolment: Enrolment,
+    /// How long ago it was last heard; `None` if never since it was made.
+    pub silent_for: Option<Duration>,
+    /// How long ago it redeemed its token; `None` if it has not.
+    pub enrolled_for: Option<Duration>,
+    /// Whether tools are still on the machine, as far as we know.
+    pub has_tools: bool,
+}
+
+/// One thing to do, with the reason for the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Write down that something happened.
+    Transition(EnvironmentEvent, &'static str),
+    /// Ask the provider for a machine, with a new enrolment token.
+    Create,
+    /// Give the machine that is there a new enrolment token.
+    Rebootstrap,
+    /// Turn the machine on.
+    Start(&'static str),
+    /// Have the tools on the machine stopped and removed.
+    WindDown,
+    /// Revoke the machine's credentials and take it away.
+    Delete,
+    /// Nothing now; look again after this long.
+    Wait(Duration),
+}
+
+/// Decides the next step.
+#[must_use]
+pub fn plan(seen: &Observation) -> Step {
+    match seen.desired {
+        DesiredEnvironment::Enabled => towards_enabled(seen),
+        DesiredEnvironment::Disabled => towards_disabled(seen),
+    }
+}
+
+fn towards_enabled(seen: &Observation) -> Step {
+    use EnvironmentEvent as E;
+    use EnvironmentStatus as S;
+    match seen.status {
+        S::Deleted => Step::Transition(E::EnableRequested, "the account wants it"),
+        S::PendingCreation => Step::Transition(E::CreateStarted, "the provider is asked"),
+        S::Creating => creating(seen),
+        S::Active | S::Scaling | S::Unresponsive => serving(seen),
+        // Waits for the account to try again: the reason stands in the error message.
+        S::ErrorCreation => Step::Wait(IDLE),
+        // It was wanted again while it was being taken away: that is finished first.
+        S::PendingDeletion | S::Deleting | S::ErrorDeletion => towards_disabled(seen),
+    }
+}
+
+fn creating(seen: &Observation) -> Step {
+    use EnvironmentEvent as E;
+    if seen.enrolment == Enrolment::Enrolled && seen.silent_for.is_some() {
+        return Step::Transition(E::Ready, "the machine enrolled and was heard");
+    }
+    if seen.in_status > CREATION_LIMIT {
+        return Step::Transition(E::CreateFailed, "the machine did not enrol in time");
+    }
+    // The answer to its enrolment may have been lost, and the token is used up.
+    let mute = seen.enrolled_for.is_some_and(|age| age > FIRST_WORD_LIMIT);
+    match (seen.machine, seen.enrolment) {
+        (None, _) => Step::Create,
+        (Some(_), Enrolment::Enrolled) if mute => Step::Rebootstrap,
+        (Some(MachineState::Off), Enrolment::Waiting | Enrolment::Enrolled) => {
+            Step::Start("it is off before it was heard")
+        }
+        (Some(_), Enrolment::None) => Step::Rebootstrap,
+        (Some(_), _) => Step::Wait(SOON),
+    }
+}
+
+fn serving(seen: &Observation) -> Step {
+    use EnvironmentEvent as E;
+    use EnvironmentStatus as S;
+    match seen.machine {
+        None => return Step::Transition(E::MachineLost, "the provider no longer has the machine"),
+        Some(MachineState::Off) => return Step::Start("it was off"),
+        Some(MachineState::Starting | MachineState::Running) => {}
+    }
+    let overdue = seen.silent_for.is_none_or(|silence| silence > HEARTBEAT_LIMIT);
+    match (seen.status, overdue) {
+        (S::Unresponsive, false) => Step::Transition(E::HeartbeatHeard, "heard again"),
+        (S::Active | S::Scaling, true) => Step::Transition(E::HeartbeatLost, "not heard for too long"),
+        _ => Step::Wait(IDLE),
+    }
+}
+
+fn towards_disabled(seen: &Observation) -> Step {
+    use EnvironmentEvent as E;
+    use EnvironmentStatus as S;
+    match seen.status {
+        S::PendingCreation
+        | S::Creating
+        | S::Active
+        | S::Scaling
+        | S::Unresponsive
+        | S::ErrorCreation => Step::Transition(E::DisableRequested, "the account no longer wants it"),
+        S::PendingDeletion | S::ErrorDeletion => {
+            Step::Transition(E::DeleteStarted, "the machine is taken away")
+        }
+        S::Deleting => {
+            let reachable = seen.machine == Some(MachineState::Running)
+                && seen.enrolment == Enrolment::Enrolled
+                && seen.silent_for.is_some_and(|silence| silence <= HEARTBEAT_LIMIT);
+            if seen.has_tools && reachable && seen.in_status <= WIND_DOWN_LIMIT {
+                Step::WindDown
+            } else {
+                Step::Delete
+            }
+        }
+        S::Deleted => Step::Wait(Duration::from_secs(3600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DesiredEnvironment::{Disabled, Enabled};
+    use EnvironmentEvent as E;
+    use EnvironmentStatus as S;
+
+    fn seen(desired: DesiredEnvironment, status: EnvironmentStatus) -> Observation {
+        Observation {
+            desired,
+            status,
+            in_status: Duration::ZERO,
+            machine: Some(MachineState::Running),
+            enrolment: Enrolment::Enrolled,
+            silent_for: Some(Duration::from_secs(1)),
+            enrolled_for: Some(Duration::from_secs(2)),
+            has_tools: false,
+        }
+    }
+
+    #[test]
+    fn every_transition_that_is_planned_is_one_that_exists() {
+        let machines =
+            [None, Some(MachineState::Off), Some(MachineState::Starting), Some(MachineState::Running)];
+        let enrolments =
+            [Enrolment::None, Enrolment::Waiting, Enrolment::Enrolled, Enrolment::Locked];
+        let silences = [None, Some(Duration::ZERO), Some(Duration::from_secs(3600))];
+        for desired in [Enabled, Disabled] {
+            for status in S::ALL {
+                for machine in machines {
+                    for enrolment in enrolments {
+                        for silent_for in silences {
+                            for in_status in [Duration::ZERO, Duration::from_secs(86_400)] {
+                                for has_tools in [false, true] {
+                                    let observation = Observation {
+                                        desired, status, in_status, machine, enrolment, silent_for, has_tools,
+                                        enrolled_for: silent_for,
+                                    };
+                                    if let Step::Transition(event, _) = plan(&observation) {
+                                        assert!(status.on(event).is_ok(), "{observation:?} {event:?}");
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_is_made_once_and_waited_for() {
+        let new = Observation { machine: None, enrolment: Enrolment::None, silent_for: None, ..seen(Enabled, S::Creating) };
+        assert_eq!(plan(&new), Step::Create);
+        let made = Observation { machine: Some(MachineState::Running), enrolment: Enrolment::Waiting, ..new };
+        assert_eq!(plan(&made), Step::Wait(SOON));
+        let token_expired = Observation { enrolment: Enrolment::None, ..made };
+        assert_eq!(plan(&token_expired), Step::Rebootstrap);
+        let mute = Observation { enrolment: Enrolment::Enrolled, enrolled_for: Some(FIRST_WORD_LIMIT * 2), ..made };
+        assert_eq!(plan(&mute), Step::Rebootstrap);
+        let late = Observation { in_status: CREATION_LIMIT * 2, ..made };
+        assert!(matches!(plan(&late), Step::Transition(E::CreateFailed, _)));
+        assert!(matches!(plan(&seen(Enabled, S::Creating)), Step::Transition(E::Ready, _)));
+    }
+
+    #[test]
+    fn a_silent_machine_is_noticed_and_forgiven() {
+        let silent = Observation { silent_for: Some(HEARTBEAT_LIMIT * 2), ..seen(Enabled, S::Active) };
+        assert!(matches!(plan(&silent), Step::Transition(E::HeartbeatLost, _)));
+        assert!(matches!(plan(&seen(Enabled, S::Unresponsive)), Step::Transition(E::HeartbeatHeard, _)));
+        let off = Observation { machine: Some(MachineState::Off), ..seen(Enabled, S::Active) };
+        assert!(matches!(plan(&off), Step::Start(_)));
+        let gone = Observation { machine: None, ..seen(Enabled, S::Active) };
+        assert!(matches!(plan(&gone), Step::Transition(E::MachineLost, _)));
+    }
+
+    #[test]
+    fn tools_are_stopped_before_their_machine_goes_but_not_for_ever() {
+        let busy = Observation { has_tools: true, ..seen(Disabled, S::Deleting) };
+        assert_eq!(plan(&busy), Step::WindDown);
+        assert_eq!(plan(&Observation { in_status: WIND_DOWN_LIMIT * 2, ..busy }), Step::Delete);
+        assert_eq!(plan(&Observation { machine: None, ..busy }), Step::Delete);
+        assert_eq!(plan(&seen(Disabled, S::Deleting)), Step::Delete);
+    }
+
+    #[test]
+    fn what_is_wanted_again_while_it_goes_is_first_finished() {
+        assert_eq!(plan(&seen(Enabled, S::Deleting)), Step::Delete);
+        assert!(matches!(plan(&seen(Enabled, S::Deleted)), Step::Transition(E::EnableRequested, _)));
+    }
+}

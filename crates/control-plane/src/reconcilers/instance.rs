@@ -1,0 +1,7 @@
+//! The instance reconciler: hands machines what their owners want, and keeps what they report.
+
+mod apply;
+pub mod plan;
+pub mod render;
+
+pub use apply::InstanceReconciler;

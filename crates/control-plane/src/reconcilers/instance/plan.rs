@@ -1,0 +1,281 @@
+//! What to do next for an instance, decided from what is wanted and what its machine says. Pure;
+//! see the environment's plan for why it is one step at a time.
+
+use std::time::Duration;
+
+use agentopia_domain::environment::EnvironmentStatus;
+use agentopia_domain::instance::{DesiredInstance, InstanceEvent, InstanceStatus};
+use agentopia_domain::observed::Phase;
+
+/// How often an instance is looked at when nothing is going on. The heartbeat wakes it sooner
+/// when anything changes.
+const IDLE: Duration = Duration::from_secs(60);
+/// How soon to look again at an instance whose machine can't be reached or is not there yet.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What the machine says of the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Machine {
+    /// There is none that could serve (yet, or any more).
+    Absent,
+    /// It does not answer.
+    Unreachable,
+    /// It does not know the instance.
+    Unknown,
+    /// It knows this much.
+    Reports {
+        /// The generation of the spec that it has.
+        generation: i64,
+        /// What it is doing.
+        phase: Phase,
+    },
+}
+
+/// All that a decision rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// What the owner wants.
+    pub desired: DesiredInstance,
+    /// The generation of that wish.
+    pub generation: i64,
+    /// Where the instance stands.
+    pub status: InstanceStatus,
+    /// Where its environment stands.
+    pub environment: EnvironmentStatus,
+    /// Whether the environment is wanted.
+    pub environment_wanted: bool,
+    /// What the machine says.
+    pub machine: Machine,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Write down that something happened, with the reason for the timeline.
+    Transition(InstanceEvent, &'static str),
+    /// Hand the machine the whole desired state.
+    Put,
+    /// Wait until the machine reports another phase, then look again.
+    Watch,
+    /// Nothing now; look again after this long.
+    Wait(Duration),
+    /// Nothing ever again.
+    Done,
+}
+
+/// Decides the next step.
+#[must_use]
+pub fn plan(seen: &Observation) -> Step {
+    use InstanceEvent as E;
+    use InstanceStatus as S;
+    if seen.status == S::Removed {
+        return Step::Done;
+    }
+    if let Some(step) = intent(seen) {
+        return step;
+    }
+    match seen.machine {
+        Machine::Absent => without_machine(seen),
+        Machine::Unreachable => Step::Wait(SOON),
+        Machine::Unknown if seen.status == S::PendingRemoval => {
+            Step::Transition(E::RemoveFinished, "its machine knows nothing of it")
+        }
+        // A machine that was made anew has nothing to stop.
+        Machine::Unknown if seen.desired == DesiredInstance::Stopped => match seen.status {
+            S::Stopping => Step::Transition(E::StopFinished, "its machine does not run it"),
+            _ => Step::Wait(IDLE),
+        },
+        Machine::Unknown => Step::Put,
+        Machine::Reports { generation, .. } if generation < seen.generation => Step::Put,
+        Machine::Reports { phase, .. } => follow(seen, phase),
+    }
+}
+
+/// Brings the status in line with a wish that was written but not yet taken up.
+fn intent(seen: &Observation) -> Option<Step> {
+    use InstanceEvent as E;
+    use InstanceStatus as S;
+    match (seen.desired, seen.status) {
+        (DesiredInstance::Removed { .. }, S::PendingRemoval) => None,
+        (DesiredInstance::Removed { .. }, _) => {
+            Some(Step::Transition(E::RemoveRequested, "its owner removed it"))
+        }
+        (DesiredInstance::Stopped, S::PendingStart | S::Starting | S::Running | S::ErrorRuntime) => {
+            Some(Step::Transition(E::StopRequested, "its owner stopped it"))
+        }
+        (DesiredInstance::Running, S::Stopped | S::Stopping) if seen.environment_wanted => {
+            Some(Step::Transition(E::StartRequested, "it is to run"))
+        }
+        _ => None,
+    }
+}
+
+/// No machine can serve: it is not there yet, or it is going or gone.
+fn without_machine(seen: &Observation) -> Step {
+    use EnvironmentStatus as N;
+    use InstanceEvent as E;
+    use InstanceStatus as S;
+    if seen.environment == N::Deleted || seen.environment == N::ErrorCreation {
+        match seen.status {
+            S::PendingRemoval => {
+                return Step::Transition(E::RemoveFinished, "there is no machine");
+            }
+            S::Stopping => return Step::Transition(E::StopFinished, "there is no machine"),
+            _ => {}
+        }
+    }
+    let goes = !seen.environment_wanted;
+    match seen.status {
+        S::PendingStart | S::Starting | S::Running | S::ErrorRuntime if goes => {
+            Step::Transition(E::StopRequested, "its environment is being turned off")
+        }
+        // The machine is made anew, and with it everything that should run there.
+        S::Starting | S::Running | S::ErrorRuntime if !goes => {
+            Step::Transition(E::StartRequested, "its machine is being made anew")
+        }
+        _ => Step::Wait(SOON),
+    }
+}
+
+/// The machine has the newest wish: its report is the truth.
+fn follow(seen: &Observation, phase: Phase) -> Step {
+    use InstanceEvent as E;
+    use InstanceStatus as S;
+    match (seen.status, phase) {
+        (S::PendingRemoval, Phase::Removed) => {
+            Step::Transition(E::RemoveFinished, "nothing of it is left")
+        }
+        (S::PendingRemoval, _) => Step::Watch,
+        (S::Stopping, Phase::Stopped) => Step::Transition(E::StopFinished, "it has stopped"),
+        (S::Stopping, _) => Step::Watch,
+        (S::Stopped, _) => Step::Wait(IDLE),
+        (S::Running, Phase::Running) => Step::Wait(IDLE),
+        (S::PendingStart | S::Starting | S::ErrorRuntime, Phase::Running) => {
+            Step::Transition(E::Healthy, "it answers MCP")
+        }
+        (S::PendingStart | S::Starting | S::Running, Phase::Failed) => {
+            Step::Transition(E::Failed, "it does not come up")
+        }
+        // The machine goes on trying; when it succeeds it reports `Running`.
+        (S::ErrorRuntime, _) => Step::Wait(IDLE),
+        (S::Running, _) => Step::Transition(E::Crashed, "it went away and is started again"),
+        (S::PendingStart, _) => Step::Transition(E::StartBegun, "its machine began"),
+        (S::Starting, _) => Step::Watch,
+        (S::Removed, _) => Step::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use InstanceEvent as E;
+    use InstanceStatus as S;
+
+    const PHASES: [Phase; 11] = [
+        Phase::Pending,
+        Phase::Pulling,
+        Phase::WaitingForSecrets,
+        Phase::Starting,
+        Phase::Running,
+        Phase::Backoff,
+        Phase::Failed,
+        Phase::Stopping,
+        Phase::Stopped,
+        Phase::Removing,
+        Phase::Removed,
+    ];
+    const WISHES: [DesiredInstance; 3] = [
+        DesiredInstance::Running,
+        DesiredInstance::Stopped,
+        DesiredInstance::Removed { purge_data: false },
+    ];
+
+    fn seen(desired: DesiredInstance, status: S, machine: Machine) -> Observation {
+        Observation {
+            desired,
+            generation: 2,
+            status,
+            environment: EnvironmentStatus::Active,
+            environment_wanted: true,
+            machine,
+        }
+    }
+
+    fn reports(phase: Phase) -> Machine {
+        Machine::Reports { generation: 2, phase }
+    }
+
+    #[test]
+    fn every_transition_that_is_planned_is_one_that_exists() {
+        let mut machines = vec![Machine::Absent, Machine::Unreachable, Machine::Unknown];
+        for phase in PHASES {
+            machines.extend([1, 2].map(|generation| Machine::Reports { generation, phase }));
+        }
+        for desired in WISHES {
+            for status in S::ALL {
+                for environment in EnvironmentStatus::ALL {
+                    for environment_wanted in [false, true] {
+                        for machine in &machines {
+                            let observation = Observation {
+                                environment,
+                                environment_wanted,
+                                ..seen(desired, status, *machine)
+                            };
+                            if let Step::Transition(event, _) = plan(&observation) {
+                                assert!(status.on(event).is_ok(), "{observation:?} {event:?}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_deploy_is_put_followed_and_healthy() {
+        let running = DesiredInstance::Running;
+        assert_eq!(plan(&seen(running, S::PendingStart, Machine::Unknown)), Step::Put);
+        let begun = plan(&seen(running, S::PendingStart, reports(Phase::Pulling)));
+        assert!(matches!(begun, Step::Transition(E::StartBegun, _)));
+        assert_eq!(plan(&seen(running, S::Starting, reports(Phase::Pulling))), Step::Watch);
+        let healthy = plan(&seen(running, S::Starting, reports(Phase::Running)));
+        assert!(matches!(healthy, Step::Transition(E::Healthy, _)));
+    }
+
+    #[test]
+    fn an_older_generation_is_never_believed() {
+        for desired in WISHES {
+            let status = match desired {
+                DesiredInstance::Running => S::PendingStart,
+                DesiredInstance::Stopped => S::Stopping,
+                DesiredInstance::Removed { .. } => S::PendingRemoval,
+            };
+            for phase in PHASES {
+                let old = Machine::Reports { generation: 1, phase };
+                assert_eq!(plan(&seen(desired, status, old)), Step::Put, "{phase:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn turning_the_environment_off_stops_and_turning_it_on_starts_again() {
+        let off = Observation {
+            environment: EnvironmentStatus::Deleting,
+            environment_wanted: false,
+            ..seen(DesiredInstance::Running, S::Running, Machine::Absent)
+        };
+        assert!(matches!(plan(&off), Step::Transition(E::StopRequested, _)));
+        let gone = Observation { environment: EnvironmentStatus::Deleted, status: S::Stopping, ..off };
+        assert!(matches!(plan(&gone), Step::Transition(E::StopFinished, _)));
+        let again = Observation { status: S::Stopped, environment_wanted: true, ..gone };
+        assert!(matches!(plan(&again), Step::Transition(E::StartRequested, _)));
+    }
+
+    #[test]
+    fn an_unreachable_machine_is_no_reason_to_change_anything() {
+        for status in [S::Running, S::Starting, S::ErrorRuntime] {
+            let step = plan(&seen(DesiredInstance::Running, status, Machine::Unreachable));
+            assert_eq!(step, Step::Wait(SOON));
+        }
+    }
+}

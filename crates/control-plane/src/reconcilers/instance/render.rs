@@ -1,0 +1,185 @@
+//! From a catalog entry and an instance's settings to the spec that its machine gets. Pure.
+//!
+//! Configuration values are turned into environment variables and arguments here and nowhere
+//! else. They are passed as they are, one argument each, and never through a shell.
+
+use std::collections::BTreeMap;
+
+use agentopia_domain::catalog::{
+    CatalogDefinition, ConfigTarget, Packaging, StdioProcesses, ToolVersion, Transport,
+};
+use agentopia_domain::instance::{DesiredInstance, Instance};
+use agentopia_domain::observed::Phase;
+use agentopia_domain::spec::{ImageRef, InstanceSpec, Program, VolumeSpec};
+use agentopia_store::InstanceReport;
+use serde_json::{Map, Value};
+
+/// The version that the instance is to run is no longer in the catalog.
+#[derive(Debug, thiserror::Error)]
+#[error("version {0} is no longer in the catalog; choose another one")]
+pub struct UnknownVersion(String);
+
+/// Renders the desired state.
+///
+/// # Errors
+/// [`UnknownVersion`].
+pub fn render(
+    instance: &Instance,
+    catalog: &CatalogDefinition,
+    secrets_revision: i64,
+) -> Result<InstanceSpec, UnknownVersion> {
+    let version = catalog
+        .version(&instance.version)
+        .ok_or_else(|| UnknownVersion(instance.version.clone()))?;
+    let settings = Settings::new(catalog, version, &instance.config);
+    let Packaging::DockerImage { image } = &catalog.packaging;
+    Ok(InstanceSpec {
+        instance_id: instance.id,
+        environment_id: instance.environment_id,
+        account_id: instance.account_id,
+        generation: instance.generation,
+        desired: instance.desired,
+        restart_nonce: instance.restart_nonce,
+        version: version.version.clone(),
+        program: Program {
+            image: ImageRef {
+                repository: image.clone(),
+                tag: version.tag.clone(),
+                digest: version.digest.clone(),
+            },
+            // The version's own `args` are the image's; what the owner set goes to either form.
+            process: match version.process.is_empty() {
+                true => Vec::new(),
+                false => [&version.process[..], &settings.args[version.args.len()..]].concat(),
+            },
+            args: settings.args,
+        },
+        transport: version.transport.clone().unwrap_or_else(|| catalog.transport.clone()),
+        env: settings.env,
+        secret_names: instance.secrets.keys().cloned().collect(),
+        secrets_revision,
+        resources: instance.resources,
+        volume: catalog
+            .volume
+            .as_ref()
+            .map(|volume| VolumeSpec { mount_path: volume.mount_path.clone() }),
+    })
+}
+
+/// The spec that takes an instance off a machine that is about to go, data and all. Built from the
+/// record alone: the machine needs nothing but the wish. `None` when it is off already.
+#[must_use]
+pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
+    let instance = &report.instance;
+    if report.observed.as_ref().is_some_and(|observed| observed.phase == Phase::Removed) {
+        return None;
+    }
+    Some(InstanceSpec {
+        instance_id: instance.id,
+        environment_id: instance.environment_id,
+        account_id: instance.account_id,
+        generation: instance.generation,
+        desired: DesiredInstance::Removed { purge_data: true },
+        restart_nonce: instance.restart_nonce,
+        version: instance.version.clone(),
+        program: Program {
+            image: ImageRef { repository: "removed".to_owned(), tag: None, digest: None },
+            args: Vec::new(),
+            process: Vec::new(),
+        },
+        transport: Transport::Stdio { processes: StdioProcesses::PerSession },
+        env: BTreeMap::new(),
+        secret_names: Vec::new(),
+        secrets_revision: 0,
+        resources: instance.resources,
+        volume: None,
+    })
+}
+
+struct Settings {
+    env: BTreeMap<String, String>,
+    args: Vec<String>,
+}
+
+impl Settings {
+    fn new(catalog: &CatalogDefinition, version: &ToolVersion, config: &Map<String, Value>) -> Self {
+        let mut settings = Self { env: version.env.clone(), args: version.args.clone() };
+        for binding in &catalog.config.bindings {
+            let set = config.get(&binding.property);
+            let value = set.or_else(|| catalog.config.defaults.get(&binding.property));
+            match value {
+                None | Some(Value::Null) => {}
+                Some(value) => settings.bind(&binding.target, value),
+            }
+        }
+        settings
+    }
+
+    fn bind(&mut self, target: &ConfigTarget, value: &Value) {
+        match target {
+            ConfigTarget::Env { name } => {
+                self.env.insert(name.clone(), text(value));
+            }
+            ConfigTarget::Arg { flag } => match (flag, value) {
+                (_, Value::Bool(false)) => {}
+                (Some(flag), Value::Bool(true)) => self.args.push(flag.clone()),
+                (flag, Value::Array(items)) => {
+                    for item in items {
+                        self.args.extend(flag.clone());
+                        self.args.push(text(item));
+                    }
+                }
+                (flag, value) => {
+                    self.args.extend(flag.clone());
+                    self.args.push(text(value));
+                }
+            },
+        }
+    }
+}
+
+/// A string as it is, everything else as JSON.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use agentopia_domain::catalog::ConfigBinding;
+    use serde_json::json;
+
+    fn bind(target: ConfigTarget, value: &Value) -> Settings {
+        let mut settings = Settings { env: BTreeMap::new(), args: Vec::new() };
+        settings.bind(&target, value);
+        settings
+    }
+
+    #[test]
+    fn values_become_variables_and_arguments() {
+        let flag = |name: &str| ConfigTarget::Arg { flag: Some(name.to_owned()) };
+        assert_eq!(bind(flag("--zone"), &json!("a b")).args, ["--zone", "a b"]);
+        assert_eq!(bind(flag("--on"), &json!(true)).args, ["--on"]);
+        assert!(bind(flag("--on"), &json!(false)).args.is_empty());
+        assert_eq!(bind(ConfigTarget::Arg { flag: None }, &json!(["/a", "/b"])).args, ["/a", "/b"]);
+        assert_eq!(bind(flag("-n"), &json!([1, 2])).args, ["-n", "1", "-n", "2"]);
+        let env = bind(ConfigTarget::Env { name: "N".to_owned() }, &json!({"a": 1})).env;
+        assert_eq!(env["N"], r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn an_argument_is_never_split() {
+        let target = ConfigTarget::Arg { flag: None };
+        assert_eq!(bind(target, &json!("; rm -rf / && echo")).args, ["; rm -rf / && echo"]);
+    }
+
+    #[test]
+    fn a_binding_names_its_property_and_target_in_one_object() {
+        let binding: ConfigBinding =
+            serde_json::from_value(json!({"property": "zone", "to": "arg", "flag": "--zone"})).unwrap();
+        assert_eq!(binding.target, ConfigTarget::Arg { flag: Some("--zone".to_owned()) });
+    }
+}

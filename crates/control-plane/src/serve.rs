@@ -1,0 +1,126 @@
+//! `agentopia serve`: puts the control plane together, runs it, and takes it down without losing
+//! work. Wiring only; what is wired has files of its own.
+//!
+//! Order of starting: store and vault, then what others are told to call, then what calls others.
+//! On shutdown the listeners stop first, requests under way end, reconcilers give their rows back,
+//! and the gateway writes what it has of the audit.
+
+mod housekeeping;
+mod parts;
+mod public;
+
+use std::sync::Arc;
+
+use agentopia_cloud::MachineProvider;
+use agentopia_cloud::local::LocalProvider;
+use agentopia_domain::Ambient;
+use agentopia_domain::environment::ProviderKind;
+use agentopia_pki::listener;
+use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::config::Config;
+use crate::machines::listener::ListenerState;
+use crate::reconcilers::environment::EnvironmentReconciler;
+use crate::reconcilers::instance::InstanceReconciler;
+use crate::reconcilers::queue::{self, Reconcile};
+use crate::reconcilers::routes;
+use parts::Parts;
+
+/// Runs the control plane until `shutdown`.
+///
+/// # Errors
+/// When something that it can't do without is missing or taken; the error says what.
+pub async fn run(
+    config: Config,
+    ambient: Ambient,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let public = bind(config.bind, "bind").await?;
+    let machines = bind(config.dtma_listen, "dtma_listen").await?;
+    let control_plane_url = Url::parse(&config.dtma_url()).context("`dtma_advertise_url`")?;
+    let provider = provider(&config)?;
+    let (parts, setup_token) = Parts::assemble(config, ambient, shutdown.clone()).await?;
+    announce(&parts, setup_token.as_ref());
+
+    let tasks = TaskTracker::new();
+    let environments = EnvironmentReconciler {
+        store: parts.store.clone(),
+        vault: Arc::clone(&parts.vault),
+        authority: Arc::clone(&parts.authority),
+        connections: Arc::clone(&parts.connections),
+        provider,
+        control_plane_url,
+        ambient: parts.ambient.clone(),
+        bells: parts.bells.clone(),
+    };
+    let instances = InstanceReconciler {
+        store: parts.store.clone(),
+        connections: Arc::clone(&parts.connections),
+        bells: parts.bells.clone(),
+        routes: parts.routes.clone(),
+    };
+    let work = |reconciler: Arc<dyn Reconcile>, bell| {
+        let (store, replica) = (parts.store.clone(), Arc::clone(&parts.replica));
+        queue::run(store, reconciler, replica, bell, parts.state.events.clone(), shutdown.clone())
+    };
+    tasks.spawn(work(Arc::new(environments), parts.bells.environments.clone()));
+    tasks.spawn(work(Arc::new(instances), parts.bells.instances.clone()));
+    let (store, gateway, bell) = (parts.store.clone(), parts.gateway.clone(), parts.routes.clone());
+    tasks.spawn(routes::run(store, gateway, bell, shutdown.clone()));
+    tasks.spawn(housekeeping::run(parts.store.clone(), parts.ambient.clone(), shutdown.clone()));
+    let authority = Arc::clone(&parts.authority);
+    let stop = shutdown.clone();
+    tasks.spawn(async move { authority.keep_own_certificate(stop).await });
+
+    let listener_state = ListenerState {
+        store: parts.store.clone(),
+        vault: Arc::clone(&parts.vault),
+        authority: Arc::clone(&parts.authority),
+        ambient: parts.ambient.clone(),
+        bells: parts.bells.clone(),
+    };
+    let router = crate::machines::listener::router(listener_state);
+    let tls = parts.authority.server_config()?;
+    tasks.spawn(listener::serve(machines, tls, router, shutdown.clone().cancelled_owned()));
+
+    let served = public::serve(public, &parts, shutdown.clone()).await;
+    shutdown.cancel();
+    tasks.close();
+    tasks.wait().await;
+    parts.gateway.shutdown().await;
+    parts.store.close().await?;
+    tracing::info!("stopped");
+    served
+}
+
+async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("`{key}` {address} can't be listened on; is another control plane running?")
+    })
+}
+
+fn provider(config: &Config) -> anyhow::Result<Arc<dyn MachineProvider>> {
+    match config.provider {
+        ProviderKind::Local => Ok(Arc::new(LocalProvider::new(parts::local_config(config)?))),
+        ProviderKind::Digitalocean => {
+            anyhow::bail!("the provider `digitalocean` is not built yet; use `local`")
+        }
+    }
+}
+
+/// The lines that whoever starts the product looks for. On stdout, because they are the answer of
+/// the command; the log goes to stderr.
+#[expect(clippy::print_stdout, reason = "the command's answer, read by people and by script/run")]
+fn announce(parts: &Parts, setup_token: Option<&SecretString>) {
+    let base = parts.state.config.base_url();
+    println!("Agentopia is listening on {base}");
+    if let Some(token) = setup_token {
+        println!("First sign-in: {base}/setup?token={}", token.expose_secret());
+    }
+}

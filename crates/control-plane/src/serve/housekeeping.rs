@@ -1,0 +1,35 @@
+//! What has to be thrown away now and then, so that the store does not grow without end.
+
+use std::time::Duration;
+
+use agentopia_domain::Ambient;
+use agentopia_store::{Store, StoreError};
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+/// How often.
+const INTERVAL: Duration = Duration::from_secs(600);
+/// How long raw measurements are kept (OPS-2).
+const RAW_SAMPLES: TimeDelta = TimeDelta::hours(24);
+/// How long failed sign-ins count.
+const THROTTLE: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) async fn run(store: Store, ambient: Ambient, shutdown: CancellationToken) {
+    loop {
+        if let Err(error) = clean(&store, &ambient).await {
+            tracing::warn!(%error, "housekeeping failed; it will be tried again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+async fn clean(store: &Store, ambient: &Ambient) -> Result<(), StoreError> {
+    let now = ambient.now();
+    store.metrics().prune(now - RAW_SAMPLES).await?;
+    store.sessions().prune(now).await?;
+    store.throttling().prune(THROTTLE).await?;
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! Everything that the control plane is made of, opened and connected.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agentopia_cloud::local::LocalConfig;
+use agentopia_domain::Ambient;
+use agentopia_gateway::{Gateway, GatewayConfig, GatewayParts, TracingAudit};
+use agentopia_store::{DatabaseConfig, Store, StoreError};
+use agentopia_vault::{BuiltIn, Context as Sealed, KeySource, Keyring, Vault};
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::setup::SetupGate;
+use crate::catalog_seed;
+use crate::config::{Config, LocalRuntime};
+use crate::machines::{Authority, Connections};
+use crate::mcp_gateway::connector::MachineConnector;
+use crate::mcp_gateway::names::StoredNames;
+use crate::mcp_gateway::people::Owners;
+use crate::mcp_gateway::typed::TypedCalls;
+use crate::reconcilers::Bells;
+use crate::reconcilers::routes::RoutesBell;
+use crate::state::{AppState, Seams, Wake};
+
+const SEAL_KEY_NAME: &str = "gateway-seal-key";
+
+pub(super) struct Parts {
+    pub(super) store: Store,
+    pub(super) vault: Arc<dyn Vault>,
+    pub(super) ambient: Ambient,
+    pub(super) authority: Arc<Authority>,
+    pub(super) connections: Arc<Connections>,
+    pub(super) bells: Bells,
+    pub(super) routes: RoutesBell,
+    pub(super) gateway: Gateway,
+    pub(super) state: AppState,
+    /// Names this process in leases.
+    pub(super) replica: Arc<str>,
+}
+
+impl Parts {
+    pub(super) async fn assemble(
+        config: Arc<Config>,
+        ambient: Ambient,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<(Self, Option<SecretString>)> {
+        make_private(&config.data_dir)?;
+        let database = database(&config)?;
+        let store = Store::connect(&database, ambient.clone())
+            .await
+            .with_context(|| format!("{} can't be opened", database.describe()))?;
+        store.migrate().await.context("the database can't be brought up to date")?;
+        let (key, file) = (config.vault_key.clone(), config.vault_key_file.clone());
+        let keys = KeySource::choose(key, file, &config.data_dir);
+        let keyring = Keyring::load(&keys, &ambient)?;
+        let vault: Arc<dyn Vault> = Arc::new(BuiltIn::new(keyring, ambient.clone()));
+        let authority = Arc::new(Authority::open(&store, &*vault, ambient.clone()).await?);
+        let connections =
+            Arc::new(Connections::new(store.clone(), Arc::clone(&vault), Arc::clone(&authority)));
+        seed_catalog(&store, &config, &ambient).await?;
+
+        let bells = Bells::default();
+        let routes = RoutesBell::default();
+        let gateway = Gateway::start(GatewayParts {
+            config: gateway_config(&config),
+            ambient: ambient.clone(),
+            seal_key: seal_key(&store, &*vault, &ambient).await?,
+            connector: Arc::new(MachineConnector { connections: Arc::clone(&connections) }),
+            name_book: Arc::new(StoredNames { store: store.clone(), routes: routes.clone() }),
+            authoriser: Arc::new(Owners { store: store.clone(), ambient: ambient.clone() }),
+            audit: Arc::new(TracingAudit),
+        });
+        let (setup, setup_token) = SetupGate::open(&store, &ambient, &config.data_dir).await?;
+        let typed = TypedCalls {
+            store: store.clone(),
+            connections: Arc::clone(&connections),
+            call_limit: std::time::Duration::from_secs(config.call_timeout_seconds),
+        };
+        let seams = Seams {
+            wake: Arc::new(Ringer { bells: bells.clone(), routes: routes.clone() }),
+            machines: Arc::clone(&connections) as _,
+            gateway: Arc::new(typed),
+        };
+        let mut state = AppState::new(
+            store.clone(),
+            Arc::clone(&vault),
+            ambient.clone(),
+            config,
+            setup,
+            seams,
+        );
+        state.shutdown = shutdown;
+        let replica = replica_name(&ambient);
+        let parts = Self {
+            store,
+            vault,
+            ambient,
+            authority,
+            connections,
+            bells,
+            routes,
+            gateway,
+            state,
+            replica,
+        };
+        Ok((parts, setup_token))
+    }
+}
+
+/// Rings the bells of this replica.
+#[derive(Debug)]
+struct Ringer {
+    bells: Bells,
+    routes: RoutesBell,
+}
+
+impl Wake for Ringer {
+    fn environment(&self, id: agentopia_domain::EnvironmentId) {
+        self.bells.environments.ring(id.as_uuid());
+    }
+
+    fn instance(&self, id: agentopia_domain::InstanceId) {
+        self.bells.instances.ring(id.as_uuid());
+        self.routes.ring();
+    }
+
+    fn routes(&self) {
+        self.routes.ring();
+    }
+}
+
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("`data_dir` {} can't be made", dir.display()))
+}
+
+fn database(config: &Config) -> anyhow::Result<DatabaseConfig> {
+    match &config.database_url {
+        Some(url) => DatabaseConfig::parse(url.expose_secret()).context("`database_url`"),
+        None => Ok(DatabaseConfig::sqlite(config.data_dir.join("agentopia.db"))),
+    }
+}
+
+fn gateway_config(config: &Config) -> GatewayConfig {
+    let mut gateway = GatewayConfig::default();
+    let public = config.public_url.as_ref().and_then(|url| url.host_str().map(str::to_owned));
+    gateway.allowed_hosts.extend(public);
+    gateway.allowed_hosts.extend(config.allowed_hosts.iter().cloned());
+    gateway.allowed_origins.push(config.base_url());
+    gateway.allowed_origins.extend(config.allowed_origins.iter().cloned());
+    gateway
+}
+
+/// The key of session ids: the same on every replica, so kept in the store.
+async fn seal_key(
+    store: &Store,
+    vault: &dyn Vault,
+    ambient: &Ambient,
+) -> anyhow::Result<SecretBox<[u8; 32]>> {
+    let context = Sealed::System { name: SEAL_KEY_NAME.to_owned() };
+    let secrets = store.system_secrets();
+    let sealed = match secrets.get(SEAL_KEY_NAME).await? {
+        Some(sealed) => sealed,
+        None => {
+            let fresh = SecretString::from(STANDARD.encode(ambient.random::<32>()));
+            secrets.put_if_absent(SEAL_KEY_NAME, vault.seal_text(&context, &fresh).await?).await?
+        }
+    };
+    let text = vault.open_text(&context, &sealed).await.context("the gateway's key can't be read")?;
+    let bytes = zeroize::Zeroizing::new(STANDARD.decode(text.expose_secret())?);
+    let mut key = SecretBox::new(Box::new([0; 32]));
+    let slot: &mut [u8; 32] = secrecy::ExposeSecretMut::expose_secret_mut(&mut key);
+    anyhow::ensure!(bytes.len() == slot.len(), "the gateway's key has a wrong length");
+    slot.copy_from_slice(&bytes);
+    Ok(key)
+}
+
+async fn seed_catalog(store: &Store, config: &Config, ambient: &Ambient) -> anyhow::Result<()> {
+    let images = match &config.catalog_images {
+        Some(path) => catalog_seed::read_images(path)?,
+        None => catalog_seed::BuiltImages::new(),
+    };
+    for definition in catalog_seed::definitions(&images)? {
+        match store.catalog().by_slug(&definition.slug).await {
+            Ok(stored) if stored.definition.status != definition.status => continue,
+            Ok(_) | Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        store.catalog().upsert(ambient.new_id(), &definition, &[]).await?;
+    }
+    Ok(())
+}
+
+/// How the `local` provider starts machines, with programs found beside our own unless given.
+pub(super) fn local_config(config: &Config) -> anyhow::Result<LocalConfig> {
+    let beside = |name: &str| -> Option<PathBuf> {
+        let path = std::env::current_exe().ok()?.parent()?.join(name);
+        path.is_file().then_some(path)
+    };
+    let dtma = config.dtma_binary.clone().or_else(|| beside("dtma")).context(
+        "the program `dtma` is not beside `agentopia`; put it there or set `dtma_binary`",
+    )?;
+    let own_dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+    Ok(LocalConfig {
+        root: absolute(&config.data_dir)?.join("machines"),
+        dtma: absolute(&dtma)?,
+        tool_init: config.tool_init_binary.clone().or_else(|| beside("tool-init")),
+        tools_dir: config.tools_dir.clone().or(own_dir),
+        runtime: match config.local_runtime {
+            LocalRuntime::Auto => "auto",
+            LocalRuntime::Docker => "docker",
+            LocalRuntime::Process => "process",
+        }
+        .to_owned(),
+        first_port: config.local_first_port,
+    })
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()))
+}
+
+fn replica_name(ambient: &Ambient) -> Arc<str> {
+    let host = hostname();
+    format!("{host}/{}/{}", std::process::id(), hex::encode(ambient.random::<4>())).into()
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}

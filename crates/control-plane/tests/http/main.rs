@@ -1,0 +1,23 @@
+//! Stories about the HTTP API, told against the real router and the real store (SQLite in a
+//! temporary directory). The seams to machines and gateway are played by `app::World`; the whole
+//! system with real machines is tested in `e2e`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what is not as expected here is a failure of the test"
+)]
+
+mod agents;
+mod app;
+mod bad_input;
+mod catalog;
+mod document;
+mod environment;
+mod events;
+mod instances;
+mod secrets;
+mod setup;
+mod sign_in;
+mod tenants;
+mod tokens;
+mod users;

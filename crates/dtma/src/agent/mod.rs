@@ -1,0 +1,197 @@
+//! Wiring: from a configuration to a running DTMA, and in order to its end.
+
+mod lock;
+mod purge;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentopia_domain::Ambient;
+use agentopia_dtma_api::to_control_plane::MachineFacts;
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::disk::DiskGuard;
+use crate::facts::FactsSource;
+use crate::files;
+use crate::heartbeat::Heart;
+use crate::identity::{
+    Enrolment, IdentityStore, Link, MachineIdentity, establish, keep_renewed, renew_if_due,
+};
+use crate::ledger::Ledger;
+use crate::mcp::{DataPath, DataPathConfig};
+use crate::metrics::{Samples, keep_measured};
+use crate::reconciler::{Limits, Reconciler, Shared};
+use crate::runtime::choose::{Chosen, choose};
+use crate::runtime::docker::DockerRuntime;
+use crate::runtime::process::ProcessRuntime;
+use crate::runtime::{Runtime, RuntimeContext, RuntimeKind};
+use crate::server::{self, Api};
+use lock::Lock;
+pub use purge::purge;
+
+/// How long child processes get to end when the DTMA does.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Between two attempts at an engine that went away between our first look and now.
+const ENGINE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Runs until `shutdown`. Tools go on under Docker; child processes are ended.
+///
+/// # Errors
+/// When the machine can't be enrolled, or its directories, port or credentials can't be used.
+pub async fn run(
+    config: Config,
+    ambient: Ambient,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let began = async {
+        files::private_dir(&config.data_dir)
+            .with_context(|| format!("{} can't be used", config.data_dir.display()))?;
+        let lock = Lock::take(&config.data_dir)?;
+        let chosen = choose(config.runtime, &config.data_dir)
+            .await
+            .map_err(anyhow::Error::msg)?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("{} can't be listened on", config.listen))?;
+        let address = listener.local_addr()?;
+        files::replace(
+            &config.data_dir.join("port"),
+            address.port().to_string().as_bytes(),
+        )?;
+        let facts = FactsSource::new(
+            &ambient,
+            address.port(),
+            config.machine_id.clone(),
+            &config.data_dir,
+        );
+        let (store, identity) = enrolled(&config, &ambient, &chosen, &facts).await?;
+        let runtime = start_runtime(&config, &ambient, &chosen, &identity).await?;
+        anyhow::Ok((lock, listener, address, facts, store, identity, runtime))
+    };
+    let (_lock, listener, address, facts, store, identity, runtime) = tokio::select! {
+        began = began => began?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let environment = identity.environment_id;
+    let link = Arc::new(Link::new(
+        config.control_plane_url.clone(),
+        store,
+        identity,
+    )?);
+    renew_if_due(&link, &ambient).await;
+    let ledger = Ledger::open(&config.data_dir.join("ledger"), ambient.clone())
+        .context("the ledger can't be opened")?;
+    let data_path = DataPath::new(
+        Arc::clone(&runtime),
+        DataPathConfig::default(),
+        ambient.clone(),
+    );
+    // Where images and volumes are is where the disk fills up.
+    let disk_of = runtime
+        .facts()
+        .await
+        .store
+        .unwrap_or_else(|| config.data_dir.clone());
+    let shared = Shared::new(
+        Arc::clone(&runtime),
+        Arc::new(ledger),
+        Arc::clone(&link),
+        Arc::clone(&data_path),
+        ambient.clone(),
+        DiskGuard::new(disk_of.clone(), config.disk_floor_bytes),
+        Limits {
+            health_timeout: Duration::from_secs(config.health_timeout_seconds),
+            ..Limits::default()
+        },
+        shutdown.clone(),
+    );
+    let reconciler = Reconciler::begin(Arc::clone(&shared));
+    let facts = Arc::new(facts);
+    let samples = Samples::default();
+    let api = Api {
+        reconciler: Arc::clone(&reconciler),
+        facts: Arc::clone(&facts),
+    };
+    let router = server::router(api, &data_path);
+    announce(environment, address, runtime.kind());
+
+    let tasks = tokio_util::task::TaskTracker::new();
+    tasks.spawn(keep_renewed(Arc::clone(&link), ambient, shutdown.clone()));
+    tasks.spawn(keep_measured(shared, Arc::clone(&samples), disk_of));
+    tasks.spawn(Heart::new(Arc::clone(&reconciler), facts, samples).beat());
+    tasks.close();
+    agentopia_pki::listener::serve(listener, link.tls(), router, {
+        let shutdown = shutdown.clone();
+        async move { shutdown.cancelled().await }
+    })
+    .await;
+
+    tracing::info!("shutting down");
+    data_path.shutdown().await;
+    reconciler.ended().await;
+    tasks.wait().await;
+    runtime.shutdown(SHUTDOWN_GRACE).await;
+    tracing::info!("shut down");
+    Ok(())
+}
+
+async fn enrolled(
+    config: &Config,
+    ambient: &Ambient,
+    chosen: &Chosen,
+    facts: &FactsSource,
+) -> anyhow::Result<(IdentityStore, MachineIdentity)> {
+    let store = IdentityStore::open(&config.data_dir.join("identity"))?;
+    let machine: MachineFacts = facts.machine(chosen.kind, chosen.facts.clone());
+    let enrolment = Enrolment {
+        control_plane: &config.control_plane_url,
+        ca_fingerprint: config.control_plane_ca_fingerprint.as_deref(),
+        token_file: config.enrolment_token_file.as_deref(),
+        machine: &machine,
+    };
+    let identity = establish(&store, &enrolment, ambient).await?;
+    Ok((store, identity))
+}
+
+async fn start_runtime(
+    config: &Config,
+    ambient: &Ambient,
+    chosen: &Chosen,
+    identity: &MachineIdentity,
+) -> anyhow::Result<Arc<dyn Runtime>> {
+    let context = RuntimeContext {
+        environment_id: identity.environment_id,
+        data_dir: config.data_dir.clone(),
+        run_dir: config.run_dir.clone(),
+        tool_init: config.tool_init.clone(),
+        tools_dir: config.tools_dir.clone(),
+        ambient: ambient.clone(),
+    };
+    if chosen.kind == RuntimeKind::Process {
+        return Ok(ProcessRuntime::new(context).await?);
+    }
+    loop {
+        match DockerRuntime::connect(&chosen.socket, context.clone()).await {
+            Ok(runtime) => return Ok(runtime),
+            Err(error) if error.code.retry() == crate::runtime::Retry::Soon => {
+                tracing::warn!(%error, "waiting for the container engine");
+                tokio::time::sleep(ENGINE_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn announce(environment: agentopia_domain::EnvironmentId, address: SocketAddr, kind: RuntimeKind) {
+    tracing::info!(
+        %environment,
+        %address,
+        runtime = kind.as_str(),
+        version = env!("CARGO_PKG_VERSION"),
+        "the management agent is ready"
+    );
+}

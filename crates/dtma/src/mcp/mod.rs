@@ -1,0 +1,113 @@
+//! The MCP data path of a machine (DTMA-7): `POST/GET/DELETE /v1/instances/{id}/mcp`.
+//!
+//! Whatever a tool speaks, the gateway sees Streamable HTTP here:
+//!
+//! * a stdio server's processes ([`process`]) stand behind sessions ([`sessions`]): one process for
+//!   each session of the session era; for requests of the modern era one for each session key; or
+//!   one for all, where the catalog says that sessions may share;
+//! * an HTTP server is passed through, streaming ([`proxy`]).
+//!
+//! Nothing is parsed that need not be: a message is scanned once, ids and tokens are spliced, the
+//! rest goes through byte for byte. [`http`] holds the handlers, [`answer`] the form of responses.
+//! Who may call is decided before, by the server that this router is mounted in.
+
+mod answer;
+mod http;
+mod process;
+mod proxy;
+mod refusal;
+mod sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentopia_domain::{Ambient, InstanceId};
+use agentopia_mcp::Limits;
+use axum::Router;
+use axum::routing::any;
+
+use crate::runtime::Runtime;
+use proxy::Proxy;
+use sessions::Sessions;
+
+/// Limits of the data path.
+#[derive(Debug, Clone, Copy)]
+pub struct DataPathConfig {
+    /// Sessions that nobody used for so long are closed.
+    pub idle: Duration,
+    /// Processes of one stdio instance at a time.
+    pub most_processes: usize,
+    /// A process that had nothing to do for so long may be closed when another is wanted and
+    /// `most_processes` is reached.
+    pub evict_after: Duration,
+    /// The largest message, in bytes, and how deep it may be nested.
+    pub limits: Limits,
+    /// How long a server may leave its standard input unread before it is called stuck.
+    pub stdin_patience: Duration,
+    /// How long a client may leave its stream unread before its request is cancelled.
+    pub client_patience: Duration,
+    /// How long a shared process may take to answer our `initialize`.
+    pub initialize: Duration,
+}
+
+impl Default for DataPathConfig {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(15 * 60),
+            most_processes: 64,
+            evict_after: Duration::from_secs(30),
+            limits: Limits::default(),
+            stdin_patience: Duration::from_secs(30),
+            client_patience: Duration::from_secs(30),
+            initialize: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The data path's state. One a DTMA.
+#[derive(Debug)]
+pub struct DataPath {
+    runtime: Arc<dyn Runtime>,
+    config: DataPathConfig,
+    sessions: Sessions,
+    proxy: Proxy,
+}
+
+impl DataPath {
+    /// A data path in front of a runtime. Has to be made inside of a tokio runtime, as a task that
+    /// closes idle sessions is started with it; it ends when the data path is dropped.
+    #[must_use]
+    pub fn new(runtime: Arc<dyn Runtime>, config: DataPathConfig, ambient: Ambient) -> Arc<Self> {
+        let path = Arc::new(Self {
+            runtime,
+            config,
+            sessions: Sessions::new(config, ambient),
+            proxy: Proxy::new(),
+        });
+        sessions::sweep_in_background(&path);
+        path
+    }
+
+    /// The route `/v1/instances/{id}/mcp`. The caller adds authentication.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/v1/instances/{id}/mcp", any(http::serve))
+            .with_state(Arc::clone(self))
+    }
+
+    /// Ends every session of an instance that is stopped or removed; a restart gives new ones.
+    pub fn forget(&self, instance: InstanceId) {
+        self.sessions.forget(instance);
+    }
+
+    /// How many stdio processes an instance has at the moment.
+    #[must_use]
+    pub fn processes(&self, instance: InstanceId) -> usize {
+        self.sessions.processes(instance)
+    }
+
+    /// Ends everything, in order: servers see the end of their input. Returns when all are gone.
+    pub async fn shutdown(&self) {
+        self.sessions.close_all().await;
+    }
+}

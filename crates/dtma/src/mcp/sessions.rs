@@ -1,0 +1,414 @@
+//! Which process serves whom: sessions of the session era, shared processes, their limits and
+//! their end.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "the error is the response itself, moved once on its way out"
+)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use agentopia_domain::catalog::StdioProcesses;
+use agentopia_domain::{Ambient, InstanceId};
+use agentopia_mcp::{
+    Envelope, Field, Id, Json, Kind, ObjectWriter, ProtocolVersion, jsonrpc, method,
+};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use super::process::{Delivery, Mode, Process, ProcessConfig};
+use super::{DataPath, DataPathConfig, refusal};
+use crate::runtime::{Runtime, StdioSpawner, ToolHandle};
+
+/// How long a process that is closed to make room may take.
+const EVICTION: Duration = Duration::from_secs(8);
+/// How often idle sessions are looked for, at least.
+const SWEEP: Duration = Duration::from_secs(10);
+/// The client that all requests without a session are from, within one process.
+pub(super) const NO_SESSION: u64 = 0;
+
+/// A stdio tool that runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StdioTool<'a> {
+    pub(super) handle: &'a ToolHandle,
+    pub(super) spawner: &'a Arc<dyn StdioSpawner>,
+    pub(super) processes: StdioProcesses,
+    pub(super) runtime: &'a Arc<dyn Runtime>,
+}
+
+/// A session of the session era.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: String,
+    pub(super) instance: InstanceId,
+    pub(super) process: Arc<Process>,
+    /// Its number within the process.
+    pub(super) client: u64,
+    /// What our own `initialize` of a shared process was answered with.
+    pub(super) initialized: Option<Json<'static>>,
+    last_used: Mutex<Instant>,
+}
+
+impl Session {
+    fn is_shared(&self) -> bool {
+        self.initialized.is_some()
+    }
+
+    fn idle(&self) -> Option<Duration> {
+        self.process.idle().map(|_| self.last_used.lock().elapsed())
+    }
+
+    fn end(&self) {
+        self.process.leave(self.client);
+        if !self.is_shared() {
+            self.process.close();
+        }
+    }
+}
+
+/// Whom a shared process serves. A process speaks one era for life.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum SharedKey {
+    /// Every session of the session era.
+    AllSessions(InstanceId),
+    /// Every request of the modern era.
+    AllModern(InstanceId),
+    /// Requests of the modern era with one session key.
+    Keyed(InstanceId, String),
+}
+
+impl SharedKey {
+    const fn instance(&self) -> InstanceId {
+        match self {
+            Self::AllSessions(instance) | Self::AllModern(instance) | Self::Keyed(instance, _) => {
+                *instance
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct SharedProcess {
+    process: Arc<Process>,
+    initialized: Option<Json<'static>>,
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<SharedProcess>>>;
+
+/// All sessions of the machine.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    config: DataPathConfig,
+    ambient: Ambient,
+    by_id: DashMap<String, Arc<Session>>,
+    shared: DashMap<SharedKey, Slot>,
+    room: DashMap<InstanceId, Arc<Semaphore>>,
+    all: Mutex<Vec<(InstanceId, Weak<Process>)>>,
+    next_client: AtomicU64,
+}
+
+impl Sessions {
+    pub(super) fn new(config: DataPathConfig, ambient: Ambient) -> Self {
+        Self {
+            config,
+            ambient,
+            by_id: DashMap::new(),
+            shared: DashMap::new(),
+            room: DashMap::new(),
+            all: Mutex::new(Vec::new()),
+            next_client: AtomicU64::new(NO_SESSION + 1),
+        }
+    }
+
+    /// The session with this id, if it lives and belongs to the instance.
+    pub(super) fn find(&self, instance: InstanceId, id: &str) -> Option<Arc<Session>> {
+        let session = Arc::clone(&*self.by_id.get(id)?);
+        if session.instance != instance {
+            return None;
+        }
+        if !session.process.runs() {
+            self.by_id.remove(id);
+            return None;
+        }
+        *session.last_used.lock() = Instant::now();
+        Some(session)
+    }
+
+    /// A new session: with a process of its own, or with a part in the shared one.
+    pub(super) async fn open(&self, tool: StdioTool<'_>) -> Result<Arc<Session>, Response> {
+        let (process, initialized) = match tool.processes {
+            StdioProcesses::PerSession => (self.start(tool, Mode::Exclusive).await?, None),
+            StdioProcesses::Shared => {
+                let key = SharedKey::AllSessions(tool.handle.instance_id);
+                let shared = self.shared(tool, key).await?;
+                (shared.process, shared.initialized)
+            }
+        };
+        let client = self.next_client.fetch_add(1, Ordering::Relaxed);
+        process.enter(client);
+        let session = Arc::new(Session {
+            // Unguessable, though whoever could guess would have to be the gateway as well.
+            id: hex::encode(self.ambient.random::<16>()),
+            instance: tool.handle.instance_id,
+            process,
+            client,
+            initialized,
+            last_used: Mutex::new(Instant::now()),
+        });
+        self.by_id.insert(session.id.clone(), Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// The process for requests of the modern era. Without a key nothing says that two requests may
+    /// meet, so each gets a process of its own.
+    pub(super) async fn modern(
+        &self,
+        tool: StdioTool<'_>,
+        key: Option<&str>,
+    ) -> Result<Arc<Process>, Response> {
+        let instance = tool.handle.instance_id;
+        let key = match (tool.processes, key) {
+            (StdioProcesses::Shared, _) => SharedKey::AllModern(instance),
+            (StdioProcesses::PerSession, Some(key)) => SharedKey::Keyed(instance, key.to_owned()),
+            (StdioProcesses::PerSession, None) => return self.start(tool, Mode::Shared).await,
+        };
+        Ok(self.shared(tool, key).await?.process)
+    }
+
+    /// Ends a session.
+    pub(super) fn close(&self, session: &Session) {
+        self.by_id.remove(&session.id);
+        session.end();
+    }
+
+    async fn shared(&self, tool: StdioTool<'_>, key: SharedKey) -> Result<SharedProcess, Response> {
+        let wants_initialize = matches!(key, SharedKey::AllSessions(_));
+        let slot = Arc::clone(&*self.shared.entry(key).or_default());
+        // Whoever comes while it starts waits here, and then shares it.
+        let mut slot = slot.lock().await;
+        if let Some(shared) = &*slot
+            && shared.process.runs()
+            && shared.process.epoch == tool.handle.epoch
+        {
+            shared.process.touch();
+            return Ok(shared.clone());
+        }
+        let process = self.start(tool, Mode::Shared).await?;
+        let initialized = match wants_initialize {
+            true => Some(initialize(&process, self.config.initialize).await?),
+            false => None,
+        };
+        let shared = SharedProcess {
+            process,
+            initialized,
+        };
+        *slot = Some(shared.clone());
+        Ok(shared)
+    }
+
+    async fn start(&self, tool: StdioTool<'_>, mode: Mode) -> Result<Arc<Process>, Response> {
+        let instance = tool.handle.instance_id;
+        let permit = self.permit(instance).await?;
+        let config = ProcessConfig {
+            instance,
+            epoch: tool.handle.epoch,
+            mode,
+            limits: self.config.limits,
+            stdin_patience: self.config.stdin_patience,
+            client_patience: self.config.client_patience,
+            runtime: Arc::clone(tool.runtime),
+            permit: Some(permit),
+        };
+        let process = Process::open(tool.spawner, config)
+            .await
+            .map_err(|error| refusal::runtime(&error))?;
+        self.all.lock().push((instance, Arc::downgrade(&process)));
+        Ok(process)
+    }
+
+    /// Room for one more process, made by closing the one that has been idle longest if need be.
+    async fn permit(&self, instance: InstanceId) -> Result<OwnedSemaphorePermit, Response> {
+        let room = Arc::clone(
+            &*self
+                .room
+                .entry(instance)
+                .or_insert_with(|| Arc::new(Semaphore::new(self.config.most_processes))),
+        );
+        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
+            return Ok(permit);
+        }
+        if let Some(process) = self.idlest(instance) {
+            process.close();
+            drop(process);
+            if let Ok(Ok(permit)) = timeout(EVICTION, room.acquire_owned()).await {
+                return Ok(permit);
+            }
+        }
+        Err(refusal::problem(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_sessions",
+            format!(
+                "this tool has {} sessions open, which is the limit: close some, or try again later",
+                self.config.most_processes
+            ),
+        ))
+    }
+
+    fn idlest(&self, instance: InstanceId) -> Option<Arc<Process>> {
+        self.of(Some(instance))
+            .into_iter()
+            .filter(|process| process.runs())
+            .filter_map(|process| Some((process.idle()?, process)))
+            .filter(|(idle, _)| *idle >= self.config.evict_after)
+            .max_by_key(|(idle, _)| *idle)
+            .map(|(_, process)| process)
+    }
+
+    fn of(&self, instance: Option<InstanceId>) -> Vec<Arc<Process>> {
+        let all = self.all.lock();
+        all.iter()
+            .filter(|(of, _)| instance.is_none_or(|instance| instance == *of))
+            .filter_map(|(_, process)| process.upgrade())
+            .collect()
+    }
+
+    pub(super) fn processes(&self, instance: InstanceId) -> usize {
+        self.room.get(&instance).map_or(0, |room| {
+            self.config
+                .most_processes
+                .saturating_sub(room.available_permits())
+        })
+    }
+
+    pub(super) fn forget(&self, instance: InstanceId) {
+        for process in self.of(Some(instance)) {
+            process.close();
+        }
+        self.by_id.retain(|_, session| session.instance != instance);
+        self.shared.retain(|key, _| key.instance() != instance);
+    }
+
+    pub(super) async fn close_all(&self) {
+        let all = self.of(None);
+        for process in &all {
+            process.close();
+        }
+        self.by_id.clear();
+        self.shared.clear();
+        for process in all {
+            process.wait_gone().await;
+        }
+    }
+
+    /// Ends what nobody used for long, and forgets what has ended.
+    fn sweep(&self) {
+        let limit = self.config.idle;
+        self.by_id.retain(|_, session| {
+            let keep = session.process.runs() && session.idle().is_none_or(|idle| idle < limit);
+            if !keep {
+                session.end();
+            }
+            keep
+        });
+        let serving: Vec<*const Process> = self
+            .by_id
+            .iter()
+            .map(|session| Arc::as_ptr(&session.process))
+            .collect();
+        self.shared.retain(|_, slot| {
+            // Locked: it is being started, or asked for.
+            let Ok(slot) = slot.try_lock() else {
+                return true;
+            };
+            let Some(shared) = &*slot else { return false };
+            let wanted = serving.contains(&Arc::as_ptr(&shared.process))
+                || shared.process.idle().is_none_or(|idle| idle < limit);
+            if !wanted {
+                shared.process.close();
+            }
+            wanted && shared.process.runs()
+        });
+        self.all
+            .lock()
+            .retain(|(_, process)| process.upgrade().is_some_and(|process| process.runs()));
+        self.room
+            .retain(|_, room| room.available_permits() < self.config.most_processes);
+    }
+}
+
+/// Initialises a shared process once, for all who will share it. It is told of no capabilities:
+/// what it would ask a client, it could not ask anybody in particular.
+async fn initialize(process: &Arc<Process>, patience: Duration) -> Result<Json<'static>, Response> {
+    let failed = |why: &str| {
+        refusal::problem(
+            StatusCode::BAD_GATEWAY,
+            "unhealthy",
+            format!("the tool can't be initialised: {why}"),
+        )
+    };
+    let mut info = ObjectWriter::new();
+    info.text("name", "agentopia")
+        .text("version", env!("CARGO_PKG_VERSION"));
+    let mut params = ObjectWriter::new();
+    params
+        .text("protocolVersion", ProtocolVersion::LATEST_SESSION.as_str())
+        .raw("capabilities", ObjectWriter::new().finish())
+        .raw("clientInfo", info.finish());
+    let text = jsonrpc::request(&Id::from(1), method::INITIALIZE, Some(&params.finish()));
+    let scan = |text: Vec<u8>| {
+        Envelope::scan(Bytes::from(text), &agentopia_mcp::Limits::default())
+            .map_err(|error| failed(&error.to_string()))
+    };
+    let mut call = process
+        .request(NO_SESSION, &scan(text)?)
+        .await
+        .map_err(|error| failed(&error.to_string()))?;
+    let answer = timeout(patience, async {
+        loop {
+            match call.next().await {
+                Some(Delivery::Message(_)) => {}
+                Some(Delivery::Last(answer)) => return Some(answer),
+                None => return None,
+            }
+        }
+    });
+    let Ok(Some(answer)) = answer.await else {
+        return Err(failed("it did not answer"));
+    };
+    let answer = scan(answer.to_vec())?;
+    let result = match (answer.kind(), answer.raw(Field::Result)) {
+        (Kind::Response, Some(result)) => result.into_owned(),
+        _ => {
+            return Err(failed(
+                &answer.text(Field::ErrorMessage).unwrap_or_default(),
+            ));
+        }
+    };
+    // Only a client's own `initialized` is swallowed in a shared process; this is ours.
+    process
+        .send_raw(jsonrpc::notification(method::INITIALIZED, None))
+        .await
+        .map_err(|error| failed(&error.to_string()))?;
+    Ok(result)
+}
+
+/// Sweeps until the data path is gone.
+pub(super) fn sweep_in_background(path: &Arc<DataPath>) {
+    let every = (path.config.idle / 2).clamp(Duration::from_millis(10), SWEEP);
+    let path = Arc::downgrade(path);
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(every);
+        loop {
+            tick.tick().await;
+            let Some(path) = path.upgrade() else { return };
+            path.sessions.sweep();
+        }
+    });
+}

@@ -1,0 +1,87 @@
+//! The engine's own word that a container ended. A hint: the reconciler looks for itself.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use agentopia_domain::{EnvironmentId, InstanceId};
+use bollard::Docker;
+use bollard::query_parameters::{EventsOptions, ListContainersOptions};
+use futures::StreamExt as _;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::{firewall, names};
+
+/// Pause before the engine is asked again, growing to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Sends the instance of every container of ours that ends, until told to stop. When the engine
+/// went away and is back, sends all of them: anything may have ended meanwhile (an engine without
+/// live-restore ends every container when it starts again).
+pub(super) async fn follow(
+    docker: Docker,
+    environment: EnvironmentId,
+    exits: broadcast::Sender<InstanceId>,
+    stop: CancellationToken,
+) {
+    let work = async {
+        let mut pause = FIRST_PAUSE;
+        let mut was_away = false;
+        loop {
+            let mut events = std::pin::pin!(docker.events(Some(options(environment))));
+            if was_away && let Ok(ids) = all(&docker, environment).await {
+                tracing::info!("the Docker Engine answers again");
+                firewall::close_metadata_service().await;
+                was_away = false;
+                pause = FIRST_PAUSE;
+                for id in ids {
+                    // Nobody listening is fine: they look when they start.
+                    let _ = exits.send(id);
+                }
+            }
+            while let Some(Ok(event)) = events.next().await {
+                let labels = event.actor.and_then(|actor| actor.attributes);
+                if let Some(id) = names::instance(labels.as_ref()) {
+                    let _ = exits.send(id);
+                }
+            }
+            if !was_away {
+                tracing::warn!("the Docker Engine's event stream ended; opening it again");
+            }
+            was_away = true;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    };
+    tokio::select! {
+        () = work => (),
+        () = stop.cancelled() => (),
+    }
+}
+
+fn options(environment: EnvironmentId) -> EventsOptions {
+    let mut filters: HashMap<String, Vec<String>> = names::filter(environment);
+    filters.insert("type".to_owned(), vec!["container".to_owned()]);
+    filters.insert("event".to_owned(), vec!["die".to_owned()]);
+    EventsOptions {
+        filters: Some(filters),
+        ..EventsOptions::default()
+    }
+}
+
+async fn all(
+    docker: &Docker,
+    environment: EnvironmentId,
+) -> Result<Vec<InstanceId>, bollard::errors::Error> {
+    let options = ListContainersOptions {
+        all: true,
+        filters: Some(names::filter(environment)),
+        ..ListContainersOptions::default()
+    };
+    let containers = docker.list_containers(Some(options)).await?;
+    Ok(containers
+        .iter()
+        .filter_map(|container| names::instance(container.labels.as_ref()))
+        .collect())
+}

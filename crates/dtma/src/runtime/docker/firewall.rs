@@ -1,0 +1,56 @@
+//! Closes the machine's metadata service to our containers (DTMA-4): user-data and the machine's
+//! identity are none of a tool's business.
+//!
+//! The rule names our own address pool, so other containers of the machine are not touched. It is
+//! gone after a reboot, and is set again by every start of the DTMA and every return of the engine.
+
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use super::subnet;
+
+/// Where the cloud's metadata service is.
+const METADATA: &str = "169.254.169.254/32";
+/// Forwarded traffic passes the chain that the engine leaves to its users; traffic to an address
+/// of the machine itself passes INPUT.
+const CHAINS: [&str; 2] = ["DOCKER-USER", "INPUT"];
+
+/// Sets the rules where they are missing. Says loudly if that can't be done; tools run on
+/// nevertheless, as machines without iptables have no such service as a rule.
+pub(super) async fn close_metadata_service() {
+    for chain in CHAINS {
+        if let Err(error) = ensure(chain).await {
+            tracing::warn!(
+                chain,
+                %error,
+                "containers may reach the metadata service of this machine: install iptables, and run the engine with its default iptables=true"
+            );
+        }
+    }
+}
+
+async fn ensure(chain: &str) -> Result<(), String> {
+    let pool = subnet::POOL.to_string();
+    let rule = ["-s", &pool, "-d", METADATA, "-j", "REJECT"];
+    if iptables("-C", chain, &rule).await.is_ok() {
+        return Ok(());
+    }
+    iptables("-I", chain, &rule).await
+}
+
+async fn iptables(action: &str, chain: &str, rule: &[&str]) -> Result<(), String> {
+    // The engine writes rules at the same time: wait for the lock instead of failing.
+    let output = Command::new("iptables")
+        .args(["-w", "5", action, chain])
+        .args(rule)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| format!("iptables: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+}

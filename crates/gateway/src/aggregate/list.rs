@@ -1,0 +1,232 @@
+//! Lists of all servers at once: everyone is asked at the same time and has until the deadline;
+//! who does not answer is named in `_meta` and harms nobody else (rule 16).
+
+use std::sync::Arc;
+
+use agentopia_mcp::{
+    Envelope, Era, ErrorCode, Field, Id, Json, Limits, ListKind, ListPage, ListResult,
+    ObjectWriter, Splice, jsonrpc,
+};
+use bytes::Bytes;
+use futures::future::join_all;
+
+use super::about;
+use super::names::names_for;
+use crate::clients::Client;
+use crate::core::Core;
+use crate::names::NameKind;
+use crate::routes::{AgentRoute, InstanceRoute};
+use crate::upstream::live::Listed;
+use crate::upstream::{Upstream, UpstreamError, call};
+
+/// Where failed servers are reported in a list's `_meta`.
+const FAILURES: &str = "io.agentopia/failures";
+/// Resources remembered for one client.
+const MAX_REMEMBERED: usize = 100_000;
+
+/// What one link's server answered.
+pub(crate) struct Part {
+    /// The link's place in the agent's list.
+    pub(crate) link: usize,
+    route: Arc<InstanceRoute>,
+    pub(crate) outcome: Result<Arc<Listed>, UpstreamError>,
+}
+
+/// Asks all servers of an agent.
+pub(crate) async fn gather(
+    core: &Arc<Core>,
+    client: &Arc<Client>,
+    agent: &AgentRoute,
+    kind: ListKind,
+) -> Vec<Part> {
+    let routes = core.routes.load_full();
+    let asking = agent.links.iter().enumerate().filter_map(|(link, link_route)| {
+        // An instance that is gone takes its links with it; the next snapshot says so.
+        let route = routes.instances.get(&link_route.instance_id)?.clone();
+        Some(async move {
+            let upstream = client.upstream(route.id);
+            let fetching = fetch(core, client, &upstream, &route, kind);
+            let outcome = tokio::time::timeout(core.config.fan_out_deadline, fetching)
+                .await
+                .unwrap_or(Err(UpstreamError::Timeout));
+            Part { link, route, outcome }
+        })
+    });
+    let parts = join_all(asking).await;
+    if kind == ListKind::Resources {
+        remember_origins(client, &parts);
+    }
+    parts
+}
+
+/// All pages of one server's list.
+async fn fetch(
+    core: &Arc<Core>,
+    client: &Arc<Client>,
+    upstream: &Arc<Upstream>,
+    route: &Arc<InstanceRoute>,
+    kind: ListKind,
+) -> Result<Arc<Listed>, UpstreamError> {
+    let live = upstream.live(core, client, route).await?;
+    if !live.offers(kind) {
+        return Ok(Arc::new(Listed::new(kind, Vec::new(), None)));
+    }
+    if let Some(kept) = live.listed(kind) {
+        return Ok(kept);
+    }
+    let changes = live.changes(kind);
+    let mut items = Vec::new();
+    let mut ttl_ms = None;
+    let mut cursor: Option<String> = None;
+    for _ in 0..core.config.max_list_pages {
+        let params = cursor.as_ref().map(|cursor| {
+            let mut params = ObjectWriter::new();
+            params.text("cursor", cursor);
+            params.finish()
+        });
+        let answer = call::ask(core, client, upstream, route, kind.method(), params.as_ref()).await;
+        let page = match answer {
+            Ok(response) => ListPage::read(kind, &response),
+            // Declared and not there, such as templates: an empty list.
+            Err(UpstreamError::Rpc(e)) if e.code == ErrorCode::METHOD_NOT_FOUND => break,
+            Err(error) => return Err(error),
+        };
+        if page.unusable > 0 {
+            tracing::debug!(instance = %route.id, count = page.unusable, "items without a key");
+        }
+        items.extend(page.items);
+        ttl_ms = match (ttl_ms, page.ttl_ms) {
+            (Some(a), Some(b)) => Some(u64::min(a, b)),
+            (a, b) => a.or(b),
+        };
+        match page.next_cursor {
+            // A server that sends us round in circles has said all it has to say.
+            Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
+            _ => break,
+        }
+    }
+    let listed = Arc::new(Listed::new(kind, items, ttl_ms));
+    // The session may have been opened anew meanwhile: keep it with the one that is current.
+    match upstream.current() {
+        Some(now) if Arc::ptr_eq(&now, &live) => live.keep(kind, listed.clone(), changes),
+        Some(now) => now.keep(kind, listed.clone(), now.changes(kind)),
+        None => {}
+    }
+    Ok(listed)
+}
+
+/// Two servers may offer the same URI: the first link keeps it (rule 8).
+fn remember_origins(client: &Client, parts: &[Part]) {
+    let mut fresh = std::collections::HashMap::new();
+    for part in parts {
+        for item in part.outcome.iter().flat_map(|listed| &listed.items) {
+            fresh.entry(item.key().to_owned()).or_insert(part.route.id);
+        }
+    }
+    let mut known = client.resources.lock();
+    if known.len() > MAX_REMEMBERED {
+        known.clear();
+    }
+    known.extend(fresh);
+}
+
+/// The answer to a client's list request.
+pub(crate) async fn answer(
+    core: &Arc<Core>,
+    client: &Arc<Client>,
+    agent: &Arc<AgentRoute>,
+    kind: ListKind,
+    id: &Id,
+) -> Bytes {
+    let parts = gather(core, client, agent, kind).await;
+    let name_kind = match kind {
+        ListKind::Tools => Some(NameKind::Tool),
+        ListKind::Prompts => Some(NameKind::Prompt),
+        ListKind::Resources | ListKind::ResourceTemplates => None,
+    };
+    let items = shown(agent, kind, &parts);
+    let mut result = match client.hello.era {
+        Era::Session => ListResult::session(kind),
+        Era::Modern => ListResult::modern(kind, &about::info(Some(agent)), ttl_of(&parts)),
+    };
+    match name_kind {
+        Some(name_kind) => {
+            let wanted: Vec<_> = items.iter().map(|(link, item)| (*link, item.key())).collect();
+            let names = names_for(core, agent, name_kind, &wanted).await;
+            for (link, item) in &items {
+                if let Some(exposed) = names.exposed(name_kind, *link, item.key()) {
+                    result.push(&item.renamed(&exposed));
+                }
+            }
+        }
+        None => {
+            let mut seen = std::collections::HashSet::new();
+            for (_, item) in &items {
+                if seen.insert(item.key()) {
+                    result.push(&item.raw());
+                }
+            }
+        }
+    }
+    with_failures(jsonrpc::response(id, &result.finish(None)), &parts)
+}
+
+/// What the agent may see, in the order of its links.
+fn shown<'a>(
+    agent: &AgentRoute,
+    kind: ListKind,
+    parts: &'a [Part],
+) -> Vec<(usize, &'a agentopia_mcp::ListItem)> {
+    let mut all = Vec::new();
+    for part in parts {
+        let policy = &agent.links[part.link].policy;
+        for item in part.outcome.iter().flat_map(|listed| &listed.items) {
+            if kind != ListKind::Tools || allows(policy, item.key()) {
+                all.push((part.link, item));
+            }
+        }
+    }
+    all
+}
+
+/// Whether a link lets a tool through.
+pub(crate) fn allows(policy: &agentopia_domain::link::LinkPolicy, own_name: &str) -> bool {
+    policy.allowed_tools.as_ref().is_none_or(|allowed| allowed.iter().any(|name| name == own_name))
+}
+
+/// The smallest of all (rule 19); 0 as soon as one server said nothing or failed.
+fn ttl_of(parts: &[Part]) -> u64 {
+    let ttl = |part: &Part| match &part.outcome {
+        // It has nothing of the kind, so nothing of it gets old.
+        Ok(listed) if listed.items.is_empty() && listed.ttl_ms.is_none() => u64::MAX,
+        Ok(listed) => listed.ttl_ms.unwrap_or(0),
+        Err(_) => 0,
+    };
+    match parts.iter().map(ttl).min() {
+        None | Some(u64::MAX) => 0,
+        Some(ttl) => ttl,
+    }
+}
+
+fn with_failures(message: Vec<u8>, parts: &[Part]) -> Bytes {
+    let failures: Vec<_> = parts
+        .iter()
+        .filter_map(|part| {
+            let error = part.outcome.as_ref().err()?;
+            Some(serde_json::json!({
+                "instance": part.route.id.to_string(),
+                "name": part.route.name,
+                "reason": error.to_string(),
+            }))
+        })
+        .collect();
+    if failures.is_empty() {
+        return message.into();
+    }
+    let limits = Limits { max_bytes: u32::MAX as usize, ..Limits::default() };
+    let (Ok(failures), Ok(list)) = (Json::of(&failures), Envelope::scan(&message[..], &limits))
+    else {
+        return message.into();
+    };
+    Splice::new(&list).set_member(Field::ResultMeta, FAILURES, failures).finish().into()
+}

@@ -1,0 +1,353 @@
+//! What is kept for each client: a session-era session, or, for modern clients, one context for
+//! each credential and set of capabilities (rule 13), so that their upstream sessions survive from
+//! call to call.
+//!
+//! Nothing here is ever shared between two principals (AGT-6). `seal` makes session ids, `outbox`
+//! and `listeners` carry what belongs to no request, `reaper` ends what nobody uses.
+
+pub(crate) mod listeners;
+pub(crate) mod outbox;
+pub(crate) mod reaper;
+pub(crate) mod seal;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use agentopia_domain::{AgentId, InstanceId};
+use agentopia_mcp::{Era, Id, Json, ListKind, ProtocolVersion, jsonrpc};
+use bytes::Bytes;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use secrecy::SecretBox;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::Counts;
+use crate::core::Core;
+use crate::principal::Principal;
+use crate::upstream::{Upstream, changed_method};
+use listeners::Listeners;
+use outbox::Outbox;
+use seal::{Sealer, SessionKey};
+
+/// The endpoint that a client uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    /// All of an agent's servers as one.
+    Agent(AgentId),
+    /// One server, as it is.
+    Instance(InstanceId),
+}
+
+/// What a client said about itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Hello {
+    /// How it talks.
+    pub(crate) era: Era,
+    /// The revision agreed on.
+    pub(crate) version: ProtocolVersion,
+    /// The capabilities object, verbatim.
+    pub(crate) capabilities: Bytes,
+    /// `clientInfo`, verbatim.
+    pub(crate) info: Bytes,
+    /// The whole `initialize` request of a session-era client.
+    pub(crate) initialize: Option<Bytes>,
+}
+
+/// Everything kept for one client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) key: SessionKey,
+    pub(crate) principal: Principal,
+    pub(crate) target: Target,
+    pub(crate) hello: Hello,
+    /// Tells stdio processes of different clients apart (the DTMA's session key).
+    pub(crate) isolation: String,
+    upstreams: Mutex<HashMap<InstanceId, Arc<Upstream>>>,
+    /// Which upstream offered a resource, as last listed (rule 8).
+    pub(crate) resources: Mutex<HashMap<String, InstanceId>>,
+    /// Calls in flight by the client's own ids (session era only), for notifications/cancelled.
+    pub(crate) calls: Mutex<HashMap<Id, CancellationToken>>,
+    /// Requests that upstreams made and that the client has yet to answer.
+    pub(crate) asked: Mutex<HashMap<u64, Asked>>,
+    next_asked: AtomicU64,
+    /// As set by logging/setLevel, verbatim.
+    pub(crate) log_level: Mutex<Option<Bytes>>,
+    pub(crate) outbox: Outbox,
+    pub(crate) listeners: Listeners,
+    outbox_capacity: usize,
+    /// Requests being worked on.
+    pub(crate) busy: AtomicUsize,
+    last_used: AtomicI64,
+    pub(crate) ended: CancellationToken,
+}
+
+/// A request of an upstream to the client.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) upstream: Arc<Upstream>,
+    /// The upstream's own id.
+    pub(crate) id: Id,
+    /// The upstream's own progress token.
+    pub(crate) progress: Option<Id>,
+}
+
+impl Client {
+    pub(crate) fn touch(&self, core: &Core) {
+        self.last_used.store(core.now_seconds(), Ordering::Relaxed);
+    }
+
+    /// Whether nothing happened since `before` (seconds) and nothing is going on.
+    pub(crate) fn is_idle_since(&self, before: i64) -> bool {
+        self.last_used.load(Ordering::Relaxed) <= before
+            && self.busy.load(Ordering::Relaxed) == 0
+            && !self.is_attached()
+    }
+
+    /// Whether the client has a standing stream.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.outbox.is_open() || !self.listeners.is_empty()
+    }
+
+    /// The client's connection with an instance, made on first use.
+    pub(crate) fn upstream(&self, instance: InstanceId) -> Arc<Upstream> {
+        self.upstreams
+            .lock()
+            .entry(instance)
+            .or_insert_with(|| Arc::new(Upstream::new(instance)))
+            .clone()
+    }
+
+    /// Those that exist.
+    pub(crate) fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.upstreams.lock().values().cloned().collect()
+    }
+
+    /// Ends the connections that `which` says.
+    pub(crate) fn drop_upstreams(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        which: impl Fn(InstanceId) -> bool,
+    ) {
+        let dropped: Vec<_> = {
+            let mut upstreams = self.upstreams.lock();
+            upstreams.extract_if(|instance, _| which(*instance)).map(|(_, u)| u).collect()
+        };
+        if dropped.is_empty() {
+            return;
+        }
+        let gone: HashSet<_> = dropped.iter().map(|u| u.instance).collect();
+        self.resources.lock().retain(|_, instance| !gone.contains(instance));
+        self.asked.lock().retain(|_, asked| !gone.contains(&asked.upstream.instance));
+        for upstream in dropped {
+            upstream.close(core, self);
+        }
+    }
+
+    /// Has every live upstream listened to, as soon as the client has a stream to hear it on.
+    pub(crate) fn listen_upstream(self: &Arc<Self>, core: &Arc<Core>) {
+        if self.is_attached() {
+            for upstream in self.upstreams() {
+                upstream.listen(core, self);
+            }
+        }
+    }
+
+    /// Gives out an id for a request to the client and remembers whose it is.
+    pub(crate) fn ask(&self, asked: Asked) -> u64 {
+        let id = self.next_asked.fetch_add(1, Ordering::Relaxed) + 1;
+        self.asked.lock().insert(id, asked);
+        id
+    }
+
+    /// A message for the standing stream of a session-era client.
+    pub(crate) fn push(&self, message: Bytes) {
+        self.outbox.push(message, self.outbox_capacity);
+    }
+
+    /// Tells the client that a list changed.
+    pub(crate) fn changed(&self, kind: ListKind) {
+        match self.hello.era {
+            Era::Session => self.push(jsonrpc::notification(changed_method(kind), None).into()),
+            Era::Modern => self.listeners.changed(kind),
+        }
+    }
+
+    /// Tells the client to list everything again.
+    pub(crate) fn everything_changed(&self) {
+        for kind in [ListKind::Tools, ListKind::Resources, ListKind::Prompts] {
+            self.changed(kind);
+        }
+    }
+
+    pub(crate) fn capabilities(&self) -> Json<'_> {
+        // Was checked when it came in; anything else counts as none.
+        Json::parse(&self.hello.capabilities).unwrap_or_else(|_| empty_object())
+    }
+
+    pub(crate) fn info(&self) -> Json<'_> {
+        Json::parse(&self.hello.info).unwrap_or_else(|_| empty_object())
+    }
+}
+
+/// `{}`.
+pub(crate) fn empty_object<'a>() -> Json<'a> {
+    agentopia_mcp::ObjectWriter::new().finish()
+}
+
+/// All clients.
+pub(crate) struct Clients {
+    sealer: Sealer,
+    sessions: DashMap<SessionKey, Arc<Client>>,
+    modern: DashMap<SessionKey, Arc<Client>>,
+}
+
+/// There are too many sessions of this principal, and all are in use.
+#[derive(Debug)]
+pub(crate) struct TooManySessions;
+
+impl Clients {
+    pub(crate) fn new(seal_key: &SecretBox<[u8; 32]>) -> Self {
+        Self {
+            sealer: Sealer::new(seal_key),
+            sessions: DashMap::new(),
+            modern: DashMap::new(),
+        }
+    }
+
+    /// Opens a session and gives its id. At the limit the principal's longest unused one makes
+    /// room: most clients never say goodbye.
+    pub(crate) fn open_session(
+        &self,
+        core: &Arc<Core>,
+        principal: Principal,
+        target: Target,
+        hello: Hello,
+    ) -> Result<(String, Arc<Client>), TooManySessions> {
+        let owner = principal.owner_key();
+        let own: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|session| session.principal.owner_key() == owner)
+            .map(|session| session.clone())
+            .collect();
+        if own.len() >= core.config.max_sessions_per_principal {
+            let unused = own
+                .iter()
+                .filter(|session| session.is_idle_since(i64::MAX))
+                .min_by_key(|session| session.last_used.load(Ordering::Relaxed))
+                .ok_or(TooManySessions)?;
+            self.end(core, unused);
+        }
+        let key = core.ambient.random();
+        let id =
+            self.sealer.seal(key, &principal, target, &core.ambient).ok_or(TooManySessions)?;
+        let client = new_client(core, key, principal, target, hello);
+        self.sessions.insert(key, client.clone());
+        Ok((id, client))
+    }
+
+    /// The session with this id, if it is this principal's.
+    pub(crate) fn session(
+        &self,
+        id: &str,
+        principal: &Principal,
+        target: Target,
+    ) -> Option<Arc<Client>> {
+        let key = self.sealer.open(id, principal, target)?;
+        self.sessions.get(&key).map(|client| client.clone())
+    }
+
+    /// The context of a modern client.
+    pub(crate) fn modern(
+        &self,
+        core: &Arc<Core>,
+        principal: Principal,
+        target: Target,
+        capabilities: &[u8],
+        hello: impl FnOnce() -> Hello,
+    ) -> Arc<Client> {
+        let key = modern_key(&principal, target, capabilities);
+        if let Some(client) = self.modern.get(&key) {
+            client.touch(core);
+            return client.clone();
+        }
+        self.modern
+            .entry(key)
+            .or_insert_with(|| new_client(core, key, principal, target, hello()))
+            .clone()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        let sessions = self.sessions.iter().map(|c| c.clone());
+        sessions.chain(self.modern.iter().map(|c| c.clone())).collect()
+    }
+
+    /// Ends a client: its streams, its calls, its upstream sessions.
+    pub(crate) fn end(&self, core: &Arc<Core>, client: &Arc<Client>) {
+        match client.hello.era {
+            Era::Session => self.sessions.remove(&client.key),
+            Era::Modern => self.modern.remove(&client.key),
+        };
+        client.ended.cancel();
+        client.listeners.clear();
+        client.drop_upstreams(core, |_| true);
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let all = self.all();
+        Counts {
+            sessions: self.sessions.len(),
+            modern_clients: self.modern.len(),
+            upstreams: all
+                .iter()
+                .map(|c| c.upstreams().iter().filter(|u| u.is_live()).count())
+                .sum(),
+        }
+    }
+}
+
+fn new_client(
+    core: &Core,
+    key: SessionKey,
+    principal: Principal,
+    target: Target,
+    hello: Hello,
+) -> Arc<Client> {
+    Arc::new(Client {
+        key,
+        principal,
+        target,
+        hello,
+        isolation: hex::encode(key),
+        upstreams: Mutex::default(),
+        resources: Mutex::default(),
+        calls: Mutex::default(),
+        asked: Mutex::default(),
+        next_asked: AtomicU64::new(0),
+        log_level: Mutex::default(),
+        outbox: Outbox::default(),
+        listeners: Listeners::default(),
+        outbox_capacity: core.config.outbox_messages,
+        busy: AtomicUsize::new(0),
+        last_used: AtomicI64::new(core.now_seconds()),
+        ended: CancellationToken::new(),
+    })
+}
+
+fn modern_key(principal: &Principal, target: Target, capabilities: &[u8]) -> SessionKey {
+    let mut hash = Sha256::new();
+    let (kind, id) = match target {
+        Target::Agent(id) => (b"a", id.as_uuid()),
+        Target::Instance(id) => (b"i", id.as_uuid()),
+    };
+    hash.update(kind);
+    hash.update(id.as_bytes());
+    hash.update(principal.owner_key().as_bytes());
+    hash.update(principal.credential().to_hex());
+    hash.update(capabilities);
+    let mut key = SessionKey::default();
+    key.copy_from_slice(&hash.finalize()[..16]);
+    key
+}

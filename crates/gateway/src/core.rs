@@ -1,0 +1,145 @@
+//! What all parts of the gateway share, and what happens when routes change.
+
+use std::sync::Arc;
+
+use agentopia_domain::Ambient;
+use agentopia_mcp::Limits;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::aggregate::names::NameTables;
+use crate::audit::AuditQueue;
+use crate::clients::{Clients, Target};
+use crate::config::GatewayConfig;
+use crate::names::NameBook;
+use crate::principal::{Principal, PrincipalAuthoriser};
+use crate::routes::{RouteTable, Snapshot};
+use crate::upstream::connector::UpstreamConnector;
+use crate::upstream::era::EraBook;
+use crate::GatewayParts;
+
+/// The shared inside of a [`crate::Gateway`].
+pub(crate) struct Core {
+    pub(crate) config: GatewayConfig,
+    pub(crate) ambient: Ambient,
+    pub(crate) routes: RouteTable,
+    pub(crate) connector: Arc<dyn UpstreamConnector>,
+    pub(crate) name_book: Arc<dyn NameBook>,
+    pub(crate) authoriser: Arc<dyn PrincipalAuthoriser>,
+    pub(crate) audit: AuditQueue,
+    pub(crate) eras: EraBook,
+    pub(crate) names: NameTables,
+    pub(crate) clients: Clients,
+    /// Farewells to upstreams (cancellations, DELETEs): short tasks that a shutdown waits for.
+    pub(crate) farewells: TaskTracker,
+    /// Ends what runs beside the calls.
+    pub(crate) stopped: CancellationToken,
+    /// One replacement at a time.
+    replacing: Mutex<()>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(parts: GatewayParts) -> Arc<Self> {
+        let audit = AuditQueue::start(parts.audit, parts.config.audit_queue);
+        Arc::new(Self {
+            clients: Clients::new(&parts.seal_key),
+            config: parts.config,
+            ambient: parts.ambient,
+            routes: RouteTable::default(),
+            connector: parts.connector,
+            name_book: parts.name_book,
+            authoriser: parts.authoriser,
+            audit,
+            eras: EraBook::default(),
+            names: NameTables::default(),
+            farewells: TaskTracker::new(),
+            stopped: CancellationToken::new(),
+            replacing: Mutex::new(()),
+        })
+    }
+
+    /// Limits for messages of upstreams.
+    pub(crate) fn upstream_limits(&self) -> Limits {
+        Limits { max_bytes: self.config.max_upstream_message_bytes, ..Limits::default() }
+    }
+
+    /// Seconds since the epoch, for "last used".
+    pub(crate) fn now_seconds(&self) -> i64 {
+        self.ambient.now().timestamp()
+    }
+
+    pub(crate) fn replace(self: &Arc<Self>, snapshot: Snapshot) {
+        let _one_at_a_time = self.replacing.lock();
+        let changes = self.routes.replace(snapshot);
+        if changes.is_empty() {
+            return;
+        }
+        for agent in &changes.removed_agents {
+            self.names.forget(*agent);
+        }
+        for instance in &changes.stale_instances {
+            self.eras.forget(*instance);
+        }
+        let routes = self.routes.load();
+        for client in self.clients.all() {
+            let lost_its_link = match (client.target, client.principal) {
+                (Target::Instance(instance), Principal::Agent { agent_id, .. }) => {
+                    routes.link_to(agent_id, instance).is_none()
+                }
+                (Target::Instance(instance), Principal::Person(_)) => {
+                    !routes.instances.contains_key(&instance)
+                }
+                (Target::Agent(agent), _) => changes.removed_agents.contains(&agent),
+            };
+            if lost_its_link || changes.removed_tokens.contains(&client.principal.credential()) {
+                self.clients.end(self, &client);
+                continue;
+            }
+            let concerned = match client.target {
+                Target::Agent(agent) => changes.changed_agents.contains(&agent),
+                Target::Instance(instance) => changes.stale_instances.contains(&instance),
+            };
+            if concerned {
+                let still_linked = |instance| match client.target {
+                    Target::Agent(agent) => routes.link_to(agent, instance).is_some(),
+                    Target::Instance(own) => own == instance,
+                };
+                client.drop_upstreams(self, |instance| {
+                    !still_linked(instance) || changes.stale_instances.contains(&instance)
+                });
+                client.everything_changed();
+                client.listen_upstream(self);
+            }
+        }
+    }
+
+    pub(crate) fn expire_idle(self: &Arc<Self>) {
+        let idle = i64::try_from(self.config.session_idle.as_secs()).unwrap_or(i64::MAX);
+        let before = self.now_seconds().saturating_sub(idle);
+        for client in self.clients.all() {
+            if client.is_idle_since(before) {
+                self.clients.end(self, &client);
+            }
+        }
+    }
+
+    pub(crate) async fn shutdown(self: &Arc<Self>) {
+        self.stopped.cancel();
+        for client in self.clients.all() {
+            self.clients.end(self, &client);
+        }
+        self.farewells.close();
+        let patience = std::time::Duration::from_secs(2);
+        if tokio::time::timeout(patience, self.farewells.wait()).await.is_err() {
+            tracing::debug!("some upstreams did not take their farewell in time");
+        }
+        self.audit.flush().await;
+    }
+}

@@ -1,0 +1,352 @@
+//! The session era: Streamable HTTP of 2025-03-26, 2025-06-18 and 2025-11-25.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use agentopia_mcp::{
+    Envelope, Era, ErrorCode, Field, Id, Json, Kind, ListKind, ObjectWriter, ProtocolVersion,
+    RpcError, Splice, headers, jsonrpc, method, negotiate_initialize, sse,
+};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+
+use super::{Busy, subscribe, while_sending};
+use crate::aggregate::{about, list, resolve};
+use crate::clients::outbox::Reader;
+use crate::clients::{Client, Hello, Target, empty_object};
+use crate::core::Core;
+use crate::edge::{Visit, answer};
+use crate::relay::{Asking, relay};
+use crate::routes::AgentRoute;
+use crate::upstream::call::{ask, tell};
+
+pub(super) async fn post(visit: &Visit, message: Envelope) -> Response {
+    if message.method() == method::INITIALIZE {
+        return initialize(visit, message).await;
+    }
+    match find(visit) {
+        Ok(client) => {
+            let busy = Busy::new(&visit.core, &client);
+            let response = handle(visit, &client, message).await;
+            while_sending(response, busy)
+        }
+        Err(refused) => *refused,
+    }
+}
+
+/// The session that a request names, if its headers are in order.
+pub(super) fn find(visit: &Visit) -> Result<Arc<Client>, Box<Response>> {
+    let bad = |sentence: &str| Box::new(answer::refused(StatusCode::BAD_REQUEST, sentence));
+    if let Some(version) = visit.headers.get(headers::PROTOCOL_VERSION) {
+        let known = version
+            .to_str()
+            .ok()
+            .and_then(ProtocolVersion::parse)
+            .is_some_and(|version| version.era() == Era::Session);
+        if !known {
+            return Err(bad("this MCP-Protocol-Version is not supported"));
+        }
+    }
+    let mut ids = visit.headers.get_all(headers::SESSION_ID).iter();
+    let (id, more) = (ids.next(), ids.next());
+    let (Some(id), None) = (id.and_then(|id| id.to_str().ok()), more) else {
+        return Err(bad("send the Mcp-Session-Id that `initialize` returned, once"));
+    };
+    visit.core.clients.session(id, &visit.principal, visit.target).ok_or_else(|| {
+        let error = RpcError::new(ErrorCode(-32001), "the session is over; initialize anew");
+        Box::new(answer::problem(StatusCode::NOT_FOUND, &error))
+    })
+}
+
+async fn initialize(visit: &Visit, message: Envelope) -> Response {
+    let Some(id) = message.id() else {
+        return answer::refused(StatusCode::BAD_REQUEST, "initialize is a request and needs an id");
+    };
+    let Some(requested) = message.text(Field::ParamsProtocolVersion) else {
+        let error = RpcError::invalid_params("params.protocolVersion is missing or no text");
+        return answer::error(Era::Session, &error, Some(&id));
+    };
+    let version = negotiate_initialize(&requested);
+    drop(requested);
+    let raw = |field| {
+        let value = message.raw(field).filter(Json::is_object).unwrap_or_else(empty_object);
+        Bytes::copy_from_slice(value.as_bytes())
+    };
+    let hello = Hello {
+        era: Era::Session,
+        version,
+        capabilities: raw(Field::ParamsCapabilities),
+        info: raw(Field::ParamsClientInfo),
+        initialize: Some(Bytes::copy_from_slice(message.bytes())),
+    };
+    let core = &visit.core;
+    let opened = core.clients.open_session(core, visit.principal, visit.target, hello);
+    let Ok((session, client)) = opened else {
+        let sentence = "too many sessions are in use; close one or wait for it to end";
+        return answer::refused(StatusCode::SERVICE_UNAVAILABLE, sentence);
+    };
+    let _busy = Busy::new(core, &client);
+    let result = match visit.target {
+        Target::Agent(_) => match agent_of(core, &client) {
+            Some(agent) => Ok(jsonrpc::response(&id, &about::initialize(&agent, version))),
+            None => Err(RpcError::internal("the agent was removed")),
+        },
+        Target::Instance(_) => pass_initialize(core, &client, &id).await,
+    };
+    match result {
+        Ok(body) => {
+            let mut response = answer::json(StatusCode::OK, body);
+            // Base64 is always a valid header value.
+            if let Ok(session) = HeaderValue::from_str(&session) {
+                response.headers_mut().insert(headers::SESSION_ID, session);
+            }
+            response
+        }
+        Err(error) => {
+            core.clients.end(core, &client);
+            answer::error(Era::Session, &error, Some(&id))
+        }
+    }
+}
+
+/// An instance introduces itself in its own words; a modern one's are translated.
+async fn pass_initialize(
+    core: &Arc<Core>,
+    client: &Arc<Client>,
+    id: &Id,
+) -> Result<Vec<u8>, RpcError> {
+    let hop = own_hop(core, client).ok_or_else(|| RpcError::internal("the server was removed"))?;
+    let live = hop
+        .upstream
+        .live(core, client, &hop.route)
+        .await
+        .map_err(|error| error.to_rpc(&hop.route.name))?;
+    if let (Era::Session, Some(hello)) = (live.era, &live.hello) {
+        return Ok(Splice::new(hello).id(id).finish());
+    }
+    let mut capabilities = live.capabilities.clone();
+    // Asked for with every request there, once for all here; the gateway sees to it.
+    capabilities.set(&["logging"], empty_object());
+    let mut result = ObjectWriter::new();
+    result
+        .text("protocolVersion", client.hello.version.as_str())
+        .raw("capabilities", capabilities.to_json())
+        .raw("serverInfo", live.server_info());
+    let instructions = live.hello.as_ref().and_then(|h| h.raw(Field::ResultInstructions));
+    if let Some(instructions) = instructions {
+        result.raw("instructions", instructions);
+    }
+    Ok(jsonrpc::response(id, &result.finish()))
+}
+
+/// What a message in a session asks for.
+pub(super) async fn handle(visit: &Visit, client: &Arc<Client>, message: Envelope) -> Response {
+    let core = &visit.core;
+    match message.kind() {
+        Kind::Request => match message.id() {
+            Some(id) => request(visit, client, &message, &id).await,
+            None => answer::refused(StatusCode::BAD_REQUEST, "a request needs an id"),
+        },
+        Kind::Notification => {
+            notification(core, client, &message);
+            answer::accepted()
+        }
+        Kind::Response | Kind::ErrorResponse => {
+            client_answer(core, client, &message);
+            answer::accepted()
+        }
+    }
+}
+
+async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &Id) -> Response {
+    let core = &visit.core;
+    let called = message.method();
+    let empty = || answer::json(StatusCode::OK, jsonrpc::response(id, &empty_object()));
+    if called == method::PING {
+        return empty();
+    }
+    let agent = match visit.target {
+        Target::Instance(_) => None,
+        Target::Agent(_) => match agent_of(core, client) {
+            Some(agent) => Some(agent),
+            None => return answer::unknown_endpoint(),
+        },
+    };
+    match &*called {
+        method::SET_LEVEL => {
+            let Some(level) = message.raw(Field::ParamsLevel) else {
+                let error = RpcError::invalid_params("params.level is missing");
+                return answer::error(Era::Session, &error, Some(id));
+            };
+            set_level(core, client, &level).await;
+            return empty();
+        }
+        method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
+            return match subscribe::session(core, client, agent.as_ref(), message).await {
+                Ok(()) => empty(),
+                Err(error) => answer::error(Era::Session, &error, Some(id)),
+            };
+        }
+        _ => {}
+    }
+    let asking = Asking { core, client, message, id, headers: &visit.headers };
+    let Some(agent) = agent else {
+        return match own_hop(core, client) {
+            Some(hop) => relay(&asking, vec![hop]).await,
+            None => answer::unknown_endpoint(),
+        };
+    };
+    if let Some(kind) = ListKind::of_method(&called) {
+        return answer::json(StatusCode::OK, list::answer(core, client, &agent, kind, id).await);
+    }
+    match resolve::resolve(core, client, &agent, message).await {
+        Ok(way) => relay(&asking, way).await,
+        Err(error) => answer::error(Era::Session, &error, Some(id)),
+    }
+}
+
+fn notification(core: &Arc<Core>, client: &Arc<Client>, message: &Envelope) {
+    match &*message.method() {
+        // Said to each server at the end of our own handshake with it.
+        method::INITIALIZED => {}
+        method::CANCELLED => {
+            let call = message
+                .id_in(Field::ParamsRequestId)
+                .and_then(|id| client.calls.lock().get(&id).cloned());
+            // An unknown id is one that was answered meanwhile.
+            if let Some(call) = call {
+                call.cancel();
+            }
+        }
+        method::PROGRESS => {
+            let token = message.id_in(Field::ParamsProgressToken).and_then(|t| t.as_u64());
+            let asked = token.and_then(|token| client.asked.lock().get(&token).cloned());
+            if let Some(asked) = asked
+                && let Some(theirs) = &asked.progress
+                && let Some(live) = asked.upstream.current()
+            {
+                let note = Splice::new(message).set(Field::ParamsProgressToken, theirs).finish();
+                tell(core, client, &live, note.into());
+            }
+        }
+        _ => {
+            for upstream in client.upstreams() {
+                if let Some(live) = upstream.current().filter(|live| live.era == Era::Session) {
+                    tell(core, client, &live, Bytes::copy_from_slice(message.bytes()));
+                }
+            }
+        }
+    }
+}
+
+/// The client answers a question of a server: it goes back under the server's own id (rule 9).
+fn client_answer(core: &Arc<Core>, client: &Arc<Client>, message: &Envelope) {
+    let number = message.id().and_then(|id| id.as_u64());
+    let asked = number.and_then(|number| client.asked.lock().remove(&number));
+    if let Some(asked) = asked
+        && let Some(live) = asked.upstream.current()
+    {
+        let back = Splice::new(message).id(&asked.id).finish();
+        tell(core, client, &live, back.into());
+    }
+}
+
+/// Stored for servers to come, sent to those that are there.
+async fn set_level(core: &Arc<Core>, client: &Arc<Client>, level: &Json<'_>) {
+    *client.log_level.lock() = Some(Bytes::copy_from_slice(level.as_bytes()));
+    let mut params = ObjectWriter::new();
+    params.raw("level", level);
+    let params = params.finish();
+    let upstreams = client.upstreams();
+    let telling = upstreams.iter().filter_map(|upstream| {
+        let live = upstream.current()?;
+        let takes = live.era == Era::Session && live.capabilities.has(&["logging"]);
+        let params = &params;
+        takes.then_some(async move {
+            let route = &live.route;
+            let asked = ask(core, client, upstream, route, method::SET_LEVEL, Some(params)).await;
+            if let Err(error) = asked {
+                tracing::debug!(instance = %upstream.instance, %error, "log level");
+            }
+        })
+    });
+    let all = futures::future::join_all(telling);
+    // A slow server learns it all the same.
+    let _late = tokio::time::timeout(core.config.fan_out_deadline, all).await;
+}
+
+/// The agent as it is now.
+pub(super) fn agent_of(core: &Core, client: &Client) -> Option<Arc<AgentRoute>> {
+    match client.target {
+        Target::Agent(id) => core.routes.load().agents.get(&id).cloned(),
+        Target::Instance(_) => None,
+    }
+}
+
+/// The one server behind an instance's endpoint.
+pub(super) fn own_hop(core: &Core, client: &Client) -> Option<resolve::Hop> {
+    match client.target {
+        Target::Instance(id) => resolve::hop(core, client, id),
+        Target::Agent(_) => None,
+    }
+}
+
+pub(super) fn get(visit: &Visit) -> Response {
+    let client = match find(visit) {
+        Ok(client) => client,
+        Err(refused) => return *refused,
+    };
+    client.touch(&visit.core);
+    let standing = Standing {
+        reader: client.outbox.attach(),
+        client: client.clone(),
+        core: visit.core.clone(),
+    };
+    client.listen_upstream(&visit.core);
+    let chunks = futures::stream::unfold(standing, |standing| async move {
+        let chunk = standing.chunk().await?;
+        Some((Ok::<_, Infallible>(chunk), standing))
+    });
+    answer::events(Body::from_stream(chunks))
+}
+
+/// The GET stream of a session.
+struct Standing {
+    reader: Reader,
+    client: Arc<Client>,
+    core: Arc<Core>,
+}
+
+impl Standing {
+    async fn chunk(&self) -> Option<Bytes> {
+        let mut out = Vec::new();
+        let next = self.client.outbox.next(self.reader);
+        tokio::select! {
+            () = self.client.ended.cancelled() => return None,
+            next = tokio::time::timeout(self.core.config.keep_alive, next) => match next {
+                Ok(message) => sse::write_message(&mut out, None, &message?),
+                Err(_) => sse::write_keep_alive(&mut out),
+            },
+        }
+        Some(out.into())
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.client.outbox.detach(self.reader);
+        self.client.touch(&self.core);
+    }
+}
+
+pub(super) fn delete(visit: &Visit) -> Response {
+    match find(visit) {
+        Ok(client) => {
+            visit.core.clients.end(&visit.core, &client);
+            answer::no_content()
+        }
+        Err(refused) => *refused,
+    }
+}

@@ -1,0 +1,135 @@
+//! The MCP gateway: one endpoint per agent, one per instance, every protocol revision.
+//!
+//! It owns the envelope and the HTTP layer and never parses a message into types (why: see
+//! [`agentopia_mcp`]). It has no database and no clock of its own: the control plane hands in a
+//! [`Snapshot`] of who may call what, and gets told what to remember through traits.
+//!
+//! | seam | what the control plane provides |
+//! |---|---|
+//! | [`Snapshot`] → [`Gateway::replace`] | agents, tokens, links, instances, whenever they change |
+//! | [`UpstreamConnector`] | HTTP to an instance (mutual TLS to its machine's DTMA) |
+//! | [`NameBook`] | keeps exposed names (rule 7) |
+//! | [`PrincipalAuthoriser`] | lets people (not agents) use an instance's endpoint |
+//! | [`AuditSink`] | keeps a record of every call |
+//!
+//! Where to look next, in the order in which a call passes: `edge` (guards, authentication, body),
+//! `downstream` (the two eras as clients speak them), `aggregate` (an agent's many servers as
+//! one), `clients` (what is kept for each client), `upstream` (sessions with servers, exchanges,
+//! listening), `relay` (one call there and back).
+
+mod aggregate;
+pub mod audit;
+mod clients;
+mod config;
+mod core;
+mod downstream;
+mod edge;
+pub mod names;
+pub mod principal;
+mod relay;
+pub mod routes;
+mod upstream;
+
+use std::sync::Arc;
+
+use agentopia_domain::Ambient;
+use secrecy::SecretBox;
+
+pub use audit::{AuditRecord, AuditSink, CallOutcome, TracingAudit};
+pub use config::GatewayConfig;
+pub use names::{NameBook, NameKind, NameMaps, book_key, read_book_key};
+pub use principal::{AgentsOnly, PersonPrincipal, PrincipalAuthoriser};
+pub use routes::{AgentRoute, InstanceRoute, LinkRoute, Snapshot, TokenRoute, UpstreamLocation};
+pub use upstream::connector::{
+    BodyError, ConnectError, SESSION_KEY_HEADER, UpstreamBody, UpstreamConnector,
+};
+
+use crate::core::Core;
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// Limits and deadlines.
+    pub config: GatewayConfig,
+    /// Clock and randomness.
+    pub ambient: Ambient,
+    /// Seals session ids. Any 32 random bytes; the same on every replica, kept in the vault.
+    pub seal_key: SecretBox<[u8; 32]>,
+    /// HTTP to instances.
+    pub connector: Arc<dyn UpstreamConnector>,
+    /// Keeps exposed names.
+    pub name_book: Arc<dyn NameBook>,
+    /// Lets people in; [`AgentsOnly`] if none.
+    pub authoriser: Arc<dyn PrincipalAuthoriser>,
+    /// Keeps records of calls; [`TracingAudit`] if nothing better.
+    pub audit: Arc<dyn AuditSink>,
+}
+
+impl std::fmt::Debug for GatewayParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GatewayParts").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The gateway; cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    core: Arc<Core>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// What the gateway holds at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Session-era clients.
+    pub sessions: usize,
+    /// Contexts kept for modern clients (one for each credential and set of capabilities).
+    pub modern_clients: usize,
+    /// Sessions and modern connections with upstreams.
+    pub upstreams: usize,
+}
+
+impl Gateway {
+    /// Starts a gateway that knows nobody yet. Must be called inside a tokio runtime: it runs a
+    /// task that ends idle sessions and one that writes the audit.
+    #[must_use]
+    pub fn start(parts: GatewayParts) -> Self {
+        let core = Core::new(parts);
+        clients::reaper::start(&core);
+        Self { core }
+    }
+
+    /// `/agents/{id}/mcp` and `/instances/{id}/mcp`, to be merged into the server's router. The
+    /// server should have `TCP_NODELAY` set and must not buffer or time out responses.
+    pub fn router(&self) -> axum::Router {
+        edge::router(self.core.clone())
+    }
+
+    /// Replaces the routes. Cheap when nothing changed. Sessions of agents, tokens and links that
+    /// are gone end; clients of agents whose links changed are told to list again.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.core.replace(snapshot);
+    }
+
+    /// What is held at the moment.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.core.clients.counts()
+    }
+
+    /// Ends sessions that nobody used for [`GatewayConfig::session_idle`]. Happens by itself;
+    /// public for tests that steer the clock.
+    pub fn expire_idle(&self) {
+        self.core.expire_idle();
+    }
+
+    /// Ends every session and standing stream, tells upstreams, and returns when the audit is
+    /// written. Calls in flight go on; stop accepting connections first.
+    pub async fn shutdown(&self) {
+        self.core.shutdown().await;
+    }
+}

@@ -1,0 +1,154 @@
+//! One call of a client, there and back.
+//!
+//! There: `outgoing` splices id, progress token and name, and translates the era. Back: a JSON
+//! answer gets the client's id (`whole`, or `head` and then the rest as it streams in), an event
+//! stream is passed on message by message (`stream`). `incoming` is what is changed in the final
+//! answer, `record` the audit.
+
+mod head;
+mod incoming;
+mod outgoing;
+mod record;
+mod stream;
+mod whole;
+
+use std::sync::Arc;
+
+use agentopia_mcp::{Envelope, ErrorCode, Field, Id, RpcError};
+use axum::response::Response;
+use http::HeaderMap;
+
+use crate::aggregate::resolve::{Hop, Way};
+use crate::audit::CallOutcome;
+use crate::clients::Client;
+use crate::core::Core;
+use crate::edge::answer;
+use crate::upstream::UpstreamError;
+use crate::upstream::call::OpenCall;
+use crate::upstream::exchange::{self, Reply};
+use record::Record;
+
+/// What a client asked for.
+pub(crate) struct Asking<'a> {
+    pub(crate) core: &'a Arc<Core>,
+    pub(crate) client: &'a Arc<Client>,
+    /// Its message, a request.
+    pub(crate) message: &'a Envelope,
+    pub(crate) id: &'a Id,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// Takes a call to the first server of its way that has an answer, and brings that back.
+pub(crate) async fn relay(asking: &Asking<'_>, way: Way) -> Response {
+    let (last, before) = match way.split_last() {
+        Some(split) => split,
+        None => return nowhere(asking),
+    };
+    for hop in before {
+        if let Some(response) = try_one(asking, hop).await {
+            return response;
+        }
+    }
+    one(asking, last).await
+}
+
+/// No server could have it: only resources can end here.
+fn nowhere(asking: &Asking<'_>) -> Response {
+    let era = asking.client.hello.era;
+    let uri = asking.message.text(Field::ParamsUri).unwrap_or_default();
+    answer::error(era, &RpcError::resource_not_found(&uri, era), Some(asking.id))
+}
+
+/// One server's answer, whatever it is.
+async fn one(asking: &Asking<'_>, hop: &Hop) -> Response {
+    let record = Record::begin(asking, hop);
+    match send(asking, hop).await {
+        Ok((call, reply)) => respond(asking, hop, call, reply, record).await,
+        Err(error) => failed(asking, hop, &error, record),
+    }
+}
+
+/// One server's answer, if it is a result.
+async fn try_one(asking: &Asking<'_>, hop: &Hop) -> Option<Response> {
+    let record = Record::begin(asking, hop);
+    let (call, reply) = send(asking, hop).await.ok()?;
+    let finished = whole::collect(asking, call, reply).await.ok()?;
+    if finished.outcome == CallOutcome::Answered {
+        record.end(finished.outcome, finished.body.len());
+        Some(answer::json(finished.status, finished.body))
+    } else {
+        record.discard();
+        None
+    }
+}
+
+/// Sends a call. A session that the server lost is opened anew, once: the server that does not know
+/// a session did not execute its call (rule 17).
+async fn send(asking: &Asking<'_>, hop: &Hop) -> Result<(OpenCall, Reply), UpstreamError> {
+    let mut again = true;
+    loop {
+        let live = hop.upstream.live(asking.core, asking.client, &hop.route).await?;
+        let progress = asking.message.id_in(Field::MetaProgressToken);
+        let mut call = OpenCall::begin(
+            asking.core,
+            asking.client,
+            &hop.upstream,
+            &live,
+            Some(asking.id.clone()),
+            progress,
+        );
+        let (body, headers) = match outgoing::prepare(asking, hop, &call) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                call.finish();
+                return Err(error);
+            }
+        };
+        let sent = tokio::select! {
+            sent = exchange::post(asking.core, asking.client, &live, body, headers) => sent,
+            () = call.cancelled.cancelled() => return Err(UpstreamError::Cancelled),
+        };
+        match sent {
+            Ok(reply) => return Ok((call, reply)),
+            Err(UpstreamError::SessionLost) if again => again = false,
+            Err(error) => {
+                if !matches!(error, UpstreamError::Timeout) {
+                    call.finish();
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+async fn respond(
+    asking: &Asking<'_>,
+    hop: &Hop,
+    call: OpenCall,
+    reply: Reply,
+    record: Record,
+) -> Response {
+    match reply {
+        Reply::Json(status, body) => whole::respond(asking, hop, call, status, body, record).await,
+        Reply::Events(reader) => stream::respond(asking, hop, call, *reader, record).await,
+        Reply::Accepted => {
+            failed(asking, hop, &UpstreamError::NotMcp("it gave no answer"), record)
+        }
+    }
+}
+
+fn failed(asking: &Asking<'_>, hop: &Hop, error: &UpstreamError, record: Record) -> Response {
+    let era = asking.client.hello.era;
+    if matches!(error, UpstreamError::Cancelled) {
+        record.end(CallOutcome::Cancelled, 0);
+        // A cancelled request gets no answer; HTTP needs one.
+        return answer::empty_events();
+    }
+    record.end(CallOutcome::Failed, 0);
+    let mut rpc = error.to_rpc(&hop.route.name);
+    rpc.code = rpc.code.for_era(era);
+    match rpc.code {
+        ErrorCode::HEADER_MISMATCH => answer::refusal(&rpc, Some(asking.id)),
+        _ => answer::error(era, &rpc, Some(asking.id)),
+    }
+}

@@ -1,0 +1,165 @@
+//! JSON answers: short ones are checked as a whole, long ones stream once their id is known.
+
+use std::sync::Arc;
+
+use agentopia_mcp::{Id, Kind};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+
+use super::incoming::{self, Finished, Returning};
+use super::record::Record;
+use super::{Asking, failed, head};
+use crate::aggregate::resolve::Hop;
+use crate::audit::CallOutcome;
+use crate::edge::answer;
+use crate::upstream::UpstreamError;
+use crate::upstream::call::{OpenCall, is_for, parse_response, read_response};
+use crate::upstream::connector::UpstreamBody;
+use crate::upstream::exchange::Reply;
+use crate::upstream::inbound::{self, Inbound, Place};
+use crate::upstream::reader::next_chunk;
+
+/// Answers up to this size are not streamed: checking them costs less than what it saves.
+const WHOLE_UP_TO: usize = 64 << 10;
+
+pub(super) async fn respond(
+    asking: &Asking<'_>,
+    hop: &Hop,
+    mut call: OpenCall,
+    status: StatusCode,
+    body: UpstreamBody,
+    record: Record,
+) -> Response {
+    let cancelled = call.cancelled.clone();
+    let outcome = tokio::select! {
+        outcome = read(asking, &mut call, status, body) => outcome,
+        () = cancelled.cancelled() => Err(UpstreamError::Cancelled),
+    };
+    match outcome {
+        Ok(Read::Whole(finished)) => {
+            record.end(finished.outcome, finished.body.len());
+            answer::json(finished.status, finished.body)
+        }
+        Ok(Read::Streaming(first, rest, size)) => streaming(call, record, first, rest, size),
+        Err(error) => failed(asking, hop, &error, record),
+    }
+}
+
+enum Read {
+    Whole(Finished),
+    /// The spliced beginning, the rest, and how much of it was read.
+    Streaming(Bytes, UpstreamBody, usize),
+}
+
+async fn read(
+    asking: &Asking<'_>,
+    call: &mut OpenCall,
+    status: StatusCode,
+    mut body: UpstreamBody,
+) -> Result<Read, UpstreamError> {
+    let config = &asking.core.config;
+    let limit = config.max_upstream_message_bytes;
+    let mut so_far = BytesMut::new();
+    while let Some(chunk) = next_chunk(&mut body, config.call_idle_timeout).await? {
+        if so_far.len() + chunk.len() > limit {
+            return Err(UpstreamError::TooLarge(limit));
+        }
+        so_far.extend_from_slice(&chunk);
+        if so_far.len() > WHOLE_UP_TO
+            && status.is_success()
+            && incoming::needs_only_id(asking.client, &call.live)
+            && let Some(span) = head::id_span(&so_far)
+            && so_far[span.clone()] == *Id::from(call.number).as_raw()
+        {
+            let mut first = BytesMut::with_capacity(so_far.len() + 32);
+            first.extend_from_slice(&so_far[..span.start]);
+            first.extend_from_slice(asking.id.as_raw());
+            first.extend_from_slice(&so_far[span.end..]);
+            return Ok(Read::Streaming(first.freeze(), body, so_far.len()));
+        }
+    }
+    let raw = so_far.freeze();
+    call.finish();
+    let response = parse_response(call, status, raw)?;
+    Ok(Read::Whole(incoming::finish(&returning(asking, call, &asking.message.method()), &response)))
+}
+
+fn returning<'a>(asking: &'a Asking<'_>, call: &'a OpenCall, method: &'a str) -> Returning<'a> {
+    Returning { client: asking.client, live: &call.live, id: asking.id, number: call.number, method }
+}
+
+/// Passes the rest on as it comes. When it breaks off the client's connection does too: a body that
+/// began can't be taken back.
+fn streaming(
+    call: OpenCall,
+    mut record: Record,
+    first: Bytes,
+    rest: UpstreamBody,
+    read: usize,
+) -> Response {
+    record.sent(first.len());
+    let config = Arc::clone(&call.core);
+    let state = Some((call, record, rest, read));
+    let rest = futures::stream::unfold(state, move |state| {
+        let core = config.clone();
+        async move {
+            let (mut call, mut record, mut body, mut read) = state?;
+            let cancelled = call.cancelled.clone();
+            let next = tokio::select! {
+                next = next_chunk(&mut body, core.config.call_idle_timeout) => next,
+                () = cancelled.cancelled() => Err(UpstreamError::Cancelled),
+            };
+            match next {
+                Ok(Some(chunk)) if read + chunk.len() <= core.config.max_upstream_message_bytes => {
+                    read += chunk.len();
+                    record.sent(chunk.len());
+                    Some((Ok(chunk), Some((call, record, body, read))))
+                }
+                Ok(None) => {
+                    call.finish();
+                    record.outcome(CallOutcome::Answered);
+                    None
+                }
+                Ok(Some(_)) => {
+                    record.outcome(CallOutcome::Failed);
+                    let limit = core.config.max_upstream_message_bytes;
+                    Some((Err(UpstreamError::TooLarge(limit)), None))
+                }
+                Err(error) => {
+                    record.outcome(CallOutcome::Failed);
+                    Some((Err(error), None))
+                }
+            }
+        }
+    });
+    let first = futures::stream::iter([Ok(first)]);
+    let body = Body::from_stream(futures::StreamExt::chain(first, rest));
+    answer::json_body(StatusCode::OK, body)
+}
+
+/// Reads an answer of any form to its end; messages on the way are not passed on.
+pub(super) async fn collect(
+    asking: &Asking<'_>,
+    mut call: OpenCall,
+    reply: Reply,
+) -> Result<Finished, UpstreamError> {
+    let response = match reply {
+        Reply::Json(status, body) => read_response(&call, status, body).await?,
+        Reply::Events(mut reader) => loop {
+            let Some(raw) = reader.next().await? else { return Err(UpstreamError::Broken) };
+            match inbound::take(&Place::of(&call), raw) {
+                Inbound::Response(r) if is_for(&r, call.number) => break *r,
+                // An error that answers nothing in particular ends it too.
+                Inbound::Response(r) if r.kind() == Kind::ErrorResponse && r.id().is_none() => {
+                    break *r;
+                }
+                _ => {}
+            }
+        },
+        Reply::Accepted => return Err(UpstreamError::NotMcp("it gave no answer")),
+    };
+    call.finish();
+    Ok(incoming::finish(&returning(asking, &call, &asking.message.method()), &response))
+}

@@ -1,0 +1,183 @@
+//! The route table: who may call, and where their calls go. All in memory (architecture: no
+//! database access per call), one immutable snapshot behind one atomic pointer.
+//!
+//! The control plane builds a [`Snapshot`] from the store and hands it to
+//! [`crate::Gateway::replace`]. What is equal to the snapshot before keeps its allocation, so that
+//! "did this agent's links change?" is a pointer comparison and replacing an equal one costs
+//! nothing but the comparison.
+
+mod diff;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use agentopia_domain::link::LinkPolicy;
+use agentopia_domain::token::TokenHash;
+use agentopia_domain::{AccountId, AgentId, EnvironmentId, InstanceId, LinkId};
+use arc_swap::{ArcSwap, Guard};
+use chrono::{DateTime, Utc};
+use url::Url;
+
+pub(crate) use diff::RouteChanges;
+
+/// Everything the gateway needs to know, as the control plane last read it from the store.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Every agent, with its active links.
+    pub agents: Vec<AgentRoute>,
+    /// Every agent token that is not revoked.
+    pub tokens: Vec<TokenRoute>,
+    /// Every instance that is not removed.
+    pub instances: Vec<InstanceRoute>,
+}
+
+/// An agent and what it may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRoute {
+    /// Its id; part of its endpoint's address.
+    pub id: AgentId,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// Its name, shown to clients as the server's title.
+    pub name: String,
+    /// Its description, shown to clients as instructions when not empty.
+    pub description: String,
+    /// Enabled links only, by the time of activation: where two offer the same thing, the first
+    /// one keeps it.
+    pub links: Vec<LinkRoute>,
+}
+
+/// A link that is switched on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkRoute {
+    /// Its id.
+    pub id: LinkId,
+    /// Where it leads.
+    pub instance_id: InstanceId,
+    /// What it lets through. Its `always_prefix` and `renamed_tools` count when a name is first
+    /// assigned: whoever changes them clears `exposed_names`.
+    pub policy: LinkPolicy,
+    /// The names under which things were first shown, see [`crate::names`].
+    pub exposed_names: std::collections::BTreeMap<String, String>,
+}
+
+/// A token that opens an agent's endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenRoute {
+    /// The SHA-256 of the token.
+    pub hash: TokenHash,
+    /// The agent that it speaks for.
+    pub agent_id: AgentId,
+    /// When it ends by itself; checked at every call.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// An instance as an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceRoute {
+    /// Its id.
+    pub id: InstanceId,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// Its friendly name, for messages and failure reports.
+    pub name: String,
+    /// What names are prefixed with (`slug__tool`): from its name, `[A-Za-z0-9_.-]`.
+    pub slug: String,
+    /// Where it is.
+    pub location: UpstreamLocation,
+    /// Changes whenever its server was started anew or replaced (generation, restart, container):
+    /// sessions and the known era end with it. Any text that differs will do.
+    pub epoch: String,
+    /// Whether it is worth trying: `Err` with the reason (for people) if it is known not to run.
+    pub available: Result<(), String>,
+}
+
+/// Where an instance is reached. Only the connector looks inside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamLocation {
+    /// Behind the DTMA of this machine.
+    Machine(EnvironmentId),
+    /// At an address of its own.
+    Url(Url),
+}
+
+impl UpstreamLocation {
+    /// For messages about upstreams that can't be reached.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Machine(_) => "machine",
+            Self::Url(_) => "url",
+        }
+    }
+}
+
+/// The snapshot, indexed.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    pub(crate) agents: HashMap<AgentId, Arc<AgentRoute>>,
+    pub(crate) tokens: HashMap<TokenHash, TokenRoute>,
+    pub(crate) instances: HashMap<InstanceId, Arc<InstanceRoute>>,
+}
+
+impl Routes {
+    /// The agent's link to `instance`, if it has one.
+    pub(crate) fn link_to(&self, agent: AgentId, instance: InstanceId) -> Option<&LinkRoute> {
+        let links = &self.agents.get(&agent)?.links;
+        links.iter().find(|link| link.instance_id == instance)
+    }
+}
+
+/// The current routes; cheap to read from any task, never locked.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    current: ArcSwap<Routes>,
+}
+
+impl RouteTable {
+    /// The current routes, to keep for a while.
+    pub(crate) fn load_full(&self) -> Arc<Routes> {
+        self.current.load_full()
+    }
+
+    /// Looks at the current routes. Don't hold the guard across an await.
+    pub(crate) fn load(&self) -> Guard<Arc<Routes>> {
+        self.current.load()
+    }
+
+    /// Puts `snapshot` in the place of what was there and says what that changed. Callers must not
+    /// run concurrently (the gateway serialises them).
+    pub(crate) fn replace(&self, snapshot: Snapshot) -> RouteChanges {
+        let before = self.current.load_full();
+        let after = Arc::new(index(snapshot, &before));
+        let changes = diff::between(&before, &after);
+        if !changes.is_empty() {
+            self.current.store(after);
+        }
+        changes
+    }
+}
+
+fn index(snapshot: Snapshot, before: &Routes) -> Routes {
+    Routes {
+        agents: snapshot
+            .agents
+            .into_iter()
+            .map(|agent| (agent.id, keep(before.agents.get(&agent.id), agent)))
+            .collect(),
+        tokens: snapshot.tokens.into_iter().map(|token| (token.hash, token)).collect(),
+        instances: snapshot
+            .instances
+            .into_iter()
+            .map(|instance| (instance.id, keep(before.instances.get(&instance.id), instance)))
+            .collect(),
+    }
+}
+
+/// The old allocation if it says the same.
+fn keep<T: PartialEq>(old: Option<&Arc<T>>, new: T) -> Arc<T> {
+    match old {
+        Some(old) if **old == new => old.clone(),
+        _ => Arc::new(new),
+    }
+}

@@ -1,0 +1,176 @@
+//! What a new snapshot changed, for those who hold sessions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use agentopia_domain::token::TokenHash;
+use agentopia_domain::{AgentId, InstanceId};
+
+use super::{LinkRoute, Routes};
+
+/// The difference of two snapshots.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct RouteChanges {
+    /// Anything at all, also what nobody has to act on (a new token, a new agent).
+    pub(crate) any: bool,
+    /// Agents whose sessions end.
+    pub(crate) removed_agents: HashSet<AgentId>,
+    /// Agents whose links, or whose instances behind them, changed: their clients list again.
+    pub(crate) changed_agents: HashSet<AgentId>,
+    /// Instances that are gone or whose server was started anew.
+    pub(crate) stale_instances: HashSet<InstanceId>,
+    /// Tokens that open nothing any more: streams opened with them end.
+    pub(crate) removed_tokens: HashSet<TokenHash>,
+}
+
+impl RouteChanges {
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.any
+    }
+}
+
+/// What became different from `before` to `after`. Relies on equal routes being shared.
+pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
+    let mut changes = RouteChanges::default();
+    for (id, old) in &before.instances {
+        match after.instances.get(id) {
+            Some(new) if Arc::ptr_eq(old, new) => {}
+            Some(new) => {
+                changes.any = true;
+                if old.epoch != new.epoch || old.location != new.location {
+                    changes.stale_instances.insert(*id);
+                }
+            }
+            None => {
+                changes.any = true;
+                changes.stale_instances.insert(*id);
+            }
+        }
+    }
+    let became_available = |id: &InstanceId| {
+        let old = before.instances.get(id).map(|i| i.available.is_ok());
+        let new = after.instances.get(id).map(|i| i.available.is_ok());
+        old != new && new == Some(true)
+    };
+    for (id, old) in &before.agents {
+        let Some(new) = after.agents.get(id) else {
+            changes.any = true;
+            changes.removed_agents.insert(*id);
+            continue;
+        };
+        // Exposed names alone are our own writing coming back: nothing that a client has to know.
+        let links_differ = !Arc::ptr_eq(old, new) && !same_links(&old.links, &new.links);
+        let instances_differ = new.links.iter().any(|link| {
+            changes.stale_instances.contains(&link.instance_id)
+                || became_available(&link.instance_id)
+        });
+        changes.any |= !Arc::ptr_eq(old, new);
+        if links_differ || instances_differ {
+            changes.changed_agents.insert(*id);
+        }
+    }
+    for hash in before.tokens.keys() {
+        if !after.tokens.contains_key(hash) {
+            changes.removed_tokens.insert(*hash);
+        }
+    }
+    changes.any |= !changes.removed_tokens.is_empty()
+        || before.tokens.len() != after.tokens.len()
+        || after.tokens.iter().any(|(hash, token)| before.tokens.get(hash) != Some(token))
+        || after.agents.len() != before.agents.len()
+        || after.instances.len() != before.instances.len();
+    changes
+}
+
+/// Whether clients see no difference.
+fn same_links(old: &[LinkRoute], new: &[LinkRoute]) -> bool {
+    let same = |(a, b): (&LinkRoute, &LinkRoute)| {
+        a.id == b.id && a.instance_id == b.instance_id && a.policy == b.policy
+    };
+    old.len() == new.len() && old.iter().zip(new).all(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use agentopia_domain::link::LinkPolicy;
+    use agentopia_domain::{Ambient, EnvironmentId};
+
+    use super::super::{
+        AgentRoute, InstanceRoute, RouteTable, Snapshot, TokenRoute, UpstreamLocation,
+    };
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let ambient = Ambient::system();
+        let instance = InstanceRoute {
+            id: ambient.new_id(),
+            account_id: ambient.new_id(),
+            name: "Echo".into(),
+            slug: "echo".into(),
+            location: UpstreamLocation::Machine(ambient.new_id::<EnvironmentId>()),
+            epoch: "1".into(),
+            available: Ok(()),
+        };
+        let agent = AgentRoute {
+            id: ambient.new_id(),
+            account_id: instance.account_id,
+            name: "Helper".into(),
+            description: String::new(),
+            links: vec![LinkRoute {
+                id: ambient.new_id(),
+                instance_id: instance.id,
+                policy: LinkPolicy::default(),
+                exposed_names: BTreeMap::new(),
+            }],
+        };
+        let token =
+            TokenRoute { hash: TokenHash::of("agt_x"), agent_id: agent.id, expires_at: None };
+        Snapshot { agents: vec![agent], tokens: vec![token], instances: vec![instance] }
+    }
+
+    #[test]
+    fn the_same_snapshot_again_changes_nothing() {
+        let table = RouteTable::default();
+        let first = snapshot();
+        assert!(table.replace(first.clone()).any);
+        let before = table.current.load_full();
+        assert!(table.replace(first).is_empty());
+        assert!(Arc::ptr_eq(&before, &table.current.load_full()));
+    }
+
+    #[test]
+    fn names_that_come_back_from_the_store_disturb_no_client() {
+        let table = RouteTable::default();
+        let mut next = snapshot();
+        table.replace(next.clone());
+        next.agents[0].links[0].exposed_names.insert("a".into(), "a".into());
+        let changes = table.replace(next.clone());
+        assert!(changes.any && changes.changed_agents.is_empty());
+        next.agents[0].links[0].policy.always_prefix = true;
+        assert_eq!(table.replace(next.clone()).changed_agents, [next.agents[0].id].into());
+    }
+
+    #[test]
+    fn a_restarted_instance_concerns_the_agents_linked_to_it() {
+        let table = RouteTable::default();
+        let mut next = snapshot();
+        table.replace(next.clone());
+        next.instances[0].epoch = "2".into();
+        let changes = table.replace(next.clone());
+        assert_eq!(changes.stale_instances, [next.instances[0].id].into());
+        assert_eq!(changes.changed_agents, [next.agents[0].id].into());
+    }
+
+    #[test]
+    fn what_is_gone_is_named() {
+        let table = RouteTable::default();
+        let all = snapshot();
+        table.replace(all.clone());
+        let changes = table.replace(Snapshot::default());
+        assert_eq!(changes.removed_agents, [all.agents[0].id].into());
+        assert_eq!(changes.removed_tokens, [all.tokens[0].hash].into());
+        assert_eq!(changes.stale_instances, [all.instances[0].id].into());
+    }
+}

@@ -1,0 +1,166 @@
+//! One HTTP request to a server and what kind of answer it got.
+
+use std::sync::Arc;
+
+use agentopia_mcp::{Era, ProtocolVersion, headers};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::connector::{SESSION_KEY_HEADER, UpstreamBody};
+use super::reader::EventReader;
+use super::{Live, UpstreamError};
+use crate::clients::Client;
+use crate::core::Core;
+use crate::routes::InstanceRoute;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// An answer's body, by what it is.
+pub(crate) enum Reply {
+    /// One message.
+    Json(StatusCode, UpstreamBody),
+    /// A stream of messages.
+    Events(Box<EventReader>),
+    /// Taken; nothing to say.
+    Accepted,
+}
+
+/// Sends a message on an open connection. `extra` goes along as it is (`Mcp-Param-*`), and for
+/// modern servers must hold the standard headers.
+pub(crate) async fn post(
+    core: &Core,
+    client: &Client,
+    live: &Live,
+    body: Bytes,
+    extra: HeaderMap,
+) -> Result<Reply, UpstreamError> {
+    let mut headers = extra;
+    if live.era == Era::Session {
+        headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(live.version.as_str()));
+        if let Some(session) = &live.session {
+            headers.insert(headers::SESSION_ID, session.clone());
+        }
+    }
+    let response = send(core, client, &live.route, Method::POST, headers, body).await?;
+    if response.status() == StatusCode::NOT_FOUND && live.session.is_some() {
+        live.lose();
+        return Err(UpstreamError::SessionLost);
+    }
+    reply(core, response)
+}
+
+/// Sends a message before there is a connection: the handshake. Gives the headers back too.
+pub(crate) async fn post_first(
+    core: &Core,
+    client: &Client,
+    route: &Arc<InstanceRoute>,
+    body: Bytes,
+    extra: HeaderMap,
+) -> Result<(HeaderMap, Reply), UpstreamError> {
+    let response = send(core, client, route, Method::POST, extra, body).await?;
+    let headers = response.headers().clone();
+    Ok((headers, reply(core, response)?))
+}
+
+/// Opens the session era's standing stream. `None` if the server has none.
+pub(crate) async fn get(
+    core: &Core,
+    client: &Client,
+    live: &Live,
+    last_event: Option<&str>,
+) -> Result<Option<EventReader>, UpstreamError> {
+    let mut headers = session_headers(live);
+    if let Some(id) = last_event.and_then(|id| HeaderValue::from_str(id).ok()) {
+        headers.insert(headers::LAST_EVENT_ID, id);
+    }
+    let response = send(core, client, &live.route, Method::GET, headers, Bytes::new()).await?;
+    match response.status() {
+        StatusCode::NOT_FOUND if live.session.is_some() => {
+            live.lose();
+            Err(UpstreamError::SessionLost)
+        }
+        StatusCode::OK => match reply(core, response)? {
+            Reply::Events(reader) => Ok(Some(*reader)),
+            _ => Ok(None),
+        },
+        status if status.is_client_error() => Ok(None),
+        status => Err(UpstreamError::Status(status.as_u16())),
+    }
+}
+
+/// Says goodbye.
+pub(crate) async fn delete(
+    core: &Core,
+    client: &Client,
+    live: &Live,
+) -> Result<(), UpstreamError> {
+    let headers = session_headers(live);
+    // Servers may refuse it (405); we are gone either way.
+    send(core, client, &live.route, Method::DELETE, headers, Bytes::new()).await.map(drop)
+}
+
+fn session_headers(live: &Live) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(live.version.as_str()));
+    if let Some(session) = &live.session {
+        headers.insert(headers::SESSION_ID, session.clone());
+    }
+    headers
+}
+
+/// Headers for a message to a modern server, by what the message says (rule 6).
+pub(crate) fn modern_headers<B: AsRef<[u8]>>(
+    version: ProtocolVersion,
+    message: &agentopia_mcp::Envelope<B>,
+) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    headers::set_standard(&mut map, version, message);
+    map
+}
+
+async fn send(
+    core: &Core,
+    client: &Client,
+    route: &InstanceRoute,
+    method: Method,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Result<http::Response<UpstreamBody>, UpstreamError> {
+    if method == Method::POST {
+        headers.insert(ACCEPT, BOTH);
+        headers.insert(CONTENT_TYPE, JSON);
+    } else if method == Method::GET {
+        headers.insert(ACCEPT, EVENTS);
+    }
+    if let Ok(key) = HeaderValue::from_str(&client.isolation) {
+        headers.insert(SESSION_KEY_HEADER, key);
+    }
+    let mut request = http::Request::new(body);
+    *request.method_mut() = method;
+    *request.headers_mut() = headers;
+    let sending = core.connector.send(route, request);
+    let answer = tokio::time::timeout(core.config.call_idle_timeout, sending);
+    Ok(answer.await.map_err(|_| UpstreamError::Timeout)??)
+}
+
+fn reply(core: &Core, response: http::Response<UpstreamBody>) -> Result<Reply, UpstreamError> {
+    let status = response.status();
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let media_type = content_type
+        .and_then(|text| text.split(';').next())
+        .map(|text| text.trim().to_ascii_lowercase());
+    match media_type.as_deref() {
+        Some("application/json") => Ok(Reply::Json(status, response.into_body())),
+        Some("text/event-stream") if status.is_success() => Ok(Reply::Events(Box::new(EventReader::new(
+            response.into_body(),
+            core.config.max_upstream_message_bytes,
+            core.config.call_idle_timeout,
+        )))),
+        _ if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) => Ok(Reply::Accepted),
+        _ if !status.is_success() => Err(UpstreamError::Status(status.as_u16())),
+        _ => Err(UpstreamError::NotMcp("neither JSON nor an event stream")),
+    }
+}

@@ -1,0 +1,200 @@
+//! An open connection with a server: what the handshake brought.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use agentopia_mcp::{
+    Capabilities, Envelope, Era, Field, Json, ListItem, ListKind, ParamHeaders, ProtocolVersion,
+};
+use http::HeaderValue;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::empty_object;
+use crate::routes::InstanceRoute;
+
+/// All pages of one list.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) items: Vec<ListItem>,
+    /// The smallest `ttlMs` of its pages.
+    pub(crate) ttl_ms: Option<u64>,
+    /// Of tools with arguments that are mirrored into headers, which.
+    param_headers: HashMap<String, ParamHeaders>,
+    at: Instant,
+}
+
+impl Listed {
+    pub(crate) fn new(kind: ListKind, items: Vec<ListItem>, ttl_ms: Option<u64>) -> Self {
+        let mut param_headers = HashMap::new();
+        if kind == ListKind::Tools {
+            for item in &items {
+                let schema = item.get("inputSchema");
+                let headers = schema.map(|s| ParamHeaders::from_schema(&s)).unwrap_or_default();
+                if !headers.is_empty() {
+                    param_headers.insert(item.key().to_owned(), headers);
+                }
+            }
+        }
+        Self { items, ttl_ms, param_headers, at: Instant::now() }
+    }
+
+    /// The arguments of a tool that are mirrored into headers, if it has any.
+    pub(crate) fn param_headers(&self, tool: &str) -> Option<&ParamHeaders> {
+        self.param_headers.get(tool)
+    }
+}
+
+/// A session with a server, or the fact that none is needed.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// The route that it was opened on.
+    pub(crate) route: Arc<InstanceRoute>,
+    pub(crate) era: Era,
+    pub(crate) version: ProtocolVersion,
+    /// The server's `Mcp-Session-Id`.
+    pub(crate) session: Option<HeaderValue>,
+    pub(crate) capabilities: Capabilities,
+    /// The answer to initialize or server/discover; `None` if a modern server refused to discover.
+    pub(crate) hello: Option<Envelope>,
+    lists: Mutex<[(u64, Option<Arc<Listed>>); 4]>,
+    lost: AtomicBool,
+    /// A stream is open on which the server tells of changes: only then lists are kept.
+    listening: AtomicBool,
+    pub(crate) closed: CancellationToken,
+}
+
+impl Live {
+    pub(crate) fn new(
+        route: Arc<InstanceRoute>,
+        era: Era,
+        version: ProtocolVersion,
+        session: Option<HeaderValue>,
+        hello: Option<Envelope>,
+    ) -> Self {
+        let mut capabilities = Capabilities::default();
+        match &hello {
+            Some(hello) => {
+                capabilities.merge(&hello.raw(Field::ResultCapabilities).unwrap_or_else(empty_object));
+            }
+            // It did not say: assume everything and let it refuse.
+            None => {
+                for key in ["tools", "resources", "prompts", "completions"] {
+                    capabilities.set(&[key], empty_object());
+                }
+            }
+        }
+        Self {
+            route,
+            era,
+            version,
+            session,
+            capabilities,
+            hello,
+            lists: Mutex::default(),
+            lost: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// Whether it is still good for `route`.
+    pub(crate) fn serves(&self, route: &Arc<InstanceRoute>) -> bool {
+        let same = Arc::ptr_eq(&self.route, route)
+            || (self.route.epoch == route.epoch && self.route.location == route.location);
+        same && !self.is_lost()
+    }
+
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.closed.cancel();
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether the server has such a list at all.
+    pub(crate) fn offers(&self, kind: ListKind) -> bool {
+        self.capabilities.has(&[match kind {
+            ListKind::Tools => "tools",
+            ListKind::Prompts => "prompts",
+            ListKind::Resources | ListKind::ResourceTemplates => "resources",
+        }])
+    }
+
+    fn tells_of_changes(&self, kind: ListKind) -> bool {
+        let key = match kind {
+            ListKind::Tools => "tools",
+            ListKind::Prompts => "prompts",
+            ListKind::Resources | ListKind::ResourceTemplates => "resources",
+        };
+        self.listening.load(Ordering::Acquire) && self.capabilities.has(&[key, "listChanged"])
+    }
+
+    /// The kept list, if it still holds: the server would have told us, or said how long it holds.
+    pub(crate) fn listed(&self, kind: ListKind) -> Option<Arc<Listed>> {
+        let kept = self.lists.lock()[kind as usize].1.clone()?;
+        let within_ttl = kept.ttl_ms.is_some_and(|ttl| kept.at.elapsed() < Duration::from_millis(ttl));
+        (within_ttl || self.tells_of_changes(kind)).then_some(kept)
+    }
+
+    /// What was last listed, also if it may be old by now: for what hardly changes (schemas).
+    pub(crate) fn last_listed(&self, kind: ListKind) -> Option<Arc<Listed>> {
+        self.lists.lock()[kind as usize].1.clone()
+    }
+
+    /// The count of changes so far, to be taken before a list is asked for.
+    pub(crate) fn changes(&self, kind: ListKind) -> u64 {
+        self.lists.lock()[kind as usize].0
+    }
+
+    /// Keeps a list, unless it changed while it was under way.
+    pub(crate) fn keep(&self, kind: ListKind, listed: Arc<Listed>, changes: u64) {
+        let slot = &mut self.lists.lock()[kind as usize];
+        if slot.0 == changes {
+            slot.1 = Some(listed);
+        }
+    }
+
+    /// The server said that a list changed.
+    pub(crate) fn forget_list(&self, kind: ListKind) {
+        let mut lists = self.lists.lock();
+        let kinds: &[ListKind] = match kind {
+            ListKind::Resources | ListKind::ResourceTemplates => {
+                &[ListKind::Resources, ListKind::ResourceTemplates]
+            }
+            ListKind::Tools => &[ListKind::Tools],
+            ListKind::Prompts => &[ListKind::Prompts],
+        };
+        for kind in kinds {
+            let slot = &mut lists[*kind as usize];
+            slot.0 += 1;
+            slot.1 = None;
+        }
+    }
+
+    /// A stream for changes was opened or closed. What was listed before it opened may be old.
+    pub(crate) fn set_listening(&self, on: bool) {
+        self.listening.store(on, Ordering::Release);
+        for kind in [ListKind::Tools, ListKind::Prompts, ListKind::Resources] {
+            self.forget_list(kind);
+        }
+    }
+
+    /// `serverInfo`, wherever its era puts it.
+    pub(crate) fn server_info(&self) -> Json<'_> {
+        let field = match self.era {
+            Era::Session => Field::ResultServerInfo,
+            Era::Modern => Field::ResultMetaServerInfo,
+        };
+        self.hello
+            .as_ref()
+            .and_then(|hello| hello.raw(field))
+            .filter(Json::is_object)
+            .unwrap_or_else(crate::aggregate::own_info)
+    }
+}

@@ -1,0 +1,368 @@
+//! Servers that fail harm nobody else: rules 15, 16, 17.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use agentopia_domain::Ambient;
+use agentopia_gateway::{CallOutcome, GatewayConfig};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::rig::Rig;
+use crate::scripted::{Scripted, error, events, initialized, json_text, result, session_server, status};
+
+const DEADLINE: Duration = Duration::from_millis(700);
+
+async fn impatient() -> Rig {
+    let config = GatewayConfig { fan_out_deadline: DEADLINE, ..GatewayConfig::default() };
+    Rig::with(config, Ambient::system()).await
+}
+
+/// Nobody listens there.
+async fn dead_url() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}/mcp", listener.local_addr().unwrap())
+}
+
+async fn forever() -> axum::response::Response {
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn rule_16_bad_servers_neither_fail_nor_delay_a_list() {
+    let good = Scripted::with_tools(&["echo"]).await;
+    let last = Scripted::with_tools(&["last"]).await;
+    let hangs = Scripted::start(|_| forever()).await;
+    let hangs_at_list = Scripted::start(|seen| async move {
+        if seen.method() == "tools/list" { forever().await } else { session_server(&seen, &[]) }
+    })
+    .await;
+    let broken = Scripted::start(|_| async { status(500) }).await;
+    let garbage = Scripted::start(|_| async { json_text("<html>{]") }).await;
+    let wrong_id = Scripted::start(|seen| async move {
+        if seen.method() == "tools/list" {
+            json_text(r#"{"jsonrpc":"2.0","id":999999,"result":{"tools":[{"name":"evil"}]}}"#)
+        } else {
+            session_server(&seen, &[])
+        }
+    })
+    .await;
+    let refuses = Scripted::start(|seen| async move {
+        if seen.method() == "tools/list" {
+            error(&seen, -32000, "not today")
+        } else {
+            session_server(&seen, &[])
+        }
+    })
+    .await;
+    let endless = Scripted::start(|seen| async move {
+        if seen.method() == "tools/list" {
+            result(&seen, json!({"tools": [], "nextCursor": seen.id().to_string()}))
+        } else {
+            session_server(&seen, &[])
+        }
+    })
+    .await;
+    let dead = dead_url().await;
+    let mut rig = impatient().await;
+    let instances: Vec<_> = [
+        ("good", &good.url),
+        ("hangs", &hangs.url),
+        ("hangs_at_list", &hangs_at_list.url),
+        ("broken", &broken.url),
+        ("garbage", &garbage.url),
+        ("wrong_id", &wrong_id.url),
+        ("refuses", &refuses.url),
+        ("dead", &dead),
+        ("stopped", &good.url),
+        ("endless", &endless.url),
+        ("last", &last.url),
+    ]
+    .into_iter()
+    .map(|(name, url)| rig.instance(name, url))
+    .collect();
+    rig.snapshot.instances[8].available = Err("stopped by its owner".into());
+    let agent = rig.agent(&instances);
+    rig.apply();
+    let wire = rig.wire(&agent).opened().await;
+    for _ in 0..2 {
+        let started = Instant::now();
+        let reply = wire.call("tools/list", json!({})).await;
+        assert!(started.elapsed() < DEADLINE + Duration::from_secs(1), "{:?}", started.elapsed());
+        let listed = reply.result();
+        assert_eq!(crate::wire::names(&listed["tools"]), ["echo", "last"]);
+        let failures = listed["_meta"]["io.agentopia/failures"].as_array().unwrap().clone();
+        let mut failed: Vec<_> = failures.iter().map(|f| f["name"].as_str().unwrap()).collect();
+        failed.retain(|name| *name != "endless");
+        let wanted = ["hangs", "hangs_at_list", "broken", "garbage", "wrong_id", "refuses", "dead", "stopped"];
+        assert_eq!(failed, wanted);
+        assert!(failures.iter().all(|f| f["reason"].as_str().is_some_and(|r| !r.is_empty())));
+        assert!(!reply.body.contains("127.0.0.1"), "addresses stay inside: {}", reply.body);
+    }
+    wire.tool("echo", json!({})).await.result();
+    wire.tool("last", json!({})).await.result();
+}
+
+#[tokio::test]
+async fn rule_16_when_all_are_dead_the_list_is_empty_and_says_why() {
+    let dead = dead_url().await;
+    let (rig, agent) = Rig::linked(&[("gone", &dead)]).await;
+    for reply in [
+        rig.wire(&agent).opened().await.call("tools/list", json!({})).await,
+        rig.wire(&agent).modern_call("tools/list", json!({})).await,
+    ] {
+        let listed = reply.result();
+        assert_eq!(listed["tools"], json!([]));
+        assert_eq!(listed["_meta"]["io.agentopia/failures"][0]["name"], "gone");
+    }
+}
+
+#[tokio::test]
+async fn rule_16_a_server_without_a_stream_triggers_no_list_changed() {
+    // `with_tools` answers GET with 405.
+    let server = Scripted::with_tools(&["echo"]).await;
+    let (mut rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    let mut standing = wire.standing().await;
+    assert_eq!(wire.tools().await, ["echo"]);
+    server.until("the GET", |seen| seen.iter().any(|s| s.http == "GET")).await;
+    wire.tool("echo", json!({})).await.result();
+    // What comes first on the stream is what we cause now, and nothing of the server's 405.
+    rig.policy(0).always_prefix = true;
+    rig.apply();
+    let first = standing.next().await.unwrap();
+    assert_eq!(first["method"], "notifications/tools/list_changed");
+    let seconds = [standing.next().await.unwrap(), standing.next().await.unwrap()];
+    assert_eq!(seconds[0]["method"], "notifications/resources/list_changed");
+    assert_eq!(seconds[1]["method"], "notifications/prompts/list_changed");
+    assert_eq!(server.seen().iter().filter(|s| s.http == "GET").count(), 1);
+}
+
+#[tokio::test]
+async fn rule_15_a_client_that_goes_away_cancels_upstream_within_a_second() {
+    for streams in [false, true] {
+        let server = Scripted::start(move |seen| async move {
+            match seen.method() {
+                "tools/call" if streams => {
+                    let head = json!({"jsonrpc": "2.0", "method": "notifications/message",
+                        "params": {"level": "info", "data": "working"}});
+                    let first = futures::stream::iter([Ok::<_, std::convert::Infallible>(
+                        format!("data: {head}\n\n"),
+                    )]);
+                    let body = futures::StreamExt::chain(first, futures::stream::pending());
+                    let mut response =
+                        axum::response::Response::new(axum::body::Body::from_stream(body));
+                    response
+                        .headers_mut()
+                        .insert("content-type", "text/event-stream".parse().unwrap());
+                    response
+                }
+                "tools/call" => forever().await,
+                _ => session_server(&seen, &["slow"]),
+            }
+        })
+        .await;
+        let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+        let wire = rig.wire(&agent).opened().await;
+        wire.tools().await;
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": "slow", "arguments": {}}});
+        let request = wire.posting(call.to_string());
+        let pending = tokio::spawn(async move { request.send().await.unwrap().text().await });
+        server.until("the call", |s| s.iter().any(|s| s.method() == "tools/call")).await;
+        let number = server.of("tools/call")[0].id().clone();
+        let left = Instant::now();
+        pending.abort();
+        server
+            .until("the cancellation", |seen| {
+                seen.iter().any(|s| {
+                    s.method() == "notifications/cancelled"
+                        && s.body["params"]["requestId"] == number
+                })
+            })
+            .await;
+        assert!(left.elapsed() < Duration::from_secs(1), "{streams} {:?}", left.elapsed());
+        assert_eq!(rig.records.at_least(1).await[0].outcome, CallOutcome::Cancelled);
+    }
+}
+
+#[tokio::test]
+async fn rule_15_a_client_that_cancels_is_heard_upstream() {
+    let server = Scripted::start(|seen| async move {
+        match seen.method() {
+            "tools/call" => forever().await,
+            _ => session_server(&seen, &["slow"]),
+        }
+    })
+    .await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    let calling = wire.clone();
+    let call = tokio::spawn(async move { calling.tool("slow", json!({})).await });
+    server.until("the call", |s| s.iter().any(|s| s.method() == "tools/call")).await;
+    let number = server.of("tools/call")[0].id().clone();
+    let note = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    assert_eq!(wire.post(note.to_string()).await.status, 202);
+    server
+        .until("the cancellation", |seen| {
+            seen.iter().any(|s| {
+                s.method() == "notifications/cancelled" && s.body["params"]["requestId"] == number
+            })
+        })
+        .await;
+    let ended = call.await.unwrap();
+    assert_eq!((ended.status, ended.messages().len()), (200, 0), "a cancelled call has no answer");
+}
+
+/// A server that forgets its session at the n-th POST with one.
+async fn forgetful(forgets_at: usize, how: fn(&crate::scripted::Seen) -> axum::response::Response) -> Scripted {
+    let posts = Arc::new(AtomicUsize::new(0));
+    Scripted::start(move |seen| {
+        let posts = posts.clone();
+        async move {
+            let counts = seen.session().is_some() && !seen.id().is_null();
+            if counts && posts.fetch_add(1, Ordering::SeqCst) + 1 == forgets_at {
+                return how(&seen);
+            }
+            session_server(&seen, &["echo"])
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn rule_17_a_lost_session_is_opened_anew_and_the_call_made_once() {
+    let gone: fn(&crate::scripted::Seen) -> axum::response::Response = |_| status(404);
+    let bad: fn(&crate::scripted::Seen) -> axum::response::Response = |seen| {
+        let mut response = error(seen, -32000, "Bad Request: No valid session ID provided");
+        *response.status_mut() = http::StatusCode::BAD_REQUEST;
+        response
+    };
+    for how in [gone, bad] {
+        let server = forgetful(2, how).await;
+        let other = Scripted::with_tools(&["other"]).await;
+        let (rig, agent) = Rig::linked(&[("one", &server.url), ("two", &other.url)]).await;
+        let wire = rig.wire(&agent).opened().await;
+        wire.tools().await;
+        let called = wire.tool("echo", json!({"n": 1})).await;
+        assert_eq!(called.result()["content"][0]["text"], "echo {\"n\":1}");
+        assert_eq!(server.of("initialize").len(), 2);
+        assert_eq!(server.of("tools/call").len(), 2, "one refused, one executed");
+        assert_eq!(other.of("initialize").len(), 1, "other servers notice nothing");
+    }
+}
+
+#[tokio::test]
+async fn rule_17_a_call_that_may_have_been_executed_is_not_repeated() {
+    let server = Scripted::start(|seen| async move {
+        match seen.method() {
+            // The stream ends before the answer: who knows what was done.
+            "tools/call" => events(&[]),
+            _ => session_server(&seen, &["echo"]),
+        }
+    })
+    .await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    let reply = wire.tool("echo", json!({})).await;
+    let message = reply.answer()["error"]["message"].as_str().unwrap().to_owned();
+    assert_eq!(reply.code(), -32603);
+    assert!(message.starts_with("one: ") && message.contains("broke"), "{message}");
+    assert_eq!(server.of("tools/call").len(), 1);
+}
+
+#[tokio::test]
+async fn rule_17_a_session_that_stays_lost_is_a_clear_error() {
+    let server = Scripted::start(|seen| async move {
+        match seen.method() {
+            "tools/call" => status(404),
+            _ => session_server(&seen, &["echo"]),
+        }
+    })
+    .await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    assert_eq!(wire.tool("echo", json!({})).await.code(), -32603);
+    assert_eq!(server.of("tools/call").len(), 2, "one try, one retry");
+}
+
+#[tokio::test]
+async fn a_restarted_instance_gets_new_sessions_without_its_clients_noticing() {
+    let server = Scripted::with_tools(&["echo"]).await;
+    let (mut rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    rig.snapshot.instances[0].epoch = "2".into();
+    rig.apply();
+    wire.tool("echo", json!({})).await.result();
+    assert_eq!(server.of("initialize").len(), 2);
+}
+
+#[tokio::test]
+async fn answers_that_are_too_large_end_the_call_alone() {
+    let server = Scripted::start(|seen| async move {
+        match seen.method() {
+            "tools/call" => result(&seen, json!({"f": "x".repeat(1 << 20)})),
+            _ => session_server(&seen, &["echo"]),
+        }
+    })
+    .await;
+    let config = GatewayConfig { max_upstream_message_bytes: 60 << 10, ..GatewayConfig::default() };
+    let mut rig = Rig::with(config, Ambient::system()).await;
+    let instance = rig.instance("one", &server.url);
+    let agent = rig.agent(&[instance]);
+    rig.apply();
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    assert_eq!(wire.tool("echo", json!({})).await.code(), -32603);
+    assert_eq!(wire.tools().await, ["echo"]);
+}
+
+#[tokio::test]
+async fn garbage_between_messages_is_left_out() {
+    let server = Scripted::start(|seen| async move {
+        let answer = json!({"jsonrpc": "2.0", "id": seen.id(), "result": {"content": []}});
+        match seen.method() {
+            "tools/call" => events(&[
+                json!("no message"),
+                json!({"jsonrpc": "1.0", "id": 5}),
+                json!({"jsonrpc": "2.0", "id": 12345, "result": {"content": "another's"}}),
+                answer,
+            ]),
+            _ => session_server(&seen, &["echo"]),
+        }
+    })
+    .await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    let reply = wire.tool("echo", json!({})).await;
+    assert_eq!(reply.messages().len(), 1);
+    assert_eq!(reply.result()["content"], json!([]));
+}
+
+#[tokio::test]
+async fn an_initialize_that_fails_for_now_teaches_nothing() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let server = Scripted::start(move |seen| {
+        let tries = tries.clone();
+        async move {
+            if seen.method() == "initialize" && tries.fetch_add(1, Ordering::SeqCst) == 0 {
+                return status(503);
+            }
+            if seen.method() == "initialize" {
+                return initialized(&seen, json!({"tools": {}}));
+            }
+            session_server(&seen, &["echo"])
+        }
+    })
+    .await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    assert_eq!(wire.tools().await, Vec::<String>::new());
+    assert_eq!(wire.tools().await, ["echo"]);
+}

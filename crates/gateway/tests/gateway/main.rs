@@ -1,0 +1,18 @@
+//! The gateway over real HTTP on loopback: real rmcp servers and clients, hand-written ones where
+//! bytes count or where servers misbehave. One program, so that it links once.
+//!
+//! Tests named `rule_NN_…` prove the numbered rules of the project's notes on MCP.
+
+mod access;
+mod bridging;
+mod changes;
+mod eras;
+mod faults;
+mod isolation;
+mod naming;
+mod real;
+mod rig;
+mod routing;
+mod scripted;
+mod transparency;
+mod wire;

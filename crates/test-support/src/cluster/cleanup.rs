@@ -1,0 +1,127 @@
+//! Cleaning up after tests that failed or were killed, so that they fail alone.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use agentopia_domain::EnvironmentId;
+
+use crate::process::Process;
+use crate::{docker, process};
+
+/// Cluster directories begin with this, followed by the process that made them.
+const PREFIX: &str = "agentopia-e2e-";
+/// So much of each log is printed for a test that failed.
+const TAIL: usize = 12_000;
+
+/// A directory for a cluster of this process.
+pub(super) fn root() -> anyhow::Result<tempfile::TempDir> {
+    let own = i32::try_from(std::process::id()).ok().and_then(Process::of);
+    let own = own.ok_or_else(|| anyhow::anyhow!("/proc does not know this process"))?;
+    let prefix = format!("{PREFIX}{}-{}-", own.pid, own.started);
+    Ok(tempfile::Builder::new().prefix(&prefix).tempdir()?)
+}
+
+/// Cleans up after test processes that were killed.
+pub(super) fn stale() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let maker = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+            .and_then(|rest| {
+                let mut parts = rest.split('-');
+                Some(Process {
+                    pid: parts.next()?.parse().ok()?,
+                    started: parts.next()?.parse().ok()?,
+                })
+            });
+        if maker.is_some_and(|maker| !maker.is_alive()) {
+            force(&entry.path());
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The environments that have or had a machine below a data directory.
+pub(super) fn environments(data_dir: &Path) -> Vec<EnvironmentId> {
+    let Ok(entries) = std::fs::read_dir(data_dir.join("machines")) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Takes away everything of a cluster, whatever state it is in.
+pub(super) fn force(root: &Path) {
+    let environments = environments(&root.join("data"));
+    for process in process::of_directory(root) {
+        process.kill();
+    }
+    for environment in environments {
+        for process in process::with_variable(&format!("AGENTOPIA_ENVIRONMENT={environment}")) {
+            process.kill();
+        }
+        let label = format!("label={}={environment}", docker::ENVIRONMENT);
+        for (what, list, remove) in [
+            ("container", &["ls", "-aq"][..], &["rm", "-f", "-v"][..]),
+            ("network", &["ls", "-q"], &["rm"]),
+            ("volume", &["ls", "-q"], &["rm", "-f"]),
+        ] {
+            let found = run(&[&[what], list, &["--filter", &label]].concat());
+            let ids: Vec<&str> = found.lines().collect();
+            if !ids.is_empty() {
+                run(&[&[what], remove, &ids].concat());
+            }
+        }
+        let _ = std::fs::remove_dir_all(Path::new("/run/agentopia").join(environment.to_string()));
+    }
+}
+
+fn run(args: &[&str]) -> String {
+    let output = Command::new("docker")
+        .args(args)
+        .stdin(Stdio::null())
+        .output();
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default()
+}
+
+/// Every log below a cluster's directory.
+pub(super) fn logs(root: &Path) -> String {
+    log_files(root)
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn log_files(root: &Path) -> Vec<String> {
+    let mut files = crate::leaks::below(root);
+    files.retain(|path| {
+        path.ends_with("dtma.log") || (path.ends_with(".log") && path.contains("control-plane-"))
+    });
+    files.sort();
+    files
+}
+
+/// Prints the ends of all logs, for a test that failed.
+#[expect(
+    clippy::print_stderr,
+    reason = "the test runner shows this for a test that failed"
+)]
+pub(super) fn report(root: &Path) {
+    for path in log_files(root) {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let from = text.len().saturating_sub(TAIL);
+        let from = (from..=text.len())
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0);
+        eprintln!("==> {path}\n{}", &text[from..]);
+    }
+}

@@ -1,0 +1,354 @@
+//! What is killed comes back, and nothing is lost or left behind: every part, at every step.
+
+use std::time::Duration;
+
+use agentopia_api::environment::UsageSeries;
+use agentopia_api::instance::Instance;
+use agentopia_domain::InstanceId;
+use agentopia_domain::environment::EnvironmentStatus;
+use agentopia_domain::instance::InstanceStatus as S;
+use agentopia_test_support::fixtures::EchoEntry;
+use agentopia_test_support::wait::{HEALED, holds_for};
+use agentopia_test_support::{Cluster, Database, Runtime, docker, wait_for};
+use serde_json::json;
+
+/// Whom to kill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    ControlPlane,
+    Dtma,
+    Tool,
+}
+
+/// What is being done when it is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Deploy,
+    Stop,
+    Start,
+    Restart,
+    Remove,
+}
+
+/// A verb, the statuses in which its work is under way, and how it has to end.
+const STEPS: [(Verb, &[S], S); 7] = [
+    (Verb::Deploy, &[S::PendingStart, S::Starting, S::Running], S::Running),
+    (Verb::Deploy, &[S::Starting, S::Running], S::Running),
+    (Verb::Stop, &[S::Stopping], S::Stopped),
+    (Verb::Start, &[S::PendingStart, S::Starting, S::Running], S::Running),
+    (Verb::Start, &[S::Starting, S::Running], S::Running),
+    (Verb::Restart, &[S::PendingStart, S::Starting, S::Running], S::Running),
+    (Verb::Remove, &[S::PendingRemoval], S::Removed),
+];
+
+/// An HTTP server that takes ten seconds to be stopped, so that a kill falls into the middle.
+fn stubborn() -> EchoEntry {
+    let process = json!(["agentopia-echo", "--http", "127.0.0.1:{port}", "--fault", "ignore-sigterm"]);
+    EchoEntry::new("stubborn", &[])
+        .with("/transport", json!({"type": "streamable_http", "port": 8000, "path": "/mcp"}))
+        .with("/versions/0/process", process)
+}
+
+fn stubborn_in_docker() -> EchoEntry {
+    stubborn()
+        .with("/versions/0/args", json!(["--http", "0.0.0.0:8000", "--fault", "ignore-sigterm"]))
+        .with("/versions/0/process", json!([]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_control_plane_is_killed_at_every_step() -> anyhow::Result<()> {
+    at_every_step(Victim::ControlPlane, Runtime::Docker, Database::Sqlite).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dtma_is_killed_at_every_step_with_containers() -> anyhow::Result<()> {
+    at_every_step(Victim::Dtma, Runtime::Docker, Database::Postgres).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dtma_is_killed_at_every_step_with_child_processes() -> anyhow::Result<()> {
+    at_every_step(Victim::Dtma, Runtime::Process, Database::Sqlite).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tool_is_killed_at_every_step_with_containers() -> anyhow::Result<()> {
+    at_every_step(Victim::Tool, Runtime::Docker, Database::Sqlite).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tool_is_killed_at_every_step_with_child_processes() -> anyhow::Result<()> {
+    at_every_step(Victim::Tool, Runtime::Process, Database::Sqlite).await
+}
+
+async fn at_every_step(victim: Victim, runtime: Runtime, database: Database) -> anyhow::Result<()> {
+    let mut cluster = Cluster::local().runtime(runtime).database(database).start().await?;
+    let entry = if runtime == Runtime::Docker { stubborn_in_docker() } else { stubborn() };
+    entry.add(&cluster.admin).await?;
+    // One that nobody touches, to see that it is left alone.
+    let bystander = cluster.deploy("echo").await?;
+    let mut instances = Vec::new();
+    for (number, (verb, under_way, goal)) in STEPS.into_iter().enumerate() {
+        let step = format!("step {number}: {victim:?} killed during {verb:?} at {:?}", under_way[0]);
+        let id = begin(&cluster, verb, &mut instances).await.map_err(|e| e.context(step.clone()))?;
+        let at = wait_for(Duration::from_secs(20), &step, async || {
+            let now = cluster.admin.instance(id).await?.status;
+            anyhow::ensure!(under_way.contains(&now) || now == goal, "it is {now:?}");
+            Ok(now)
+        })
+        .await?;
+        kill(&mut cluster, victim, id).await.map_err(|e| e.context(step.clone()))?;
+        let step = format!("{step} (killed at {at:?})");
+        converges(&cluster, id, goal).await.map_err(|e| e.context(step))?;
+    }
+    // Nothing was lost.
+    let left = cluster.admin.instance(bystander.id).await?;
+    assert_eq!(left.generation, bystander.generation);
+    wait_for(HEALED, "the bystander to answer", async || {
+        cluster.admin.call(bystander.id, "echo", json!({"text": "x"})).await
+    })
+    .await?;
+    cluster.finish().await
+}
+
+/// Begins what is to be interrupted, on an instance that is in the right state for it.
+async fn begin(
+    cluster: &Cluster,
+    verb: Verb,
+    instances: &mut Vec<InstanceId>,
+) -> anyhow::Result<InstanceId> {
+    let admin = &cluster.admin;
+    if verb == Verb::Deploy {
+        let id = admin.deploy("stubborn").await?.id;
+        instances.push(id);
+        return Ok(id);
+    }
+    // The newest is used for everything; `remove` is last.
+    let id = instances.last().copied().ok_or_else(|| anyhow::anyhow!("nothing was deployed"))?;
+    match verb {
+        Verb::Start => {
+            if admin.instance(id).await?.status != S::Stopped {
+                admin.instance_verb(id, "stop").await?;
+                admin.wait_status(id, S::Stopped, HEALED).await?;
+            }
+            admin.instance_verb(id, "start").await?;
+        }
+        Verb::Stop => drop(admin.instance_verb(id, "stop").await?),
+        Verb::Restart => drop(admin.instance_verb(id, "restart").await?),
+        Verb::Remove | Verb::Deploy => admin.remove(id, true).await?,
+    }
+    Ok(id)
+}
+
+async fn kill(cluster: &mut Cluster, victim: Victim, id: InstanceId) -> anyhow::Result<()> {
+    match victim {
+        Victim::ControlPlane => {
+            cluster.control_plane.kill()?;
+            cluster.control_plane.start().await
+        }
+        Victim::Dtma => {
+            let machine = cluster.machine().await?;
+            let before = machine.kill_dtma().await?;
+            machine.dtma_after(before).await.map(drop)
+        }
+        Victim::Tool => {
+            // It may not be there yet, or no more: then there is nothing to kill at this step.
+            for process in tool(cluster, id).await {
+                process.kill();
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn tool(cluster: &Cluster, id: InstanceId) -> Vec<agentopia_test_support::process::Process> {
+    let Ok(machine) = cluster.machine().await else { return Vec::new() };
+    if !cluster.has_docker() {
+        return machine.tool_processes(id).unwrap_or_default();
+    }
+    let Ok(container) = machine.container(id).await else { return Vec::new() };
+    // Not PID 1, which is tool-init: what it started.
+    docker::processes(&container).await.unwrap_or_default().into_iter().skip(1).collect()
+}
+
+async fn converges(cluster: &Cluster, id: InstanceId, goal: S) -> anyhow::Result<()> {
+    let admin = &cluster.admin;
+    let instance = admin.wait_status(id, goal, HEALED).await?;
+    match goal {
+        S::Removed => cluster.removed(id, false).await?,
+        S::Running => {
+            wait_for(HEALED, "the tool to answer", async || {
+                let said = admin.call(id, "echo", json!({"text": "alive"})).await?;
+                anyhow::ensure!(said.result["content"][0]["text"] == "alive", "{said:?}");
+                Ok(())
+            })
+            .await?;
+            if cluster.has_docker() {
+                // Exactly one container of it, whatever was begun twice.
+                cluster.machine().await?.container(id).await?;
+            }
+        }
+        _ => {
+            anyhow::ensure!(tool(cluster, id).await.is_empty(), "a stopped tool runs: {instance:?}");
+        }
+    }
+    let statuses = admin.statuses(id.as_uuid()).await?;
+    let goal = serde_json::to_value(goal)?;
+    anyhow::ensure!(
+        statuses.last().map(String::as_str) == goal.as_str(),
+        "the timeline ends otherwise: {statuses:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enabling_and_disabling_survive_kills_of_everything() -> anyhow::Result<()> {
+    let mut cluster = Cluster::local().runtime(Runtime::Docker).start().await?;
+    // Killed right after the wish was written, and again while the machine is made.
+    cluster.admin.enable().await?;
+    cluster.control_plane.kill()?;
+    cluster.control_plane.start().await?;
+    wait_for(HEALED, "the machine to be made", async || {
+        let environment = cluster.admin.environment().await?;
+        anyhow::ensure!(environment.status != EnvironmentStatus::PendingCreation);
+        Ok(())
+    })
+    .await?;
+    cluster.control_plane.kill()?;
+    cluster.control_plane.start().await?;
+    cluster.admin.wait_environment(EnvironmentStatus::Active, HEALED).await?;
+    let echo = cluster.deploy("echo").await?;
+    let machine = cluster.machine().await?;
+
+    // Killed while it is taken down: the control plane, and the DTMA too.
+    cluster.admin.disable().await?;
+    wait_for(HEALED, "the deletion to begin", async || {
+        let status = cluster.admin.environment().await?.status;
+        use EnvironmentStatus::{Deleted, Deleting};
+        anyhow::ensure!(matches!(status, Deleting | Deleted), "{status:?}");
+        Ok(())
+    })
+    .await?;
+    if let Some(dtma) = machine.dtma() {
+        dtma.kill();
+    }
+    cluster.control_plane.kill()?;
+    cluster.control_plane.start().await?;
+    cluster.admin.wait_environment(EnvironmentStatus::Deleted, HEALED * 2).await?;
+    cluster.admin.wait_status(echo.id, S::Stopped, HEALED).await?;
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_go_on_while_the_control_plane_is_away() -> anyhow::Result<()> {
+    let mut cluster = Cluster::local().runtime(Runtime::Docker).start().await?;
+    let http = cluster.deploy("echo-http").await?;
+    let echo = cluster.deploy("echo").await?;
+    let machine = cluster.machine().await?;
+    let container = machine.container(http.id).await?;
+    let path = format!("/api/v1/environment/usage?instance_id={}", http.id);
+    let before: UsageSeries = cluster.admin.get(&path).await?;
+
+    cluster.control_plane.kill()?;
+    let dtma = machine.dtma();
+    holds_for(Duration::from_secs(25), "the tool runs without a control plane", async || {
+        let seen = docker::inspect("container", &container).await?;
+        anyhow::ensure!(seen["State"]["Running"] == true, "{}", seen["State"]);
+        anyhow::ensure!(machine.dtma() == dtma, "the DTMA changed");
+        Ok(())
+    })
+    .await?;
+    // A tool that dies meanwhile comes back without anybody's help.
+    docker::docker(&["kill", &machine.container(echo.id).await?]).await?;
+    wait_for(HEALED, "the killed tool to run again", async || {
+        let seen = docker::inspect("container", &machine.container(echo.id).await?).await?;
+        anyhow::ensure!(seen["State"]["Running"] == true, "{}", seen["State"]);
+        Ok(())
+    })
+    .await?;
+
+    cluster.control_plane.start().await?;
+    // What was measured meanwhile arrives, with the time at which it was measured: two samples at
+    // least are from the time without a control plane, ten seconds apart.
+    wait_for(HEALED, "the buffered measurements", async || {
+        let after: UsageSeries = cluster.admin.get(&path).await?;
+        let fresh = after.samples.len() - before.samples.len();
+        anyhow::ensure!(fresh >= 3, "{fresh} new samples: {after:?}");
+        let gaps: Vec<i64> = after
+            .samples
+            .windows(2)
+            .map(|pair| (pair[1].at - pair[0].at).num_seconds())
+            .collect();
+        anyhow::ensure!(gaps.iter().all(|gap| *gap <= 16), "holes between samples: {gaps:?}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(machine.container(http.id).await?, container, "it was not started anew");
+    for id in [http.id, echo.id] {
+        converges(&cluster, id, S::Running).await.or_else(|error| {
+            // The second one crashed: the timeline may end with the crash's healing.
+            if id == echo.id { Ok(()) } else { Err(error) }
+        })?;
+    }
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_restarted_at_once() -> anyhow::Result<()> {
+    for (runtime, database) in
+        [(Runtime::Docker, Database::Sqlite), (Runtime::Process, Database::Postgres)]
+    {
+        let mut cluster = Cluster::local().runtime(runtime).database(database).start().await?;
+        let mut instances: Vec<Instance> = Vec::new();
+        for slug in ["echo", "echo-http", "echo"] {
+            instances.push(cluster.deploy(slug).await?);
+        }
+        let stopped = instances.pop().ok_or_else(|| anyhow::anyhow!("none"))?;
+        cluster.admin.instance_verb(stopped.id, "stop").await?;
+        cluster.admin.wait_status(stopped.id, S::Stopped, HEALED).await?;
+        let agent = cluster.agent_with("a", &[instances[0].id]).await?;
+        let machine = cluster.machine().await?;
+
+        // A power cut, as far as one can be had here.
+        cluster.control_plane.kill()?;
+        machine.kill_dtma().await?;
+        if cluster.has_docker() {
+            for instance in &instances {
+                docker::docker(&["kill", &machine.container(instance.id).await?]).await?;
+            }
+        }
+        cluster.control_plane.start().await?;
+        for instance in &instances {
+            wait_for(HEALED, "the tools to answer again", async || {
+                cluster.admin.call(instance.id, "echo", json!({"text": "x"})).await
+            })
+            .await?;
+            cluster.running(instance.id).await?;
+        }
+        assert_eq!(agent.call("echo", json!({"text": "again"})).await?.text(), "again");
+        let still = cluster.admin.instance(stopped.id).await?;
+        assert_eq!(still.status, S::Stopped, "what was stopped stays stopped");
+        assert!(tool(&cluster, stopped.id).await.is_empty());
+        cluster.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graceful_stop_loses_no_work() -> anyhow::Result<()> {
+    let mut cluster = Cluster::local().start().await?;
+    let echo = cluster.deploy("echo").await?;
+    let agent = cluster.agent_with("a", &[echo.id]).await?;
+    let caller = agent.clone();
+    let call = tokio::spawn(async move { caller.call("sleep_ms", json!({"ms": 3000})).await });
+    let machine = cluster.machine().await?;
+    wait_for(Duration::from_secs(10), "the call to reach the tool", async || {
+        anyhow::ensure!(!machine.tool_processes(echo.id)?.is_empty());
+        Ok(())
+    })
+    .await?;
+    cluster.control_plane.stop().await?;
+    assert_eq!(call.await??.text(), "slept 3000 ms", "a call under way is finished first");
+    cluster.control_plane.start().await?;
+    assert_eq!(agent.call("echo", json!({"text": "after"})).await?.text(), "after");
+    cluster.finish().await
+}
