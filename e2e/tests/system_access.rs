@@ -34,15 +34,20 @@ async fn a_secret_reaches_the_tool_and_nothing_else_with_containers() -> anyhow:
 }
 
 async fn secrets(runtime: Runtime) -> anyhow::Result<()> {
-    let cluster =
-        Cluster::local().runtime(runtime).set("RUST_LOG", "debug").start().await?;
+    let cluster = Cluster::local()
+        .runtime(runtime)
+        .set("RUST_LOG", "debug")
+        .start()
+        .await?;
     let admin = &cluster.admin;
     admin.put_secret("api-key", CANARY).await?;
     let mut request = deployment("echo");
     request.secrets = BTreeMap::from([("ECHO_SECRET".to_owned(), "api-key".to_owned())]);
     let echo = cluster.deploy_with(request).await?;
     let env = async |expected: &str| -> anyhow::Result<()> {
-        let said = admin.call(echo.id, "env", json!({"name": "ECHO_SECRET"})).await?;
+        let said = admin
+            .call(echo.id, "env", json!({"name": "ECHO_SECRET"}))
+            .await?;
         let text = said.result["content"][0]["text"].clone();
         anyhow::ensure!(text == sha256(expected), "{text}");
         Ok(())
@@ -57,22 +62,36 @@ async fn secrets(runtime: Runtime) -> anyhow::Result<()> {
 
     // A new value restarts the tool with it, by itself.
     admin.put_secret("api-key", SECOND).await?;
-    wait_for(Duration::from_secs(30), "the new value", async || env(SECOND).await).await?;
+    wait_for(Duration::from_secs(30), "the new value", async || {
+        env(SECOND).await
+    })
+    .await?;
     nowhere(&cluster, echo.id, SECOND).await?;
 
     // It comes back with its secret after its management agent was killed.
     let machine = cluster.machine().await?;
     let before = machine.kill_dtma().await?;
     machine.dtma_after(before).await?;
-    wait_for(Duration::from_secs(40), "the value after a crash", async || env(SECOND).await).await?;
+    wait_for(
+        Duration::from_secs(40),
+        "the value after a crash",
+        async || env(SECOND).await,
+    )
+    .await?;
     nowhere(&cluster, echo.id, SECOND).await?;
 
-    refused(admin.delete("/api/v1/secrets/api-key").await, "secret_in_use")?;
+    refused(
+        admin.delete("/api/v1/secrets/api-key").await,
+        "secret_in_use",
+    )?;
     let listed: Value = admin.get("/api/v1/secrets").await?;
     assert!(!listed.to_string().contains("canary"), "{listed}");
     let events: Value = admin.get("/api/v1/events?limit=200").await?;
     assert!(!events.to_string().contains("canary"), "{events}");
-    assert!(events.to_string().contains("secret"), "its use is in the audit: {events}");
+    assert!(
+        events.to_string().contains("secret"),
+        "its use is in the audit: {events}"
+    );
     drop(session);
     cluster.finish().await
 }
@@ -89,11 +108,16 @@ async fn nowhere(cluster: &Cluster, id: InstanceId, secret: &str) -> anyhow::Res
     if cluster.has_docker() {
         let container = machine.container(id).await?;
         let seen = docker::inspect("container", &container).await?;
-        anyhow::ensure!(!seen.to_string().contains(secret), "the secret stands in `docker inspect`");
+        anyhow::ensure!(
+            !seen.to_string().contains(secret),
+            "the secret stands in `docker inspect`"
+        );
         of_tool = docker::processes(&container).await?;
         // The engine's own files, which hold what it was told of the container.
         let root = docker::docker(&["info", "--format", "{{.DockerRootDir}}"]).await?;
-        let dir = std::path::Path::new(&root).join("containers").join(&container);
+        let dir = std::path::Path::new(&root)
+            .join("containers")
+            .join(&container);
         let found = leaks::files_with(&dir, secret.as_bytes());
         anyhow::ensure!(found.is_empty(), "the secret stands in {found:?}");
     } else {
@@ -167,7 +191,12 @@ async fn two_agents_use_one_instance_in_sessions_of_their_own() -> anyhow::Resul
 
         // The end of one's session ends its process and not the other's.
         one.close().await?;
-        assert_eq!(two.call("echo", json!({"text": "still here"})).await?.text(), "still here");
+        assert_eq!(
+            two.call("echo", json!({"text": "still here"}))
+                .await?
+                .text(),
+            "still here"
+        );
         two.close().await?;
         cluster.finish().await?;
     }
@@ -176,7 +205,9 @@ async fn two_agents_use_one_instance_in_sessions_of_their_own() -> anyhow::Resul
 
 fn status_of<T: std::fmt::Debug>(outcome: &anyhow::Result<T>) -> Option<u16> {
     let error = outcome.as_ref().err()?;
-    error.downcast_ref::<ModernError>().map(|error| error.status.as_u16())
+    error
+        .downcast_ref::<ModernError>()
+        .map(|error| error.status.as_u16())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +222,10 @@ async fn links_and_tokens_that_are_taken_back_stop_working() -> anyhow::Result<(
     assert!(agent.tools().await?.is_empty());
     let outcome = agent.call("echo", json!({"text": "x"})).await;
     let refused_call = outcome.is_err() || outcome.as_ref().is_ok_and(|called| called.is_error());
-    assert!(refused_call, "a tool behind a disabled link answered: {outcome:?}");
+    assert!(
+        refused_call,
+        "a tool behind a disabled link answered: {outcome:?}"
+    );
     wait_for(AT_ONCE, "the open session to lose the tools", async || {
         let tools = session.tools().await?;
         anyhow::ensure!(tools.is_empty(), "{tools:?}");
@@ -208,7 +242,10 @@ async fn links_and_tokens_that_are_taken_back_stop_working() -> anyhow::Result<(
     let path = format!("/api/v1/agents/{}/links/{}", agent.id(), echo.id);
     cluster.admin.put::<Value>(&path, &policy).await?;
     assert_eq!(agent.tools().await?, ["echo", "sum"]);
-    assert_eq!(agent.call("sum", json!({"a": 1, "b": 1})).await?.text(), "2");
+    assert_eq!(
+        agent.call("sum", json!({"a": 1, "b": 1})).await?.text(),
+        "2"
+    );
     assert!(agent.call("env", json!({"name": "HOME"})).await.is_err());
 
     let path = format!("/api/v1/agents/{}/tokens/{}", agent.id(), agent.token_id);
@@ -220,7 +257,10 @@ async fn links_and_tokens_that_are_taken_back_stop_working() -> anyhow::Result<(
     })
     .await?;
     let outcome = session.call("echo", json!({"text": "x"})).await;
-    assert!(outcome.is_err(), "a session outlived its token: {outcome:?}");
+    assert!(
+        outcome.is_err(),
+        "a session outlived its token: {outcome:?}"
+    );
     let path = format!("/api/v1/agents/{}/tokens", agent.id());
     let tokens: Vec<Token> = cluster.admin.list(&path).await?;
     assert!(tokens.iter().all(|token| token.revoked_at.is_some()));
@@ -232,7 +272,10 @@ async fn other_accounts_things_do_not_exist() -> anyhow::Result<()> {
     let cluster = Cluster::local().start().await?;
     let echo = cluster.deploy("echo").await?;
     let agent = cluster.agent_with("a", &[echo.id]).await?;
-    cluster.admin.put_secret("mine", "value-of-the-admin").await?;
+    cluster
+        .admin
+        .put_secret("mine", "value-of-the-admin")
+        .await?;
     let stranger = cluster.user("stranger@example.com").await?;
     let strangers = TestAgent::create(&stranger, "theirs", &[]).await?;
 
@@ -244,7 +287,11 @@ async fn other_accounts_things_do_not_exist() -> anyhow::Result<()> {
         ("POST", "/api/v1/instances/{i}/stop", json!({})),
         ("POST", "/api/v1/instances/{i}/start", json!({})),
         ("POST", "/api/v1/instances/{i}/restart", json!({})),
-        ("POST", "/api/v1/instances/{i}/call", json!({"tool": "echo"})),
+        (
+            "POST",
+            "/api/v1/instances/{i}/call",
+            json!({"tool": "echo"}),
+        ),
         ("GET", "/api/v1/instances/{i}/tools", Value::Null),
         ("GET", "/api/v1/instances/{i}/logs", Value::Null),
         ("GET", "/api/v1/agents/{a}", Value::Null),
@@ -258,9 +305,10 @@ async fn other_accounts_things_do_not_exist() -> anyhow::Result<()> {
         ("PUT", "/api/v1/agents/{own}/links/{i}", json!({})),
     ] {
         let mut answers = Vec::new();
-        for (instance, agent) in
-            [(echo.id.to_string(), agent.id().to_string()), (unknown.into(), unknown.into())]
-        {
+        for (instance, agent) in [
+            (echo.id.to_string(), agent.id().to_string()),
+            (unknown.into(), unknown.into()),
+        ] {
             let path = path
                 .replace("{i}", &instance)
                 .replace("{a}", &agent)
@@ -270,7 +318,10 @@ async fn other_accounts_things_do_not_exist() -> anyhow::Result<()> {
                 request = request.json(&body);
             }
             let problem = agentopia_test_support::api::problem(request.send().await?).await?;
-            let says = problem.detail.replace(&instance, "ID").replace(&agent, "ID");
+            let says = problem
+                .detail
+                .replace(&instance, "ID")
+                .replace(&agent, "ID");
             answers.push((problem.status, problem.code, problem.title, says));
         }
         assert_eq!(answers[0], answers[1], "{method} {path}");
@@ -279,7 +330,10 @@ async fn other_accounts_things_do_not_exist() -> anyhow::Result<()> {
     let secrets: Value = stranger.get("/api/v1/secrets").await?;
     assert!(!secrets.to_string().contains("mine"), "{secrets}");
     let events: Value = stranger.get("/api/v1/events?limit=200").await?;
-    assert!(!events.to_string().contains(&echo.id.to_string()), "{events}");
+    assert!(
+        !events.to_string().contains(&echo.id.to_string()),
+        "{events}"
+    );
 
     // At the MCP endpoints: somebody's token opens nobody else's.
     let foreign = |path: String, token: &str| {
@@ -287,25 +341,44 @@ async fn other_accounts_things_do_not_exist() -> anyhow::Result<()> {
         agentopia_test_support::mcp::ModernClient::new(&url, token)
     };
     let mut seen = Vec::new();
-    for path in [format!("/agents/{}/mcp", agent.id()), format!("/instances/{}/mcp", echo.id)] {
+    for path in [
+        format!("/agents/{}/mcp", agent.id()),
+        format!("/instances/{}/mcp", echo.id),
+    ] {
         for token in [strangers.token.as_str(), stranger.token()] {
             seen.push(status_of(&foreign(path.clone(), token)?.tools().await));
         }
     }
-    for path in [format!("/agents/{unknown}/mcp"), format!("/instances/{unknown}/mcp")] {
+    for path in [
+        format!("/agents/{unknown}/mcp"),
+        format!("/instances/{unknown}/mcp"),
+    ] {
         for token in [strangers.token.as_str(), stranger.token()] {
             seen.push(status_of(&foreign(path.clone(), token)?.tools().await));
         }
     }
-    assert_eq!(seen[..4], seen[4..], "foreign and unknown endpoints answer alike");
-    assert!(seen.iter().all(|status| matches!(status, Some(401 | 403 | 404))), "{seen:?}");
+    assert_eq!(
+        seen[..4],
+        seen[4..],
+        "foreign and unknown endpoints answer alike"
+    );
+    assert!(
+        seen.iter()
+            .all(|status| matches!(status, Some(401 | 403 | 404))),
+        "{seen:?}"
+    );
 
     // Nothing was changed by all of this.
     let still = cluster.admin.instance(echo.id).await?;
-    assert_eq!((still.status, still.generation), (InstanceStatus::Running, echo.generation));
+    assert_eq!(
+        (still.status, still.generation),
+        (InstanceStatus::Running, echo.generation)
+    );
     assert_eq!(agent.tools().await?.len(), 4);
     let outcome = stranger.post::<Value>("/api/v1/catalog", &json!({})).await;
-    let refusal = outcome.err().and_then(|error| code(&error).map(str::to_owned));
+    let refusal = outcome
+        .err()
+        .and_then(|error| code(&error).map(str::to_owned));
     assert!(refusal.is_some_and(|code| code == "forbidden" || code == "invalid_input"));
     cluster.finish().await
 }

@@ -10,6 +10,8 @@ use agentopia_test_support::proxy::Proxy;
 use agentopia_test_support::wait::HEALED;
 use agentopia_test_support::{Cluster, Runtime, docker, leaks, wait_for};
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -49,10 +51,13 @@ async fn bad_tools(runtime: Runtime) -> anyhow::Result<()> {
     let id = |mode: &str| deployed[mode].id;
 
     // Those that can't serve end in an error that has their last words.
-    for (mode, expected) in
-        [("exit-at-once", "fault: exiting at once"), ("hang-at-start", "did not answer initialize")]
-    {
-        let failed = admin.wait_status(id(mode), S::ErrorRuntime, CRASH_LOOP).await?;
+    for (mode, expected) in [
+        ("exit-at-once", "fault: exiting at once"),
+        ("hang-at-start", "did not answer initialize"),
+    ] {
+        let failed = admin
+            .wait_status(id(mode), S::ErrorRuntime, CRASH_LOOP)
+            .await?;
         let message = failed.error_message.clone().unwrap_or_default();
         assert!(message.contains(expected), "{mode}: {message}");
         let events = admin.timeline(id(mode).as_uuid()).await?;
@@ -62,18 +67,33 @@ async fn bad_tools(runtime: Runtime) -> anyhow::Result<()> {
 
     // Those that can, do: what is no message is passed over, what is written to stderr is bounded.
     for mode in ["garbage-on-stdout", "flood-stderr", "ignore-sigterm"] {
-        admin.wait_status(id(mode), S::Running, HEALED).await.context(mode)?;
-        let said = admin.call(id(mode), "echo", json!({"text": mode})).await.context(mode)?;
+        admin
+            .wait_status(id(mode), S::Running, HEALED)
+            .await
+            .context(mode)?;
+        let said = admin
+            .call(id(mode), "echo", json!({"text": mode}))
+            .await
+            .context(mode)?;
         assert_eq!(said.result["content"][0]["text"], mode);
     }
-    let agent = cluster.agent_with("a", &[id("flood-stderr"), id("ignore-sigterm")]).await?;
+    let agent = cluster
+        .agent_with("a", &[id("flood-stderr"), id("ignore-sigterm")])
+        .await?;
     let session = agent.session().await?;
     session.tools().await?;
     let log = admin.log_tail(id("flood-stderr"), 10_000).await?;
     assert!(!log.is_empty());
     let files = leaks::below(&machine.dir().join("data"));
-    let size: u64 = files.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
-    assert!(size < 64 << 20, "logs are not bounded: {size} bytes below {}", machine.dir().display());
+    let size: u64 = files
+        .iter()
+        .filter_map(|path| Some(std::fs::metadata(path).ok()?.len()))
+        .sum();
+    assert!(
+        size < 64 << 20,
+        "logs are not bounded: {size} bytes below {}",
+        machine.dir().display()
+    );
 
     // One that eats memory gets what its limit gives, and no more.
     let eater = wait_for(SOON, "the eater to be tried", async || {
@@ -87,7 +107,11 @@ async fn bad_tools(runtime: Runtime) -> anyhow::Result<()> {
         let _ = admin.call(eater.id, "echo", json!({"text": "x"})).await;
         if !cluster.has_docker() {
             for process in machine.tool_processes(eater.id)? {
-                assert!(process.resident_bytes() < 64 << 20, "{}", process.resident_bytes());
+                assert!(
+                    process.resident_bytes() < 64 << 20,
+                    "{}",
+                    process.resident_bytes()
+                );
             }
         }
     }
@@ -103,7 +127,10 @@ async fn bad_tools(runtime: Runtime) -> anyhow::Result<()> {
         admin.instance_verb(id(mode), "stop").await?;
     }
     for mode in modes {
-        admin.wait_status(id(mode), S::Stopped, HEALED).await.context(mode)?;
+        admin
+            .wait_status(id(mode), S::Stopped, HEALED)
+            .await
+            .context(mode)?;
     }
     for mode in modes {
         admin.remove(id(mode), true).await?;
@@ -120,18 +147,19 @@ async fn bad_tools(runtime: Runtime) -> anyhow::Result<()> {
 struct FreshImage {
     repository: String,
     config: tempfile::TempDir,
-    host: String,
 }
 
 impl FreshImage {
     async fn push(registry: &Registry, name: &str) -> anyhow::Result<Self> {
         let (source, digest) = fixtures::image("echo")?;
-        let unique = uuid::Uuid::from(agentopia_domain::Ambient::system().new_id::<uuid::Uuid>());
+        let unique = agentopia_domain::Ambient::system().new_id::<uuid::Uuid>();
         let repository = format!("agentopia/e2e-{name}-{}", unique.simple());
-        let fresh =
-            Self { repository, config: tempfile::tempdir()?, host: registry.host.clone() };
+        let fresh = Self {
+            repository,
+            config: tempfile::tempdir()?,
+        };
         let login = json!({"auths": {&registry.host: {
-            "auth": base64(&format!("{}:{}", registry.user, registry.password)),
+            "auth": STANDARD.encode(format!("{}:{}", registry.user, registry.password)),
         }}});
         std::fs::write(fresh.config.path().join("config.json"), login.to_string())?;
         let source = format!("{source}@{digest}");
@@ -163,21 +191,6 @@ impl FreshImage {
     }
 }
 
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4_usize {
-            let six = (bits >> (18 - 6 * digit)) & 63;
-            let shown = usize::try_from(six).ok().and_then(|six| DIGITS.get(six));
-            out.push(if digit <= chunk.len() { char::from(*shown.unwrap_or(&b'A')) } else { '=' });
-        }
-    }
-    out
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_is_down_refuses_or_lacks_the_tag() -> anyhow::Result<()> {
     let cluster = Cluster::local().runtime(Runtime::Docker).start().await?;
@@ -188,32 +201,55 @@ async fn a_registry_that_is_down_refuses_or_lacks_the_tag() -> anyhow::Result<()
     let fresh = FreshImage::push(&registry, "registry").await?;
 
     // The tag is not there: final, and said.
-    fresh.entry("no-tag", &registry.host, "missing").add(admin).await?;
+    fresh
+        .entry("no-tag", &registry.host, "missing")
+        .add(admin)
+        .await?;
     let no_tag = admin.deploy("no-tag").await?;
-    let failed = admin.wait_status(no_tag.id, S::ErrorRuntime, HEALED).await?;
+    let failed = admin
+        .wait_status(no_tag.id, S::ErrorRuntime, HEALED)
+        .await?;
     let message = failed.error_message.unwrap_or_default();
     assert!(message.contains("missing"), "names the tag: {message}");
 
     // The password is wrong: said, and mended by the right one.
-    admin.put_registry_login(&registry.host, &registry.user, "wrong").await?;
-    fresh.entry("wrong-password", &registry.host, "1").add(admin).await?;
+    admin
+        .put_registry_login(&registry.host, &registry.user, "wrong")
+        .await?;
+    fresh
+        .entry("wrong-password", &registry.host, "1")
+        .add(admin)
+        .await?;
     let wrong = admin.deploy("wrong-password").await?;
     let failed = admin.wait_status(wrong.id, S::ErrorRuntime, HEALED).await?;
     let message = failed.error_message.unwrap_or_default();
-    assert!(message.contains(&registry.host), "names the registry: {message}");
+    assert!(
+        message.contains(&registry.host),
+        "names the registry: {message}"
+    );
     assert!(!message.contains(&registry.password), "{message}");
-    admin.put_registry_login(&registry.host, &registry.user, &registry.password).await?;
+    admin
+        .put_registry_login(&registry.host, &registry.user, &registry.password)
+        .await?;
     admin.instance_verb(wrong.id, "restart").await?;
     cluster.running(wrong.id).await?;
 
     // The registry is down: tried again by itself until it is up.
-    admin.put_registry_login(&behind, &registry.user, &registry.password).await?;
-    fresh.entry("registry-down", &behind, "1").add(admin).await?;
+    admin
+        .put_registry_login(&behind, &registry.user, &registry.password)
+        .await?;
+    fresh
+        .entry("registry-down", &behind, "1")
+        .add(admin)
+        .await?;
     let down = admin.deploy("registry-down").await?;
     wait_for(SOON, "the trouble to be told", async || {
         let now = admin.instance(down.id).await?;
         let told = [now.progress.clone(), now.error_message.clone()];
-        anyhow::ensure!(told.iter().flatten().any(|text| text.contains(&behind)), "{now:?}");
+        anyhow::ensure!(
+            told.iter().flatten().any(|text| text.contains(&behind)),
+            "{now:?}"
+        );
         anyhow::ensure!(now.status != S::Running);
         Ok(())
     })
@@ -240,17 +276,25 @@ async fn below_the_disk_floor_nothing_is_pulled_and_what_runs_goes_on() -> anyho
     let running = cluster.deploy("echo-http").await?;
     let machine = cluster.machine().await?;
     machine.configure("disk_floor_bytes", i64::MAX).await?;
-    fresh.entry("needs-room", &registry.host, "1").add(admin).await?;
+    fresh
+        .entry("needs-room", &registry.host, "1")
+        .add(admin)
+        .await?;
     let refused = admin.deploy("needs-room").await?;
     wait_for(HEALED, "the full disk to be told", async || {
         let now = admin.instance(refused.id).await?;
         let told = [now.progress.clone(), now.error_message.clone()];
-        anyhow::ensure!(told.iter().flatten().any(|text| text.contains("disk")), "{now:?}");
+        anyhow::ensure!(
+            told.iter().flatten().any(|text| text.contains("disk")),
+            "{now:?}"
+        );
         anyhow::ensure!(now.status != S::Running);
         Ok(())
     })
     .await?;
-    let said = admin.call(running.id, "echo", json!({"text": "on"})).await?;
+    let said = admin
+        .call(running.id, "echo", json!({"text": "on"}))
+        .await?;
     assert_eq!(said.result["content"][0]["text"], "on");
     // There is room again.
     machine.configure("disk_floor_bytes", 1).await?;

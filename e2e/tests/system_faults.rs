@@ -32,26 +32,50 @@ enum Verb {
 
 /// A verb, the statuses in which its work is under way, and how it has to end.
 const STEPS: [(Verb, &[S], S); 7] = [
-    (Verb::Deploy, &[S::PendingStart, S::Starting, S::Running], S::Running),
+    (
+        Verb::Deploy,
+        &[S::PendingStart, S::Starting, S::Running],
+        S::Running,
+    ),
     (Verb::Deploy, &[S::Starting, S::Running], S::Running),
     (Verb::Stop, &[S::Stopping], S::Stopped),
-    (Verb::Start, &[S::PendingStart, S::Starting, S::Running], S::Running),
+    (
+        Verb::Start,
+        &[S::PendingStart, S::Starting, S::Running],
+        S::Running,
+    ),
     (Verb::Start, &[S::Starting, S::Running], S::Running),
-    (Verb::Restart, &[S::PendingStart, S::Starting, S::Running], S::Running),
+    (
+        Verb::Restart,
+        &[S::PendingStart, S::Starting, S::Running],
+        S::Running,
+    ),
     (Verb::Remove, &[S::PendingRemoval], S::Removed),
 ];
 
 /// An HTTP server that takes ten seconds to be stopped, so that a kill falls into the middle.
 fn stubborn() -> EchoEntry {
-    let process = json!(["agentopia-echo", "--http", "127.0.0.1:{port}", "--fault", "ignore-sigterm"]);
+    let process = json!([
+        "agentopia-echo",
+        "--http",
+        "127.0.0.1:{port}",
+        "--fault",
+        "ignore-sigterm"
+    ]);
     EchoEntry::new("stubborn", &[])
-        .with("/transport", json!({"type": "streamable_http", "port": 8000, "path": "/mcp"}))
+        .with(
+            "/transport",
+            json!({"type": "streamable_http", "port": 8000, "path": "/mcp"}),
+        )
         .with("/versions/0/process", process)
 }
 
 fn stubborn_in_docker() -> EchoEntry {
     stubborn()
-        .with("/versions/0/args", json!(["--http", "0.0.0.0:8000", "--fault", "ignore-sigterm"]))
+        .with(
+            "/versions/0/args",
+            json!(["--http", "0.0.0.0:8000", "--fault", "ignore-sigterm"]),
+        )
         .with("/versions/0/process", json!([]))
 }
 
@@ -81,30 +105,50 @@ async fn the_tool_is_killed_at_every_step_with_child_processes() -> anyhow::Resu
 }
 
 async fn at_every_step(victim: Victim, runtime: Runtime, database: Database) -> anyhow::Result<()> {
-    let mut cluster = Cluster::local().runtime(runtime).database(database).start().await?;
-    let entry = if runtime == Runtime::Docker { stubborn_in_docker() } else { stubborn() };
+    let mut cluster = Cluster::local()
+        .runtime(runtime)
+        .database(database)
+        .start()
+        .await?;
+    let entry = if runtime == Runtime::Docker {
+        stubborn_in_docker()
+    } else {
+        stubborn()
+    };
     entry.add(&cluster.admin).await?;
     // One that nobody touches, to see that it is left alone.
     let bystander = cluster.deploy("echo").await?;
     let mut instances = Vec::new();
     for (number, (verb, under_way, goal)) in STEPS.into_iter().enumerate() {
-        let step = format!("step {number}: {victim:?} killed during {verb:?} at {:?}", under_way[0]);
-        let id = begin(&cluster, verb, &mut instances).await.map_err(|e| e.context(step.clone()))?;
+        let step = format!(
+            "step {number}: {victim:?} killed during {verb:?} at {:?}",
+            under_way[0]
+        );
+        let id = begin(&cluster, verb, &mut instances)
+            .await
+            .map_err(|e| e.context(step.clone()))?;
         let at = wait_for(Duration::from_secs(20), &step, async || {
             let now = cluster.admin.instance(id).await?.status;
             anyhow::ensure!(under_way.contains(&now) || now == goal, "it is {now:?}");
             Ok(now)
         })
         .await?;
-        kill(&mut cluster, victim, id).await.map_err(|e| e.context(step.clone()))?;
+        kill(&mut cluster, victim, id)
+            .await
+            .map_err(|e| e.context(step.clone()))?;
         let step = format!("{step} (killed at {at:?})");
-        converges(&cluster, id, goal).await.map_err(|e| e.context(step))?;
+        converges(&cluster, id, goal)
+            .await
+            .map_err(|e| e.context(step))?;
     }
     // Nothing was lost.
     let left = cluster.admin.instance(bystander.id).await?;
     assert_eq!(left.generation, bystander.generation);
     wait_for(HEALED, "the bystander to answer", async || {
-        cluster.admin.call(bystander.id, "echo", json!({"text": "x"})).await
+        cluster
+            .admin
+            .call(bystander.id, "echo", json!({"text": "x"}))
+            .await
     })
     .await?;
     cluster.finish().await
@@ -123,7 +167,10 @@ async fn begin(
         return Ok(id);
     }
     // The newest is used for everything; `remove` is last.
-    let id = instances.last().copied().ok_or_else(|| anyhow::anyhow!("nothing was deployed"))?;
+    let id = instances
+        .last()
+        .copied()
+        .ok_or_else(|| anyhow::anyhow!("nothing was deployed"))?;
     match verb {
         Verb::Start => {
             if admin.instance(id).await?.status != S::Stopped {
@@ -161,13 +208,22 @@ async fn kill(cluster: &mut Cluster, victim: Victim, id: InstanceId) -> anyhow::
 }
 
 async fn tool(cluster: &Cluster, id: InstanceId) -> Vec<agentopia_test_support::process::Process> {
-    let Ok(machine) = cluster.machine().await else { return Vec::new() };
+    let Ok(machine) = cluster.machine().await else {
+        return Vec::new();
+    };
     if !cluster.has_docker() {
         return machine.tool_processes(id).unwrap_or_default();
     }
-    let Ok(container) = machine.container(id).await else { return Vec::new() };
+    let Ok(container) = machine.container(id).await else {
+        return Vec::new();
+    };
     // Not PID 1, which is tool-init: what it started.
-    docker::processes(&container).await.unwrap_or_default().into_iter().skip(1).collect()
+    docker::processes(&container)
+        .await
+        .unwrap_or_default()
+        .into_iter()
+        .skip(1)
+        .collect()
 }
 
 async fn converges(cluster: &Cluster, id: InstanceId, goal: S) -> anyhow::Result<()> {
@@ -188,7 +244,10 @@ async fn converges(cluster: &Cluster, id: InstanceId, goal: S) -> anyhow::Result
             }
         }
         _ => {
-            anyhow::ensure!(tool(cluster, id).await.is_empty(), "a stopped tool runs: {instance:?}");
+            anyhow::ensure!(
+                tool(cluster, id).await.is_empty(),
+                "a stopped tool runs: {instance:?}"
+            );
         }
     }
     let statuses = admin.statuses(id.as_uuid()).await?;
@@ -215,7 +274,10 @@ async fn enabling_and_disabling_survive_kills_of_everything() -> anyhow::Result<
     .await?;
     cluster.control_plane.kill()?;
     cluster.control_plane.start().await?;
-    cluster.admin.wait_environment(EnvironmentStatus::Active, HEALED).await?;
+    cluster
+        .admin
+        .wait_environment(EnvironmentStatus::Active, HEALED)
+        .await?;
     let echo = cluster.deploy("echo").await?;
     let machine = cluster.machine().await?;
 
@@ -233,8 +295,14 @@ async fn enabling_and_disabling_survive_kills_of_everything() -> anyhow::Result<
     }
     cluster.control_plane.kill()?;
     cluster.control_plane.start().await?;
-    cluster.admin.wait_environment(EnvironmentStatus::Deleted, HEALED * 2).await?;
-    cluster.admin.wait_status(echo.id, S::Stopped, HEALED).await?;
+    cluster
+        .admin
+        .wait_environment(EnvironmentStatus::Deleted, HEALED * 2)
+        .await?;
+    cluster
+        .admin
+        .wait_status(echo.id, S::Stopped, HEALED)
+        .await?;
     cluster.finish().await
 }
 
@@ -250,12 +318,16 @@ async fn tools_go_on_while_the_control_plane_is_away() -> anyhow::Result<()> {
 
     cluster.control_plane.kill()?;
     let dtma = machine.dtma();
-    holds_for(Duration::from_secs(25), "the tool runs without a control plane", async || {
-        let seen = docker::inspect("container", &container).await?;
-        anyhow::ensure!(seen["State"]["Running"] == true, "{}", seen["State"]);
-        anyhow::ensure!(machine.dtma() == dtma, "the DTMA changed");
-        Ok(())
-    })
+    holds_for(
+        Duration::from_secs(25),
+        "the tool runs without a control plane",
+        async || {
+            let seen = docker::inspect("container", &container).await?;
+            anyhow::ensure!(seen["State"]["Running"] == true, "{}", seen["State"]);
+            anyhow::ensure!(machine.dtma() == dtma, "the DTMA changed");
+            Ok(())
+        },
+    )
     .await?;
     // A tool that dies meanwhile comes back without anybody's help.
     docker::docker(&["kill", &machine.container(echo.id).await?]).await?;
@@ -278,11 +350,18 @@ async fn tools_go_on_while_the_control_plane_is_away() -> anyhow::Result<()> {
             .windows(2)
             .map(|pair| (pair[1].at - pair[0].at).num_seconds())
             .collect();
-        anyhow::ensure!(gaps.iter().all(|gap| *gap <= 16), "holes between samples: {gaps:?}");
+        anyhow::ensure!(
+            gaps.iter().all(|gap| *gap <= 16),
+            "holes between samples: {gaps:?}"
+        );
         Ok(())
     })
     .await?;
-    assert_eq!(machine.container(http.id).await?, container, "it was not started anew");
+    assert_eq!(
+        machine.container(http.id).await?,
+        container,
+        "it was not started anew"
+    );
     for id in [http.id, echo.id] {
         converges(&cluster, id, S::Running).await.or_else(|error| {
             // The second one crashed: the timeline may end with the crash's healing.
@@ -294,17 +373,25 @@ async fn tools_go_on_while_the_control_plane_is_away() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_restarted_at_once() -> anyhow::Result<()> {
-    for (runtime, database) in
-        [(Runtime::Docker, Database::Sqlite), (Runtime::Process, Database::Postgres)]
-    {
-        let mut cluster = Cluster::local().runtime(runtime).database(database).start().await?;
+    for (runtime, database) in [
+        (Runtime::Docker, Database::Sqlite),
+        (Runtime::Process, Database::Postgres),
+    ] {
+        let mut cluster = Cluster::local()
+            .runtime(runtime)
+            .database(database)
+            .start()
+            .await?;
         let mut instances: Vec<Instance> = Vec::new();
         for slug in ["echo", "echo-http", "echo"] {
             instances.push(cluster.deploy(slug).await?);
         }
         let stopped = instances.pop().ok_or_else(|| anyhow::anyhow!("none"))?;
         cluster.admin.instance_verb(stopped.id, "stop").await?;
-        cluster.admin.wait_status(stopped.id, S::Stopped, HEALED).await?;
+        cluster
+            .admin
+            .wait_status(stopped.id, S::Stopped, HEALED)
+            .await?;
         let agent = cluster.agent_with("a", &[instances[0].id]).await?;
         let machine = cluster.machine().await?;
 
@@ -319,12 +406,18 @@ async fn everything_is_restarted_at_once() -> anyhow::Result<()> {
         cluster.control_plane.start().await?;
         for instance in &instances {
             wait_for(HEALED, "the tools to answer again", async || {
-                cluster.admin.call(instance.id, "echo", json!({"text": "x"})).await
+                cluster
+                    .admin
+                    .call(instance.id, "echo", json!({"text": "x"}))
+                    .await
             })
             .await?;
             cluster.running(instance.id).await?;
         }
-        assert_eq!(agent.call("echo", json!({"text": "again"})).await?.text(), "again");
+        assert_eq!(
+            agent.call("echo", json!({"text": "again"})).await?.text(),
+            "again"
+        );
         let still = cluster.admin.instance(stopped.id).await?;
         assert_eq!(still.status, S::Stopped, "what was stopped stays stopped");
         assert!(tool(&cluster, stopped.id).await.is_empty());
@@ -341,14 +434,25 @@ async fn a_graceful_stop_loses_no_work() -> anyhow::Result<()> {
     let caller = agent.clone();
     let call = tokio::spawn(async move { caller.call("sleep_ms", json!({"ms": 3000})).await });
     let machine = cluster.machine().await?;
-    wait_for(Duration::from_secs(10), "the call to reach the tool", async || {
-        anyhow::ensure!(!machine.tool_processes(echo.id)?.is_empty());
-        Ok(())
-    })
+    wait_for(
+        Duration::from_secs(10),
+        "the call to reach the tool",
+        async || {
+            anyhow::ensure!(!machine.tool_processes(echo.id)?.is_empty());
+            Ok(())
+        },
+    )
     .await?;
     cluster.control_plane.stop().await?;
-    assert_eq!(call.await??.text(), "slept 3000 ms", "a call under way is finished first");
+    assert_eq!(
+        call.await??.text(),
+        "slept 3000 ms",
+        "a call under way is finished first"
+    );
     cluster.control_plane.start().await?;
-    assert_eq!(agent.call("echo", json!({"text": "after"})).await?.text(), "after");
+    assert_eq!(
+        agent.call("echo", json!({"text": "after"})).await?.text(),
+        "after"
+    );
     cluster.finish().await
 }

@@ -16,7 +16,10 @@ async fn two_replicas_share_the_work_and_lose_nothing_when_one_dies() -> anyhow:
     let mut cluster = Cluster::local()
         .runtime(Runtime::Docker)
         .database(Database::Postgres)
-        .set("AGENTOPIA_DTMA_ADVERTISE_URL", &format!("https://127.0.0.1:{front}"))
+        .set(
+            "AGENTOPIA_DTMA_ADVERTISE_URL",
+            &format!("https://127.0.0.1:{front}"),
+        )
         .start()
         .await?;
     let mut second = cluster.replica()?;
@@ -31,7 +34,11 @@ async fn two_replicas_share_the_work_and_lose_nothing_when_one_dies() -> anyhow:
 
     // Wishes at both, at the same time, for the same machine.
     let deploys = (0..6).map(|number| {
-        let api = if number % 2 == 0 { here.clone() } else { there.clone() };
+        let api = if number % 2 == 0 {
+            here.clone()
+        } else {
+            there.clone()
+        };
         async move { api.deploy("echo").await }
     });
     let mut instances = futures::future::try_join_all(deploys).await?;
@@ -40,9 +47,13 @@ async fn two_replicas_share_the_work_and_lose_nothing_when_one_dies() -> anyhow:
     for instance in &instances {
         there.wait_status(instance.id, S::Running, HEALED).await?;
     }
-    let environment = there.wait_environment(EnvironmentStatus::Active, HEALED).await?;
-    let names: std::collections::BTreeSet<_> =
-        instances.iter().map(|instance| instance.name.clone()).collect();
+    let environment = there
+        .wait_environment(EnvironmentStatus::Active, HEALED)
+        .await?;
+    let names: std::collections::BTreeSet<_> = instances
+        .iter()
+        .map(|instance| instance.name.clone())
+        .collect();
     assert_eq!(names.len(), 6, "names are unique: {names:?}");
 
     // Back again, the other one dies: stop half of them and remove one here.
@@ -55,27 +66,46 @@ async fn two_replicas_share_the_work_and_lose_nothing_when_one_dies() -> anyhow:
     for instance in &instances[..3] {
         here.wait_status(instance.id, S::Stopped, HEALED).await?;
     }
-    here.wait_status(instances[5].id, S::Removed, HEALED).await?;
+    here.wait_status(instances[5].id, S::Removed, HEALED)
+        .await?;
     instances.truncate(5);
 
     // Both up: a link made here counts there at once, or within the time that a poll takes.
     second.start().await?;
-    let agent = cluster.agent_with("a", &[instances[3].id, instances[4].id]).await?;
+    let agent = cluster
+        .agent_with("a", &[instances[3].id, instances[4].id])
+        .await?;
     let mut elsewhere = agent.clone();
     elsewhere.owner = there.clone();
-    wait_for(Duration::from_secs(10), "the other replica to know the link", async || {
-        let said = elsewhere.call("echo", json!({"text": "there"})).await?;
-        anyhow::ensure!(said.text() == "there", "{said:?}");
-        Ok(())
-    })
+    wait_for(
+        Duration::from_secs(10),
+        "the other replica to know the link",
+        async || {
+            let said = elsewhere.call("echo", json!({"text": "there"})).await?;
+            anyhow::ensure!(said.text() == "there", "{said:?}");
+            Ok(())
+        },
+    )
     .await?;
-    assert_eq!(agent.call("echo", json!({"text": "here"})).await?.text(), "here");
+    assert_eq!(
+        agent.call("echo", json!({"text": "here"})).await?.text(),
+        "here"
+    );
     // And a token taken back here is refused there within ten seconds.
-    here.delete(&format!("/api/v1/agents/{}/tokens/{}", agent.id(), agent.token_id)).await?;
-    wait_for(Duration::from_secs(10), "the token to be refused at the other replica", async || {
-        anyhow::ensure!(elsewhere.tools().await.is_err(), "it still works");
-        Ok(())
-    })
+    here.delete(&format!(
+        "/api/v1/agents/{}/tokens/{}",
+        agent.id(),
+        agent.token_id
+    ))
+    .await?;
+    wait_for(
+        Duration::from_secs(10),
+        "the token to be refused at the other replica",
+        async || {
+            anyhow::ensure!(elsewhere.tools().await.is_err(), "it still works");
+            Ok(())
+        },
+    )
     .await?;
 
     // Each thing was done once: no event of a status twice in a row.
@@ -85,7 +115,14 @@ async fn two_replicas_share_the_work_and_lose_nothing_when_one_dies() -> anyhow:
         assert!(!doubled, "two replicas wrote the same step: {statuses:?}");
     }
     let environments = here.statuses(environment.id.as_uuid()).await?;
-    assert!(environments.iter().filter(|status| *status == "creating").count() == 1, "{environments:?}");
+    assert!(
+        environments
+            .iter()
+            .filter(|status| *status == "creating")
+            .count()
+            == 1,
+        "{environments:?}"
+    );
     second.stop().await?;
     cluster.finish().await?;
     balancer.down().await;

@@ -12,15 +12,19 @@ use serde_json::json;
 use tokio::process::Command;
 
 fn script() -> PathBuf {
-    let root = std::env::var_os("AGENTOPIA_ROOT")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."), PathBuf::from);
+    let root = std::env::var_os("AGENTOPIA_ROOT").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."),
+        PathBuf::from,
+    );
     root.join("script/services")
 }
 
 /// The engine that `script/services` started, if it did.
 fn engine() -> anyhow::Result<Option<Process>> {
     let pid_file = binaries::cache()?.join("services/dockerd.pid");
-    let Ok(text) = std::fs::read_to_string(pid_file) else { return Ok(None) };
+    let Ok(text) = std::fs::read_to_string(pid_file) else {
+        return Ok(None);
+    };
     let process = text.trim().parse().ok().and_then(Process::of);
     Ok(process.filter(|process| process.command_line().contains("dockerd")))
 }
@@ -39,20 +43,38 @@ async fn tools_come_back_after_the_engine_was_killed() -> anyhow::Result<()> {
     assert_eq!(agent.tools().await?.len(), 8);
 
     engine.kill();
-    wait_for(Duration::from_secs(10), "the engine to be gone", async || {
-        anyhow::ensure!(!engine.is_alive());
-        Ok(())
-    })
+    wait_for(
+        Duration::from_secs(10),
+        "the engine to be gone",
+        async || {
+            anyhow::ensure!(!engine.is_alive());
+            Ok(())
+        },
+    )
     .await?;
-    let up = Command::new(script()).args(["up", "docker"]).output().await?;
-    anyhow::ensure!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    let up = Command::new(script())
+        .args(["up", "docker"])
+        .output()
+        .await?;
+    anyhow::ensure!(
+        up.status.success(),
+        "{}",
+        String::from_utf8_lossy(&up.stderr)
+    );
 
     for id in [http.id, echo.id] {
-        wait_for(HEALED * 2, "the tool to answer after the engine came back", async || {
-            let said = cluster.admin.call(id, "echo", json!({"text": "back"})).await?;
-            anyhow::ensure!(said.result["content"][0]["text"] == "back", "{said:?}");
-            Ok(())
-        })
+        wait_for(
+            HEALED * 2,
+            "the tool to answer after the engine came back",
+            async || {
+                let said = cluster
+                    .admin
+                    .call(id, "echo", json!({"text": "back"}))
+                    .await?;
+                anyhow::ensure!(said.result["content"][0]["text"] == "back", "{said:?}");
+                Ok(())
+            },
+        )
         .await?;
         cluster.running(id).await?;
         cluster.machine().await?.container(id).await?;

@@ -15,7 +15,7 @@ use crate::cli::Global;
 use crate::failure::Failure;
 
 pub(crate) use table::Table;
-pub(crate) use text::{ago, bytes, clean, ending, fields, joined, optional};
+pub(crate) use text::{ago, bytes, clean, ending, fields, joined, optional, short};
 
 /// For whom output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

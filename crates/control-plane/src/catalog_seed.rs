@@ -15,11 +15,23 @@ use serde::Deserialize;
 
 const FILES: [(&str, &str); 7] = [
     ("echo.toml", include_str!("catalog_seed/echo.toml")),
-    ("echo-http.toml", include_str!("catalog_seed/echo-http.toml")),
-    ("everything.toml", include_str!("catalog_seed/everything.toml")),
-    ("everything-http.toml", include_str!("catalog_seed/everything-http.toml")),
+    (
+        "echo-http.toml",
+        include_str!("catalog_seed/echo-http.toml"),
+    ),
+    (
+        "everything.toml",
+        include_str!("catalog_seed/everything.toml"),
+    ),
+    (
+        "everything-http.toml",
+        include_str!("catalog_seed/everything-http.toml"),
+    ),
     ("fetch.toml", include_str!("catalog_seed/fetch.toml")),
-    ("filesystem.toml", include_str!("catalog_seed/filesystem.toml")),
+    (
+        "filesystem.toml",
+        include_str!("catalog_seed/filesystem.toml"),
+    ),
     ("time.toml", include_str!("catalog_seed/time.toml")),
 ];
 
@@ -59,7 +71,10 @@ pub fn read_images(path: &Path) -> anyhow::Result<BuiltImages> {
 /// # Errors
 /// Never in a build that passed its tests.
 pub fn definitions(images: &BuiltImages) -> anyhow::Result<Vec<CatalogDefinition>> {
-    FILES.iter().map(|(name, text)| definition(text, images).context(*name)).collect()
+    FILES
+        .iter()
+        .map(|(name, text)| definition(text, images).context(*name))
+        .collect()
 }
 
 fn definition(text: &str, images: &BuiltImages) -> anyhow::Result<CatalogDefinition> {
@@ -91,10 +106,18 @@ mod tests {
     #[test]
     fn built_images_are_pinned_by_digest() {
         let digest = format!("sha256:{}", "ab".repeat(32));
-        let built = BuiltImage { image: "127.0.0.1:5000/a/echo".to_owned(), digest: digest.clone() };
+        let built = BuiltImage {
+            image: "127.0.0.1:5000/a/echo".to_owned(),
+            digest: digest.clone(),
+        };
         let images = BuiltImages::from([("echo".to_owned(), built)]);
         let echo = definitions(&images).unwrap().remove(0);
-        assert_eq!(echo.packaging, Packaging::DockerImage { image: "127.0.0.1:5000/a/echo".into() });
+        assert_eq!(
+            echo.packaging,
+            Packaging::DockerImage {
+                image: "127.0.0.1:5000/a/echo".into()
+            }
+        );
         assert_eq!(echo.versions[0].digest.as_ref(), Some(&digest));
     }
 }

@@ -5,12 +5,15 @@
 //! * [`state`]: what handlers are given, and the seams that `serve` fills in.
 //! * [`http`]: the router; one file an operation under `http/v1/<noun>/<verb>.rs`.
 //! * [`auth`]: who is calling and what they may do; [`auth::permission`] is the one table.
+//! * [`machines`], [`reconcilers`], [`mcp_gateway`]: what acts on intent, and on calls.
+//! * [`serve`]: puts it all together; [`installation`] has the secrets that all replicas share.
 //! * [`problem`]: how every refusal looks; [`openapi`]: the document made from the code.
 
 pub mod auth;
 pub mod catalog_seed;
 pub mod config;
 pub mod http;
+pub mod installation;
 pub mod machines;
 pub mod mcp_gateway;
 pub mod openapi;

@@ -67,13 +67,31 @@ pub async fn run(
     };
     let work = |reconciler: Arc<dyn Reconcile>, bell| {
         let (store, replica) = (parts.store.clone(), Arc::clone(&parts.replica));
-        queue::run(store, reconciler, replica, bell, parts.state.events.clone(), shutdown.clone())
+        queue::run(
+            store,
+            reconciler,
+            replica,
+            bell,
+            parts.state.events.clone(),
+            shutdown.clone(),
+        )
     };
-    tasks.spawn(work(Arc::new(environments), parts.bells.environments.clone()));
+    tasks.spawn(work(
+        Arc::new(environments),
+        parts.bells.environments.clone(),
+    ));
     tasks.spawn(work(Arc::new(instances), parts.bells.instances.clone()));
-    let (store, gateway, bell) = (parts.store.clone(), parts.gateway.clone(), parts.routes.clone());
+    let (store, gateway, bell) = (
+        parts.store.clone(),
+        parts.gateway.clone(),
+        parts.routes.clone(),
+    );
     tasks.spawn(routes::run(store, gateway, bell, shutdown.clone()));
-    tasks.spawn(housekeeping::run(parts.store.clone(), parts.ambient.clone(), shutdown.clone()));
+    tasks.spawn(housekeeping::run(
+        parts.store.clone(),
+        parts.ambient.clone(),
+        shutdown.clone(),
+    ));
     let authority = Arc::clone(&parts.authority);
     let stop = shutdown.clone();
     tasks.spawn(async move { authority.keep_own_certificate(stop).await });
@@ -87,7 +105,12 @@ pub async fn run(
     };
     let router = crate::machines::listener::router(listener_state);
     let tls = parts.authority.server_config()?;
-    tasks.spawn(listener::serve(machines, tls, router, shutdown.clone().cancelled_owned()));
+    tasks.spawn(listener::serve(
+        machines,
+        tls,
+        router,
+        shutdown.clone().cancelled_owned(),
+    ));
 
     let served = public::serve(public, &parts, shutdown.clone()).await;
     shutdown.cancel();
@@ -116,11 +139,17 @@ fn provider(config: &Config) -> anyhow::Result<Arc<dyn MachineProvider>> {
 
 /// The lines that whoever starts the product looks for. On stdout, because they are the answer of
 /// the command; the log goes to stderr.
-#[expect(clippy::print_stdout, reason = "the command's answer, read by people and by script/run")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the command's answer, read by people and by script/run"
+)]
 fn announce(parts: &Parts, setup_token: Option<&SecretString>) {
     let base = parts.state.config.base_url();
     println!("Agentopia is listening on {base}");
     if let Some(token) = setup_token {
-        println!("First sign-in: {base}/setup?token={}", token.expose_secret());
+        println!(
+            "First sign-in: {base}/setup?token={}",
+            token.expose_secret()
+        );
     }
 }

@@ -152,7 +152,10 @@ async fn write_all(
         }
         match lost.swap(0, Ordering::Relaxed) {
             0 => {}
-            count => tracing::warn!(count, "audit records lost: the sink is slower than the calls"),
+            count => tracing::warn!(
+                count,
+                "audit records lost: the sink is slower than the calls"
+            ),
         }
     }
 }

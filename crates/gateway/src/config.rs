@@ -40,7 +40,9 @@ pub struct GatewayConfig {
 impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
-            allowed_hosts: ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into(),
+            allowed_hosts: ["localhost", "127.0.0.1", "[::1]"]
+                .map(str::to_owned)
+                .into(),
             allowed_origins: Vec::new(),
             max_body_bytes: 4 << 20,
             max_upstream_message_bytes: 16 << 20,

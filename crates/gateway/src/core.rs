@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::GatewayParts;
 use crate::aggregate::names::NameTables;
 use crate::audit::AuditQueue;
 use crate::clients::{Clients, Target};
@@ -17,7 +18,6 @@ use crate::principal::{Principal, PrincipalAuthoriser};
 use crate::routes::{RouteTable, Snapshot};
 use crate::upstream::connector::UpstreamConnector;
 use crate::upstream::era::EraBook;
-use crate::GatewayParts;
 
 /// The shared inside of a [`crate::Gateway`].
 pub(crate) struct Core {
@@ -67,7 +67,10 @@ impl Core {
 
     /// Limits for messages of upstreams.
     pub(crate) fn upstream_limits(&self) -> Limits {
-        Limits { max_bytes: self.config.max_upstream_message_bytes, ..Limits::default() }
+        Limits {
+            max_bytes: self.config.max_upstream_message_bytes,
+            ..Limits::default()
+        }
     }
 
     /// Seconds since the epoch, for "last used".
@@ -98,7 +101,11 @@ impl Core {
                 }
                 (Target::Agent(agent), _) => changes.removed_agents.contains(&agent),
             };
-            if lost_its_link || changes.removed_tokens.contains(&client.principal.credential()) {
+            if lost_its_link
+                || changes
+                    .removed_tokens
+                    .contains(&client.principal.credential())
+            {
                 self.clients.end(self, &client);
                 continue;
             }
@@ -137,7 +144,10 @@ impl Core {
         }
         self.farewells.close();
         let patience = std::time::Duration::from_secs(2);
-        if tokio::time::timeout(patience, self.farewells.wait()).await.is_err() {
+        if tokio::time::timeout(patience, self.farewells.wait())
+            .await
+            .is_err()
+        {
             tracing::debug!("some upstreams did not take their farewell in time");
         }
         self.audit.flush().await;

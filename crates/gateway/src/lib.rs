@@ -66,7 +66,9 @@ pub struct GatewayParts {
 
 impl std::fmt::Debug for GatewayParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GatewayParts").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("GatewayParts")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +80,9 @@ pub struct Gateway {
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway").field("counts", &self.counts()).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
     }
 }
 

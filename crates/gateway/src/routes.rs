@@ -165,11 +165,20 @@ fn index(snapshot: Snapshot, before: &Routes) -> Routes {
             .into_iter()
             .map(|agent| (agent.id, keep(before.agents.get(&agent.id), agent)))
             .collect(),
-        tokens: snapshot.tokens.into_iter().map(|token| (token.hash, token)).collect(),
+        tokens: snapshot
+            .tokens
+            .into_iter()
+            .map(|token| (token.hash, token))
+            .collect(),
         instances: snapshot
             .instances
             .into_iter()
-            .map(|instance| (instance.id, keep(before.instances.get(&instance.id), instance)))
+            .map(|instance| {
+                (
+                    instance.id,
+                    keep(before.instances.get(&instance.id), instance),
+                )
+            })
             .collect(),
     }
 }

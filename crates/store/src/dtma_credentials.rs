@@ -192,13 +192,17 @@ impl DtmaCredentials<'_> {
         made.ok_or(StoreError::Stale { what: WHAT })
     }
 
-    /// The credential of a one-time token that could be redeemed now: for making the certificate
-    /// before [`Self::redeem`]. Promises nothing.
+    /// The credential of a one-time token that could be redeemed (again) now: for making the
+    /// certificate before [`Self::redeem`] or [`Self::redeem_again`]. Promises nothing.
     ///
     /// # Errors
     /// Only the database's.
     pub async fn peek(&self, hash: TokenHash) -> Result<Option<DtmaCredential>, StoreError> {
-        find(self.0.read(), redeemable(hash, self.0.now())).await
+        let now = self.0.now();
+        let either = Condition::any()
+            .add(redeemable(hash, now))
+            .add(repeatable(hash, now));
+        find(self.0.read(), either).await
     }
 
     /// Uses up a one-time token. One conditional update: of any number of callers exactly one gets
@@ -233,6 +237,39 @@ impl DtmaCredentials<'_> {
             return Ok(None);
         };
         self.0.finish(transaction, events).await?;
+        to_credential(row).map(Some)
+    }
+
+    /// Answers a machine again whose enrolment succeeded, but whose answer was lost: the same token
+    /// with the same key (the caller has checked that the machine holds it), before the token's end
+    /// and before the first renewal. What was handed out with the lost answer is void. `None`
+    /// otherwise.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn redeem_again(
+        &self,
+        hash: TokenHash,
+        redemption: Redemption,
+    ) -> Result<Option<DtmaCredential>, StoreError> {
+        let now = self.0.now();
+        let transaction = self.0.begin().await?;
+        let rows = Entity::update_many()
+            .set(ActiveModel {
+                certificate_serial: Set(Some(redemption.certificate_serial)),
+                bearer_hash: Set(Some(redemption.bearer_hash.to_hex())),
+                control_bearer: Set(Some(redemption.control_bearer)),
+                updated_at: Set(now),
+                ..ActiveModel::default()
+            })
+            .filter(repeatable(hash, now))
+            .filter(Column::PublicKey.eq(redemption.public_key))
+            .exec_with_returning(&transaction)
+            .await?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        self.0.finish(transaction, &[]).await?;
         to_credential(row).map(Some)
     }
 
@@ -411,6 +448,18 @@ fn redeemable(hash: TokenHash, now: i64) -> Condition {
         .add(Column::RedeemedAt.is_null())
         .add(Column::RevokedAt.is_null())
         .add(Column::EnrolmentExpiresAt.gt(now))
+}
+
+/// Used, but by a machine that may not have heard our answer.
+fn repeatable(hash: TokenHash, now: i64) -> Condition {
+    Condition::all()
+        .add(Column::EnrolmentHash.eq(hash.to_hex()))
+        .add(Column::RedeemedAt.is_not_null())
+        .add(Column::LockedAt.is_null())
+        .add(Column::RevokedAt.is_null())
+        .add(Column::EnrolmentExpiresAt.gt(now))
+        .add(Column::JoinCounter.eq(1))
+        .add(Column::NextCertificateSerial.is_null())
 }
 
 /// Enrolled, neither locked nor over.

@@ -32,7 +32,7 @@ impl Store {
     }
 }
 
-/// A link to be made, enabled.
+/// A link to be made.
 #[derive(Debug, Clone)]
 pub struct NewLink {
     /// Its id.
@@ -43,6 +43,8 @@ pub struct NewLink {
     pub agent_id: AgentId,
     /// The instance; of the same account.
     pub instance_id: InstanceId,
+    /// Whether the agent can use the instance from the start.
+    pub enabled: bool,
     /// What it lets through.
     pub policy: LinkPolicy,
 }
@@ -78,8 +80,8 @@ impl Links<'_> {
             account_id: new.account_id.as_uuid(),
             agent_id: new.agent_id.as_uuid(),
             instance_id: new.instance_id.as_uuid(),
-            enabled: true,
-            activated_at: Some(now),
+            enabled: new.enabled,
+            activated_at: new.enabled.then_some(now),
             deactivated_at: None,
             policy: json("links.policy", &new.policy)?,
             exposed_names: "{}".to_owned(),

@@ -62,6 +62,17 @@ pub(crate) fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
+/// The beginning of a text on one line, for tables.
+pub(crate) fn short(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() > LONGEST {
+        let cut: String = line.chars().take(LONGEST - 3).collect();
+        return cut.trim_end().to_owned() + "...";
+    }
+    line.to_owned()
+}
+
 /// Words with commas in between.
 pub(crate) fn joined(words: impl IntoIterator<Item = impl ToString>) -> String {
     words
@@ -121,6 +132,14 @@ mod tests {
             ("long", "2".into()),
         ]);
         assert_eq!(text, "a:     1\nlong:  2");
+    }
+
+    #[test]
+    fn long_texts_are_cut_for_tables() {
+        assert_eq!(short("one\ntwo"), "one");
+        assert_eq!(short(&"ü".repeat(60)), "ü".repeat(60));
+        assert_eq!(short(&"ü".repeat(61)), "ü".repeat(57) + "...");
+        assert_eq!(short(""), "");
     }
 
     #[test]

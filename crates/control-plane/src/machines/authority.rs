@@ -11,12 +11,12 @@ use agentopia_domain::Ambient;
 use agentopia_pki::tls::control_plane_server_config;
 use agentopia_pki::{CertificateAuthority, MachineKey};
 use agentopia_store::Store;
-use agentopia_vault::{Context, Vault};
-use anyhow::Context as _;
+use agentopia_vault::Vault;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::installation;
 
 const CA_NAME: &str = "machine-ca";
 /// How long a certificate of the control plane or of a machine lives.
@@ -48,20 +48,8 @@ impl Authority {
     /// # Errors
     /// When the store or the vault can't be used.
     pub async fn open(store: &Store, vault: &dyn Vault, ambient: Ambient) -> anyhow::Result<Self> {
-        let secrets = store.system_secrets();
-        let context = Context::System { name: CA_NAME.to_owned() };
-        let sealed = match secrets.get(CA_NAME).await? {
-            Some(sealed) => sealed,
-            None => {
-                let fresh = CertificateAuthority::generate(&ambient)?;
-                let sealed = vault.seal_text(&context, &fresh.to_pem()).await?;
-                secrets.put_if_absent(CA_NAME, sealed).await?
-            }
-        };
-        let pem = vault
-            .open_text(&context, &sealed)
-            .await
-            .context("the machine CA can't be read from the vault")?;
+        let make = || Ok(CertificateAuthority::generate(&ambient)?.to_pem());
+        let pem = installation::secret(store, vault, CA_NAME, make).await?;
         let ca = CertificateAuthority::from_pem(&pem)?;
         let own = watch::channel(Arc::new(issue(&ca, &ambient, 0)?)).0;
         Ok(Self { ca, own, ambient })
@@ -123,5 +111,9 @@ fn issue(
     number: u64,
 ) -> anyhow::Result<OwnCertificate> {
     let (issued, key) = ca.issue_control_plane(CERTIFICATE_LIFETIME, ambient)?;
-    Ok(OwnCertificate { certificate_pem: issued.certificate_pem, key, number })
+    Ok(OwnCertificate {
+        certificate_pem: issued.certificate_pem,
+        key,
+        number,
+    })
 }

@@ -65,7 +65,12 @@ impl Connections {
     /// None are open yet.
     #[must_use]
     pub fn new(store: Store, vault: Arc<dyn Vault>, authority: Arc<Authority>) -> Self {
-        Self { store, vault, authority, entries: RwLock::default() }
+        Self {
+            store,
+            vault,
+            authority,
+            entries: RwLock::default(),
+        }
     }
 
     /// A client that was looked at a moment ago: no database access. The way of the hot path.
@@ -93,8 +98,11 @@ impl Connections {
     /// # Errors
     /// See [`NoConnection`].
     pub async fn of(&self, environment: &Environment) -> Result<DtmaClient, NoConnection> {
-        let credential =
-            self.store.dtma_credentials().by_environment_unscoped(environment.id).await?;
+        let credential = self
+            .store
+            .dtma_credentials()
+            .by_environment_unscoped(environment.id)
+            .await?;
         let found = credential.and_then(|credential| {
             let address = environment.ip_address?;
             Some((SocketAddr::new(address, environment.dtma_port?), credential))
@@ -115,7 +123,11 @@ impl Connections {
             }
         }
         let own = self.authority.own();
-        let from = BuiltFrom { address, credential: credential.id, certificate: own.number };
+        let from = BuiltFrom {
+            address,
+            credential: credential.id,
+            certificate: own.number,
+        };
         if let Some(entry) = self.entries.write().get_mut(&environment.id)
             && entry.from == from
         {
@@ -123,7 +135,11 @@ impl Connections {
             return Ok(entry.client.clone());
         }
         let client = self.build(environment.id, address, &credential).await?;
-        let entry = Entry { client: client.clone(), from, checked: Instant::now() };
+        let entry = Entry {
+            client: client.clone(),
+            from,
+            checked: Instant::now(),
+        };
         self.entries.write().insert(environment.id, entry);
         Ok(client)
     }
@@ -135,7 +151,10 @@ impl Connections {
         credential: &DtmaCredential,
     ) -> Result<DtmaClient, NoConnection> {
         let unusable = |error: &dyn std::fmt::Display| NoConnection::Unusable(error.to_string());
-        let sealed = credential.control_bearer.as_deref().ok_or(NoConnection::NotEnrolled)?;
+        let sealed = credential
+            .control_bearer
+            .as_deref()
+            .ok_or(NoConnection::NotEnrolled)?;
         let context = Context::ControlBearer {
             account_id: credential.account_id,
             credential_id: credential.id.as_uuid(),

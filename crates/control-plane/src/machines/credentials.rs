@@ -8,14 +8,15 @@ use agentopia_dtma_api::to_control_plane::{
 };
 use agentopia_pki::{Issued, verify_signature};
 use agentopia_store::{
-    CredentialState, DtmaCredential, NewEnrolment, Redemption, Renewal, RenewalOutcome, Store, StoreError,
+    CredentialState, DtmaCredential, NewEnrolment, Redemption, Renewal, RenewalOutcome, Store,
+    StoreError,
 };
 use agentopia_vault::{Context, Vault};
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use super::authority::CERTIFICATE_LIFETIME;
 use super::Authority;
+use super::authority::CERTIFICATE_LIFETIME;
 
 /// How long an enrolment token can be used (security.md: at most 15 minutes).
 const ENROLMENT_LIFETIME: TimeDelta = TimeDelta::minutes(15);
@@ -85,7 +86,10 @@ impl Issuer<'_> {
             (ObjectKind::Environment, environment.as_uuid()),
             "A one-time enrolment token was made for the machine.",
         );
-        self.store.dtma_credentials().issue_unscoped(new, &[event]).await?;
+        self.store
+            .dtma_credentials()
+            .issue_unscoped(new, &[event])
+            .await?;
         Ok(minted.secret)
     }
 
@@ -97,7 +101,11 @@ impl Issuer<'_> {
         let hash = token::hash_if(TokenKind::Enrolment, &request.token).ok_or(Refused::Token)?;
         let credentials = self.store.dtma_credentials();
         let invited = credentials.peek(hash).await?.ok_or(Refused::Token)?;
-        let environment = self.store.environments().get_unscoped(invited.environment_id).await?;
+        let environment = self
+            .store
+            .environments()
+            .get_unscoped(invited.environment_id)
+            .await?;
         if let (Some(known), Some(shown)) = (&environment.machine_id, &request.machine.machine_id)
             && known != shown
         {
@@ -124,8 +132,12 @@ impl Issuer<'_> {
             "The machine's management agent enrolled.",
         )
         .by(Actor::Dtma(environment.id));
-        let redeemed = credentials.redeem(hash, redemption, &[event]).await?;
-        let credential = redeemed.ok_or(Refused::Token)?;
+        let credential = match invited.redeemed_at {
+            None => credentials.redeem(hash, redemption, &[event]).await?,
+            // Only for the key that redeemed it: our answer to that machine was lost.
+            Some(_) => credentials.redeem_again(hash, redemption).await?,
+        };
+        let credential = credential.ok_or(Refused::Token)?;
         Ok(self.credentials(
             environment.id,
             issued,
@@ -146,15 +158,21 @@ impl Issuer<'_> {
     ) -> Result<Credentials, Refused> {
         let hash = token::hash_if(TokenKind::Dtma, bearer).ok_or(Refused::Unknown)?;
         let credentials = self.store.dtma_credentials();
-        let current = credentials.by_bearer_unscoped(hash).await?.ok_or(Refused::Unknown)?;
+        let current = credentials
+            .by_bearer_unscoped(hash)
+            .await?
+            .ok_or(Refused::Unknown)?;
         if current.environment_id != request.environment_id {
             return Err(Refused::Unknown);
         }
         if let CredentialState::Locked { reason } = current.state {
             return Err(Refused::Locked(reason));
         }
-        let message =
-            renewal_message(request.environment_id, request.join_counter, &request.csr_pem);
+        let message = renewal_message(
+            request.environment_id,
+            request.join_counter,
+            &request.csr_pem,
+        );
         let key = current.public_key.as_deref().ok_or(Refused::Unknown)?;
         if !verify_signature(key, &message, &request.signature) {
             return Err(Refused::Unknown);
@@ -175,8 +193,9 @@ impl Issuer<'_> {
             CLONE_REASON,
         )
         .outcome(Outcome::Denied);
-        let outcome =
-            credentials.renew(current.id, renewal, &[], CLONE_REASON, &[locked]).await?;
+        let outcome = credentials
+            .renew(current.id, renewal, &[], CLONE_REASON, &[locked])
+            .await?;
         let control = current.control_bearer.as_deref().ok_or(Refused::Unknown)?;
         let control = self
             .vault

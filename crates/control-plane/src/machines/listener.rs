@@ -59,9 +59,15 @@ pub fn router(state: ListenerState) -> Router {
         .route(path::ENROL, post(enrol::enrol))
         .route(path::RENEW, post(renew::renew))
         .route(path::HEARTBEAT, post(heartbeat::heartbeat))
-        .route("/api/dtma/v1/instances/{id}/secrets", post(secrets::secrets))
+        .route(
+            "/api/dtma/v1/instances/{id}/secrets",
+            post(secrets::secrets),
+        )
         .fallback(refusal::unknown)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(TimeoutLayer::with_status_code(http::StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
+        .layer(TimeoutLayer::with_status_code(
+            http::StatusCode::GATEWAY_TIMEOUT,
+            TIMEOUT,
+        ))
         .with_state(state)
 }

@@ -17,10 +17,13 @@ impl Machines for Connections {
         instance: &Instance,
         query: LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine, MachineError>>, MachineError> {
-        let client = self.by_id(instance.environment_id).await.map_err(|error| match error {
-            NoConnection::NotEnrolled => MachineError::NoMachine,
-            other => MachineError::Unreachable(other.to_string()),
-        })?;
+        let client = self
+            .by_id(instance.environment_id)
+            .await
+            .map_err(|error| match error {
+                NoConnection::NotEnrolled => MachineError::NoMachine,
+                other => MachineError::Unreachable(other.to_string()),
+            })?;
         let lines = client.logs(instance.id, query).await.map_err(told)?;
         Ok(lines.map(|line| line.map_err(told)).boxed())
     }

@@ -40,12 +40,17 @@ impl UpstreamConnector for MachineConnector {
                 .map_err(|error| ConnectError::Unreachable(error.to_string()))?,
         };
         let (head, body) = request.into_parts();
-        let answer = client.mcp(instance.id, head.method, head.headers, body).await;
+        let answer = client
+            .mcp(instance.id, head.method, head.headers, body)
+            .await;
         let response = answer.map_err(|error| match error {
             DtmaError::Unreachable(_, reason) => ConnectError::Broken(reason),
             other => ConnectError::Unreachable(other.to_string()),
         })?;
         let response: http::Response<reqwest::Body> = response.into();
-        Ok(response.map(|body| body.map_err(|error| Box::new(error) as BodyError).boxed_unsync()))
+        Ok(response.map(|body| {
+            body.map_err(|error| Box::new(error) as BodyError)
+                .boxed_unsync()
+        }))
     }
 }

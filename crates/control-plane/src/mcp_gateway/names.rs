@@ -22,7 +22,10 @@ pub struct StoredNames {
 #[async_trait]
 impl NameBook for StoredNames {
     async fn assign(&self, agent: AgentId, new: NameMaps) -> Result<NameMaps, String> {
-        let outcome = self.merge(agent, new).await.map_err(|error| error.to_string());
+        let outcome = self
+            .merge(agent, new)
+            .await
+            .map_err(|error| error.to_string());
         self.routes.ring();
         outcome
     }
@@ -33,7 +36,9 @@ impl StoredNames {
         let links = self.store.links();
         let mut known = links.exposed_names_unscoped(agent).await?;
         for (link, names) in new {
-            let Some(before) = known.get(&link) else { continue };
+            let Some(before) = known.get(&link) else {
+                continue;
+            };
             let additions = free(&known, link, before, names);
             if additions.is_empty() {
                 continue;
@@ -79,7 +84,10 @@ mod tests {
     use agentopia_domain::Ambient;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(key, name)| ((*key).to_owned(), (*name).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(key, name)| ((*key).to_owned(), (*name).to_owned()))
+            .collect()
     }
 
     #[test]

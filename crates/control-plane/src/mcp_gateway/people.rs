@@ -44,7 +44,11 @@ impl PrincipalAuthoriser for Owners {
         };
         let owner = AccountId::from(found.user_id) == instance.account_id;
         let user = self.store.users().get(found.user_id).await.ok()?;
-        (owner && may_write && !user.disabled && found.is_valid(self.ambient.now()))
-            .then_some(PersonPrincipal { user_id: found.user_id, credential: hash })
+        (owner && may_write && !user.disabled && found.is_valid(self.ambient.now())).then_some(
+            PersonPrincipal {
+                user_id: found.user_id,
+                credential: hash,
+            },
+        )
     }
 }

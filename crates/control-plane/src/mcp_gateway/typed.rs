@@ -65,7 +65,10 @@ impl TypedCalls {
         }
     }
 
-    async fn list(&self, instance: &Instance) -> Result<(Vec<Tool>, serde_json::Value), ToolGatewayError> {
+    async fn list(
+        &self,
+        instance: &Instance,
+    ) -> Result<(Vec<Tool>, serde_json::Value), ToolGatewayError> {
         let session = self.open(instance).await?;
         let tools = session.list_all_tools().await.map_err(refusal);
         let capabilities = session
@@ -86,13 +89,20 @@ impl TypedCalls {
         let listed = tokio::time::timeout(DISCOVERY_LIMIT, async {
             let report = self.store.instances().get_unscoped(link.instance_id).await;
             let instance = report.map_err(|error| error.to_string())?.instance;
-            self.list(&instance).await.map_err(|error| error.to_string())
+            self.list(&instance)
+                .await
+                .map_err(|error| error.to_string())
         });
-        match listed.await.unwrap_or_else(|_| Err("it gave no answer in time".to_owned())) {
+        match listed
+            .await
+            .unwrap_or_else(|_| Err("it gave no answer in time".to_owned()))
+        {
             Ok((tools, capabilities)) => {
                 served.capabilities = capabilities;
-                served.tools =
-                    tools.into_iter().filter_map(|tool| served_tool(link, tool)).collect();
+                served.tools = tools
+                    .into_iter()
+                    .filter_map(|tool| served_tool(link, tool))
+                    .collect();
             }
             Err(error) => served.error = Some(error),
         }
@@ -104,7 +114,10 @@ impl TypedCalls {
 impl ToolGateway for TypedCalls {
     async fn tools(&self, instance: &Instance) -> Result<Vec<serde_json::Value>, ToolGatewayError> {
         let (tools, _) = self.list(instance).await?;
-        Ok(tools.iter().filter_map(|tool| serde_json::to_value(tool).ok()).collect())
+        Ok(tools
+            .iter()
+            .filter_map(|tool| serde_json::to_value(tool).ok())
+            .collect())
     }
 
     async fn call(
@@ -117,15 +130,27 @@ impl ToolGateway for TypedCalls {
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let answer = tokio::time::timeout(self.call_limit, session.call_tool(params)).await;
         close(session).await;
-        let result = answer.map_err(|_| ToolGatewayError::TimedOut)?.map_err(refusal)?;
+        let result = answer
+            .map_err(|_| ToolGatewayError::TimedOut)?
+            .map_err(refusal)?;
         serde_json::to_value(result)
             .map_err(|error| ToolGatewayError::Unreachable(error.to_string()))
     }
 
     async fn discover(&self, agent: &Agent) -> Result<Vec<ServedInstance>, ToolGatewayError> {
-        let filter = LinkFilter { agent_id: Some(agent.id), ..LinkFilter::default() };
-        let page = PageRequest { limit: agentopia_domain::page::MAX_LIMIT, ..PageRequest::default() };
-        let links = self.store.links().list(agent.account_id, filter, page).await;
+        let filter = LinkFilter {
+            agent_id: Some(agent.id),
+            ..LinkFilter::default()
+        };
+        let page = PageRequest {
+            limit: agentopia_domain::page::MAX_LIMIT,
+            ..PageRequest::default()
+        };
+        let links = self
+            .store
+            .links()
+            .list(agent.account_id, filter, page)
+            .await;
         let links = links.map_err(|error| ToolGatewayError::Unreachable(error.to_string()))?;
         let active: Vec<_> = links.items.iter().filter(|link| link.enabled).collect();
         Ok(futures::future::join_all(active.into_iter().map(|link| self.serve(link))).await)
@@ -134,14 +159,20 @@ impl ToolGateway for TypedCalls {
 
 fn served_tool(link: &Link, tool: Tool) -> Option<ServedTool> {
     let allowed = &link.policy.allowed_tools;
-    if allowed.as_ref().is_some_and(|allowed| allowed.iter().all(|name| *name != tool.name)) {
+    if allowed
+        .as_ref()
+        .is_some_and(|allowed| allowed.iter().all(|name| *name != tool.name))
+    {
         return None;
     }
     let key = book_key(NameKind::Tool, &tool.name);
     let exposed = link.exposed_names.get(key.as_ref());
     let renamed = link.policy.renamed_tools.get(tool.name.as_ref());
     Some(ServedTool {
-        name: exposed.or(renamed).cloned().unwrap_or_else(|| tool.name.to_string()),
+        name: exposed
+            .or(renamed)
+            .cloned()
+            .unwrap_or_else(|| tool.name.to_string()),
         upstream_name: tool.name.to_string(),
         description: tool.description.as_ref().map(ToString::to_string),
         input_schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),

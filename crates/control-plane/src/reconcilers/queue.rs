@@ -56,7 +56,10 @@ pub struct Bell {
 
 impl Default for Bell {
     fn default() -> Self {
-        Self { work: Arc::default(), rows: broadcast::channel(1024).0 }
+        Self {
+            work: Arc::default(),
+            rows: broadcast::channel(1024).0,
+        }
     }
 }
 
@@ -100,7 +103,11 @@ pub async fn run(
         let claims = if free == 0 {
             Vec::new()
         } else {
-            match store.leases().claim_due(reconciler.kind(), &replica, LEASE, free).await {
+            match store
+                .leases()
+                .claim_due(reconciler.kind(), &replica, LEASE, free)
+                .await
+            {
                 Ok(claims) => claims,
                 Err(error) => {
                     tracing::warn!(%error, kind = ?reconciler.kind(), "no work could be claimed");
@@ -109,7 +116,9 @@ pub async fn run(
             }
         };
         for claim in claims {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
             let worker = Worker {
                 store: store.clone(),
                 reconciler: Arc::clone(&reconciler),
@@ -175,7 +184,10 @@ impl Worker {
         loop {
             tokio::time::sleep(RENEWAL).await;
             let leases = self.store.leases();
-            match leases.renew(self.reconciler.kind(), claim.id, claim.token, LEASE).await {
+            match leases
+                .renew(self.reconciler.kind(), claim.id, claim.token, LEASE)
+                .await
+            {
                 Ok(()) => {}
                 Err(error) if error.is_transient() => {}
                 Err(error) => {
@@ -192,8 +204,9 @@ impl Worker {
             Next::Never => None,
         };
         let leases = self.store.leases();
-        if let Err(error) =
-            leases.release(self.reconciler.kind(), claim.id, claim.token, delay).await
+        if let Err(error) = leases
+            .release(self.reconciler.kind(), claim.id, claim.token, delay)
+            .await
         {
             // It runs out by itself.
             tracing::debug!(row = %claim.id, %error, "a lease could not be given back");

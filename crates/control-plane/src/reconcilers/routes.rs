@@ -35,7 +35,10 @@ pub struct RoutesBell {
 
 impl Default for RoutesBell {
     fn default() -> Self {
-        Self { rung: watch::channel(0).0, built: watch::channel(0).0 }
+        Self {
+            rung: watch::channel(0).0,
+            built: watch::channel(0).0,
+        }
     }
 }
 
@@ -81,13 +84,24 @@ pub async fn run(store: Store, gateway: Gateway, bell: RoutesBell, shutdown: Can
 /// The table of what the store had at one moment. Pure.
 #[must_use]
 pub fn routes(read: GatewaySnapshot) -> Snapshot {
-    let GatewaySnapshot { agents, tokens, links, instances, environments, .. } = read;
+    let GatewaySnapshot {
+        agents,
+        tokens,
+        links,
+        instances,
+        environments,
+        ..
+    } = read;
     let mut links = links;
     links.sort_by_key(|link| (link.activated_at, link.id));
     let agents = agents
         .into_iter()
         .map(|agent| AgentRoute {
-            links: links.iter().filter(|link| link.agent_id == agent.id).map(link_route).collect(),
+            links: links
+                .iter()
+                .filter(|link| link.agent_id == agent.id)
+                .map(link_route)
+                .collect(),
             id: agent.id,
             account_id: agent.account_id,
             name: agent.name.as_str().to_owned(),
@@ -97,15 +111,23 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
     let tokens = tokens
         .into_iter()
         .filter_map(|stored| match stored.token.subject {
-            TokenSubject::Agent(agent_id) => {
-                Some(TokenRoute { hash: stored.hash, agent_id, expires_at: stored.token.expires_at })
-            }
+            TokenSubject::Agent(agent_id) => Some(TokenRoute {
+                hash: stored.hash,
+                agent_id,
+                expires_at: stored.token.expires_at,
+            }),
             TokenSubject::Personal { .. } => None,
         })
         .collect();
-    let instances =
-        instances.into_iter().map(|instance| instance_route(instance, &environments)).collect();
-    Snapshot { agents, tokens, instances }
+    let instances = instances
+        .into_iter()
+        .map(|instance| instance_route(instance, &environments))
+        .collect();
+    Snapshot {
+        agents,
+        tokens,
+        instances,
+    }
 }
 
 fn link_route(link: &Link) -> LinkRoute {
@@ -118,15 +140,17 @@ fn link_route(link: &Link) -> LinkRoute {
 }
 
 fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceRoute {
-    let environment = environments.iter().find(|one| one.id == instance.environment_id);
+    let environment = environments
+        .iter()
+        .find(|one| one.id == instance.environment_id);
     let serves = environment.is_some_and(|environment| environment.status.serves());
     let available = match instance.status {
         _ if !serves => Err("its tool environment is not active".to_owned()),
         // A start may be over before we hear of it: trying is cheap, refusing would be wrong.
         InstanceStatus::Running | InstanceStatus::Starting | InstanceStatus::PendingStart => Ok(()),
-        InstanceStatus::ErrorRuntime => {
-            Err(instance.error_message.unwrap_or_else(|| "it does not come up".to_owned()))
-        }
+        InstanceStatus::ErrorRuntime => Err(instance
+            .error_message
+            .unwrap_or_else(|| "it does not come up".to_owned())),
         InstanceStatus::Stopping
         | InstanceStatus::Stopped
         | InstanceStatus::PendingRemoval
@@ -139,7 +163,10 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         slug: slug(instance.name.as_str()),
         name: instance.name.as_str().to_owned(),
         location: UpstreamLocation::Machine(instance.environment_id),
-        epoch: format!("{}/{container}/{}", instance.generation, instance.runtime.restarts),
+        epoch: format!(
+            "{}/{container}/{}",
+            instance.generation, instance.runtime.restarts
+        ),
         available,
     }
 }
@@ -148,7 +175,13 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
 fn slug(name: &str) -> String {
     let slug: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
     slug.trim_matches('-').to_ascii_lowercase()
 }

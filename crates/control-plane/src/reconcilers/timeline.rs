@@ -31,12 +31,18 @@ impl<S: Serialize> Change<'_, S> {
             message.push(' ');
             message.push_str(error);
         }
-        let outcome = if self.error.is_some() { Outcome::Failed } else { Outcome::Succeeded };
-        NewEvent::system(self.account, self.kind, self.object, message).outcome(outcome).data(json!({
-            "from": self.from,
-            "to": self.to,
-            "reason": self.reason,
-            "error": self.error,
-        }))
+        let outcome = if self.error.is_some() {
+            Outcome::Failed
+        } else {
+            Outcome::Succeeded
+        };
+        NewEvent::system(self.account, self.kind, self.object, message)
+            .outcome(outcome)
+            .data(json!({
+                "from": self.from,
+                "to": self.to,
+                "reason": self.reason,
+                "error": self.error,
+            }))
     }
 }

@@ -7,16 +7,17 @@ use agentopia_cloud::local::LocalConfig;
 use agentopia_domain::Ambient;
 use agentopia_gateway::{Gateway, GatewayConfig, GatewayParts, TracingAudit};
 use agentopia_store::{DatabaseConfig, Store, StoreError};
-use agentopia_vault::{BuiltIn, Context as Sealed, KeySource, Keyring, Vault};
+use agentopia_vault::{BuiltIn, KeySource, Keyring, Vault};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::setup::SetupGate;
+use crate::auth::setup::{self, SetupGate};
 use crate::catalog_seed;
 use crate::config::{Config, LocalRuntime};
+use crate::installation;
 use crate::machines::{Authority, Connections};
 use crate::mcp_gateway::connector::MachineConnector;
 use crate::mcp_gateway::names::StoredNames;
@@ -27,6 +28,7 @@ use crate::reconcilers::routes::RoutesBell;
 use crate::state::{AppState, Seams, Wake};
 
 const SEAL_KEY_NAME: &str = "gateway-seal-key";
+const SETUP_TOKEN_NAME: &str = "setup-token";
 
 pub(super) struct Parts {
     pub(super) store: Store,
@@ -53,14 +55,20 @@ impl Parts {
         let store = Store::connect(&database, ambient.clone())
             .await
             .with_context(|| format!("{} can't be opened", database.describe()))?;
-        store.migrate().await.context("the database can't be brought up to date")?;
+        store
+            .migrate()
+            .await
+            .context("the database can't be brought up to date")?;
         let (key, file) = (config.vault_key.clone(), config.vault_key_file.clone());
         let keys = KeySource::choose(key, file, &config.data_dir);
         let keyring = Keyring::load(&keys, &ambient)?;
         let vault: Arc<dyn Vault> = Arc::new(BuiltIn::new(keyring, ambient.clone()));
         let authority = Arc::new(Authority::open(&store, &*vault, ambient.clone()).await?);
-        let connections =
-            Arc::new(Connections::new(store.clone(), Arc::clone(&vault), Arc::clone(&authority)));
+        let connections = Arc::new(Connections::new(
+            store.clone(),
+            Arc::clone(&vault),
+            Arc::clone(&authority),
+        ));
         seed_catalog(&store, &config, &ambient).await?;
 
         let bells = Bells::default();
@@ -69,19 +77,30 @@ impl Parts {
             config: gateway_config(&config),
             ambient: ambient.clone(),
             seal_key: seal_key(&store, &*vault, &ambient).await?,
-            connector: Arc::new(MachineConnector { connections: Arc::clone(&connections) }),
-            name_book: Arc::new(StoredNames { store: store.clone(), routes: routes.clone() }),
-            authoriser: Arc::new(Owners { store: store.clone(), ambient: ambient.clone() }),
+            connector: Arc::new(MachineConnector {
+                connections: Arc::clone(&connections),
+            }),
+            name_book: Arc::new(StoredNames {
+                store: store.clone(),
+                routes: routes.clone(),
+            }),
+            authoriser: Arc::new(Owners {
+                store: store.clone(),
+                ambient: ambient.clone(),
+            }),
             audit: Arc::new(TracingAudit),
         });
-        let (setup, setup_token) = SetupGate::open(&store, &ambient, &config.data_dir).await?;
+        let (setup, setup_token) = open_setup(&store, &*vault, &ambient, &config.data_dir).await?;
         let typed = TypedCalls {
             store: store.clone(),
             connections: Arc::clone(&connections),
             call_limit: std::time::Duration::from_secs(config.call_timeout_seconds),
         };
         let seams = Seams {
-            wake: Arc::new(Ringer { bells: bells.clone(), routes: routes.clone() }),
+            wake: Arc::new(Ringer {
+                bells: bells.clone(),
+                routes: routes.clone(),
+            }),
             machines: Arc::clone(&connections) as _,
             gateway: Arc::new(typed),
         };
@@ -109,6 +128,21 @@ impl Parts {
         };
         Ok((parts, setup_token))
     }
+}
+
+/// While nobody can sign in there is a set-up token, the same on every replica.
+async fn open_setup(
+    store: &Store,
+    vault: &dyn Vault,
+    ambient: &Ambient,
+    data_dir: &Path,
+) -> anyhow::Result<(SetupGate, Option<SecretString>)> {
+    if !store.users().is_empty().await? {
+        return Ok((SetupGate::closed(data_dir), None));
+    }
+    let make = || Ok(setup::mint(ambient));
+    let token = installation::secret(store, vault, SETUP_TOKEN_NAME, make).await?;
+    Ok((SetupGate::open(&token, data_dir)?, Some(token)))
 }
 
 /// Rings the bells of this replica.
@@ -151,11 +185,18 @@ fn database(config: &Config) -> anyhow::Result<DatabaseConfig> {
 
 fn gateway_config(config: &Config) -> GatewayConfig {
     let mut gateway = GatewayConfig::default();
-    let public = config.public_url.as_ref().and_then(|url| url.host_str().map(str::to_owned));
+    let public = config
+        .public_url
+        .as_ref()
+        .and_then(|url| url.host_str().map(str::to_owned));
     gateway.allowed_hosts.extend(public);
-    gateway.allowed_hosts.extend(config.allowed_hosts.iter().cloned());
+    gateway
+        .allowed_hosts
+        .extend(config.allowed_hosts.iter().cloned());
     gateway.allowed_origins.push(config.base_url());
-    gateway.allowed_origins.extend(config.allowed_origins.iter().cloned());
+    gateway
+        .allowed_origins
+        .extend(config.allowed_origins.iter().cloned());
     gateway
 }
 
@@ -165,20 +206,15 @@ async fn seal_key(
     vault: &dyn Vault,
     ambient: &Ambient,
 ) -> anyhow::Result<SecretBox<[u8; 32]>> {
-    let context = Sealed::System { name: SEAL_KEY_NAME.to_owned() };
-    let secrets = store.system_secrets();
-    let sealed = match secrets.get(SEAL_KEY_NAME).await? {
-        Some(sealed) => sealed,
-        None => {
-            let fresh = SecretString::from(STANDARD.encode(ambient.random::<32>()));
-            secrets.put_if_absent(SEAL_KEY_NAME, vault.seal_text(&context, &fresh).await?).await?
-        }
-    };
-    let text = vault.open_text(&context, &sealed).await.context("the gateway's key can't be read")?;
+    let make = || Ok(SecretString::from(STANDARD.encode(ambient.random::<32>())));
+    let text = installation::secret(store, vault, SEAL_KEY_NAME, make).await?;
     let bytes = zeroize::Zeroizing::new(STANDARD.decode(text.expose_secret())?);
     let mut key = SecretBox::new(Box::new([0; 32]));
     let slot: &mut [u8; 32] = secrecy::ExposeSecretMut::expose_secret_mut(&mut key);
-    anyhow::ensure!(bytes.len() == slot.len(), "the gateway's key has a wrong length");
+    anyhow::ensure!(
+        bytes.len() == slot.len(),
+        "the gateway's key has a wrong length"
+    );
     slot.copy_from_slice(&bytes);
     Ok(key)
 }
@@ -194,7 +230,10 @@ async fn seed_catalog(store: &Store, config: &Config, ambient: &Ambient) -> anyh
             Ok(_) | Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        store.catalog().upsert(ambient.new_id(), &definition, &[]).await?;
+        store
+            .catalog()
+            .upsert(ambient.new_id(), &definition, &[])
+            .await?;
     }
     Ok(())
 }
@@ -205,14 +244,23 @@ pub(super) fn local_config(config: &Config) -> anyhow::Result<LocalConfig> {
         let path = std::env::current_exe().ok()?.parent()?.join(name);
         path.is_file().then_some(path)
     };
-    let dtma = config.dtma_binary.clone().or_else(|| beside("dtma")).context(
-        "the program `dtma` is not beside `agentopia`; put it there or set `dtma_binary`",
-    )?;
-    let own_dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+    let dtma = config
+        .dtma_binary
+        .clone()
+        .or_else(|| beside("dtma"))
+        .context(
+            "the program `dtma` is not beside `agentopia`; put it there or set `dtma_binary`",
+        )?;
+    let own_dir = std::env::current_exe()
+        .ok()
+        .and_then(|exe| exe.parent().map(Path::to_owned));
     Ok(LocalConfig {
         root: absolute(&config.data_dir)?.join("machines"),
         dtma: absolute(&dtma)?,
-        tool_init: config.tool_init_binary.clone().or_else(|| beside("tool-init")),
+        tool_init: config
+            .tool_init_binary
+            .clone()
+            .or_else(|| beside("tool-init")),
         tools_dir: config.tools_dir.clone().or(own_dir),
         runtime: match config.local_runtime {
             LocalRuntime::Auto => "auto",
@@ -230,7 +278,12 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 
 fn replica_name(ambient: &Ambient) -> Arc<str> {
     let host = hostname();
-    format!("{host}/{}/{}", std::process::id(), hex::encode(ambient.random::<4>())).into()
+    format!(
+        "{host}/{}/{}",
+        std::process::id(),
+        hex::encode(ambient.random::<4>())
+    )
+    .into()
 }
 
 fn hostname() -> String {

@@ -33,8 +33,8 @@ pub(super) async fn serve(
         }
     });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let ended = axum::serve(listener, service)
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let ended =
+        axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     tokio::select! {
         ended = ended => Ok(ended?),
         () = async { shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {

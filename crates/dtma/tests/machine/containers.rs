@@ -33,7 +33,11 @@ impl Docked {
         spec.resources.memory_bytes = 64 << 20;
         let context = self.0.path("image");
         fs::create_dir_all(&context).unwrap();
-        fs::copy(static_binaries().join("agentopia-echo"), context.join("echo")).unwrap();
+        fs::copy(
+            static_binaries().join("agentopia-echo"),
+            context.join("echo"),
+        )
+        .unwrap();
         let file = "FROM scratch\nCOPY echo /echo\nENTRYPOINT [\"/echo\"]\n";
         fs::write(context.join("Dockerfile"), file).unwrap();
         let built = Command::new("docker")
@@ -49,7 +53,10 @@ impl Docked {
 
     /// Ids of everything of this environment, of one kind.
     fn list(&self, kind: &str) -> Vec<String> {
-        let label = format!("label=agentopia.environment={}", self.0.control_plane.environment);
+        let label = format!(
+            "label=agentopia.environment={}",
+            self.0.control_plane.environment
+        );
         let mut command = Command::new("docker");
         command.args([kind, "ls", "--quiet", "--filter", &label]);
         if kind == "container" {
@@ -82,7 +89,12 @@ fn tool_init() -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn containers_go_on_while_the_dtma_is_killed_and_are_taken_over() {
     let mut machine = Docked::running().await;
-    machine.0.control_plane.records().secrets.insert("TOKEN".to_owned(), "value".to_owned());
+    machine
+        .0
+        .control_plane
+        .records()
+        .secrets
+        .insert("TOKEN".to_owned(), "value".to_owned());
     let mut spec = machine.echo();
     spec.secret_names = vec!["TOKEN".to_owned()];
     let before = machine.0.run(&spec).await;
@@ -90,12 +102,18 @@ async fn containers_go_on_while_the_dtma_is_killed_and_are_taken_over() {
     machine.0.start().await;
     let after = machine.0.phase(spec.instance_id, Phase::Running).await;
     assert_eq!(before.runtime.container_id, after.runtime.container_id);
-    assert_eq!(machine.list("container"), [after.runtime.container_id.unwrap()]);
+    assert_eq!(
+        machine.list("container"),
+        [after.runtime.container_id.unwrap()]
+    );
 
     // A tool that dies while the DTMA is away is started again.
     machine.0.kill();
     let container = machine.list("container").remove(0);
-    let killed = Command::new("docker").args(["kill", &container]).output().unwrap();
+    let killed = Command::new("docker")
+        .args(["kill", &container])
+        .output()
+        .unwrap();
     assert!(killed.status.success());
     machine.0.start().await;
     machine.0.phase(spec.instance_id, Phase::Running).await;
@@ -107,7 +125,10 @@ async fn a_tool_whose_container_is_killed_comes_back_by_itself() {
     let spec = machine.echo();
     let before = machine.0.run(&spec).await;
     let container = before.runtime.container_id.unwrap();
-    let killed = Command::new("docker").args(["rm", "--force", &container]).output().unwrap();
+    let killed = Command::new("docker")
+        .args(["rm", "--force", &container])
+        .output()
+        .unwrap();
     assert!(killed.status.success());
     machine
         .0
@@ -121,12 +142,17 @@ async fn a_tool_whose_container_is_killed_comes_back_by_itself() {
 async fn an_operation_on_containers_that_is_cut_off_anywhere_is_finished() {
     let mut machine = Docked::running().await;
     let mut spec = machine.echo();
-    spec.volume = Some(VolumeSpec { mount_path: "/data".to_owned() });
+    spec.volume = Some(VolumeSpec {
+        mount_path: "/data".to_owned(),
+    });
     let wishes = [
         (DesiredInstance::Running, Phase::Running),
         (DesiredInstance::Stopped, Phase::Stopped),
         (DesiredInstance::Running, Phase::Running),
-        (DesiredInstance::Removed { purge_data: true }, Phase::Removed),
+        (
+            DesiredInstance::Removed { purge_data: true },
+            Phase::Removed,
+        ),
     ];
     for delay in [0, 20, 60, 120, 200, 300] {
         for (desired, phase) in wishes {
@@ -138,9 +164,11 @@ async fn an_operation_on_containers_that_is_cut_off_anywhere_is_finished() {
             let generation = spec.generation;
             machine
                 .0
-                .observed(spec.instance_id, &format!("{phase:?} after {delay} ms"), |it| {
-                    it.phase == phase && it.generation == generation
-                })
+                .observed(
+                    spec.instance_id,
+                    &format!("{phase:?} after {delay} ms"),
+                    |it| it.phase == phase && it.generation == generation,
+                )
                 .await;
         }
         for kind in ["container", "network", "volume"] {

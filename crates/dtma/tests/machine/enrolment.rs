@@ -176,6 +176,15 @@ async fn a_locked_machine_obeys_nobody_keeps_its_tools_and_can_be_unlocked() {
     assert!(machine.log().contains("locked both"), "{}", machine.log());
 
     machine.control_plane.records().locked = false;
-    machine.until("it is unlocked", async || machine.client().put(&other).await.ok()).await;
-    machine.phase(other.instance_id, agentopia_domain::observed::Phase::Running).await;
+    machine
+        .until("it is unlocked", async || {
+            machine.client().put(&other).await.ok()
+        })
+        .await;
+    machine
+        .phase(
+            other.instance_id,
+            agentopia_domain::observed::Phase::Running,
+        )
+        .await;
 }

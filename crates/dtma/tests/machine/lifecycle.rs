@@ -230,7 +230,11 @@ async fn many_changes_in_a_row_end_with_the_last() {
 async fn ten_idle_instances_take_little_memory() {
     let machine = Machine::running().await;
     for _ in 0..10 {
-        machine.client().put(&machine.tool("good", GOOD)).await.unwrap();
+        machine
+            .client()
+            .put(&machine.tool("good", GOOD))
+            .await
+            .unwrap();
     }
     machine
         .until("all ten run", async || {
@@ -240,7 +244,10 @@ async fn ten_idle_instances_take_little_memory() {
         })
         .await;
     let status = fs::read_to_string(format!("/proc/{}/status", machine.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("RssAnon:"))
+        .unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     println!("{status}");
     assert!(kib < 15 << 10, "{kib} KiB");

@@ -40,18 +40,26 @@ pub(crate) async fn gather(
     kind: ListKind,
 ) -> Vec<Part> {
     let routes = core.routes.load_full();
-    let asking = agent.links.iter().enumerate().filter_map(|(link, link_route)| {
-        // An instance that is gone takes its links with it; the next snapshot says so.
-        let route = routes.instances.get(&link_route.instance_id)?.clone();
-        Some(async move {
-            let upstream = client.upstream(route.id);
-            let fetching = fetch(core, client, &upstream, &route, kind);
-            let outcome = tokio::time::timeout(core.config.fan_out_deadline, fetching)
-                .await
-                .unwrap_or(Err(UpstreamError::Timeout));
-            Part { link, route, outcome }
-        })
-    });
+    let asking = agent
+        .links
+        .iter()
+        .enumerate()
+        .filter_map(|(link, link_route)| {
+            // An instance that is gone takes its links with it; the next snapshot says so.
+            let route = routes.instances.get(&link_route.instance_id)?.clone();
+            Some(async move {
+                let upstream = client.upstream(route.id);
+                let fetching = fetch(core, client, &upstream, &route, kind);
+                let outcome = tokio::time::timeout(core.config.fan_out_deadline, fetching)
+                    .await
+                    .unwrap_or(Err(UpstreamError::Timeout));
+                Part {
+                    link,
+                    route,
+                    outcome,
+                }
+            })
+        });
     let parts = join_all(asking).await;
     if kind == ListKind::Resources {
         remember_origins(client, &parts);
@@ -84,7 +92,15 @@ async fn fetch(
             params.text("cursor", cursor);
             params.finish()
         });
-        let answer = call::ask(core, client, upstream, route, kind.method(), params.as_ref()).await;
+        let answer = call::ask(
+            core,
+            client,
+            upstream,
+            route,
+            kind.method(),
+            params.as_ref(),
+        )
+        .await;
         let page = match answer {
             Ok(response) => ListPage::read(kind, &response),
             // Declared and not there, such as templates: an empty list.
@@ -151,7 +167,10 @@ pub(crate) async fn answer(
     };
     match name_kind {
         Some(name_kind) => {
-            let wanted: Vec<_> = items.iter().map(|(link, item)| (*link, item.key())).collect();
+            let wanted: Vec<_> = items
+                .iter()
+                .map(|(link, item)| (*link, item.key()))
+                .collect();
             let names = names_for(core, agent, name_kind, &wanted).await;
             for (link, item) in &items {
                 if let Some(exposed) = names.exposed(name_kind, *link, item.key()) {
@@ -191,7 +210,10 @@ fn shown<'a>(
 
 /// Whether a link lets a tool through.
 pub(crate) fn allows(policy: &agentopia_domain::link::LinkPolicy, own_name: &str) -> bool {
-    policy.allowed_tools.as_ref().is_none_or(|allowed| allowed.iter().any(|name| name == own_name))
+    policy
+        .allowed_tools
+        .as_ref()
+        .is_none_or(|allowed| allowed.iter().any(|name| name == own_name))
 }
 
 /// The smallest of all (rule 19); 0 as soon as one server said nothing or failed.
@@ -223,10 +245,16 @@ fn with_failures(message: Vec<u8>, parts: &[Part]) -> Bytes {
     if failures.is_empty() {
         return message.into();
     }
-    let limits = Limits { max_bytes: u32::MAX as usize, ..Limits::default() };
+    let limits = Limits {
+        max_bytes: u32::MAX as usize,
+        ..Limits::default()
+    };
     let (Ok(failures), Ok(list)) = (Json::of(&failures), Envelope::scan(&message[..], &limits))
     else {
         return message.into();
     };
-    Splice::new(&list).set_member(Field::ResultMeta, FAILURES, failures).finish().into()
+    Splice::new(&list)
+        .set_member(Field::ResultMeta, FAILURES, failures)
+        .finish()
+        .into()
 }

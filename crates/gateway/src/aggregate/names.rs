@@ -55,7 +55,11 @@ impl Names {
     }
 
     fn of_route(route: Arc<AgentRoute>) -> Self {
-        let maps = route.links.iter().map(|l| (l.id, l.exposed_names.clone())).collect();
+        let maps = route
+            .links
+            .iter()
+            .map(|l| (l.id, l.exposed_names.clone()))
+            .collect();
         Self::of_maps(route, &maps)
     }
 
@@ -66,7 +70,11 @@ impl Names {
             let upstream: Arc<str> = link.id.to_string().into();
             for (key, exposed) in maps.get(&link.id).into_iter().flatten() {
                 let (kind, own) = read_book_key(key);
-                let entry = (Arc::from(exposed.as_str()), upstream.clone(), Arc::from(own));
+                let entry = (
+                    Arc::from(exposed.as_str()),
+                    upstream.clone(),
+                    Arc::from(own),
+                );
                 match kind {
                     NameKind::Tool => tools.push(entry),
                     NameKind::Prompt => prompts.push(entry),
@@ -75,7 +83,11 @@ impl Names {
         }
         let tools = OneKind::new(&route, tools.into());
         let prompts = OneKind::new(&route, prompts.into());
-        Self { route, tools, prompts }
+        Self {
+            route,
+            tools,
+            prompts,
+        }
     }
 
     /// The same with other names of one kind.
@@ -84,16 +96,28 @@ impl Names {
         let kept = |one: &OneKind| OneKind::new(&self.route, one.assigned.clone());
         let route = self.route.clone();
         match kind {
-            NameKind::Tool => Self { route, tools: changed, prompts: kept(&self.prompts) },
-            NameKind::Prompt => Self { route, tools: kept(&self.tools), prompts: changed },
+            NameKind::Tool => Self {
+                route,
+                tools: changed,
+                prompts: kept(&self.prompts),
+            },
+            NameKind::Prompt => Self {
+                route,
+                tools: kept(&self.tools),
+                prompts: changed,
+            },
         }
     }
 }
 
 impl OneKind {
     fn new(route: &AgentRoute, assigned: Assignments) -> Self {
-        let places: HashMap<String, usize> =
-            route.links.iter().enumerate().map(|(at, link)| (link.id.to_string(), at)).collect();
+        let places: HashMap<String, usize> = route
+            .links
+            .iter()
+            .enumerate()
+            .map(|(at, link)| (link.id.to_string(), at))
+            .collect();
         let found = assigned
             .iter()
             .filter_map(|(exposed, target)| {
@@ -129,7 +153,10 @@ impl NameTables {
             current: ArcSwap::from_pointee(Names::of_route(route.clone())),
             assigning: tokio::sync::Mutex::default(),
         };
-        self.0.entry(route.id).or_insert_with(|| Arc::new(new())).clone()
+        self.0
+            .entry(route.id)
+            .or_insert_with(|| Arc::new(new()))
+            .clone()
     }
 
     /// The names as they are.
@@ -184,12 +211,19 @@ pub(crate) async fn names_for(
 }
 
 fn has_all(names: &Names, kind: NameKind, wanted: &[(usize, &str)]) -> bool {
-    wanted.iter().all(|(link, own)| names.exposed(kind, *link, own).is_some())
+    wanted
+        .iter()
+        .all(|(link, own)| names.exposed(kind, *link, own).is_some())
 }
 
 fn propose(core: &Core, names: &Names, kind: NameKind, wanted: &[(usize, &str)]) -> Names {
     let routes = core.routes.load();
-    let ids: Vec<_> = names.route.links.iter().map(|link| link.id.to_string()).collect();
+    let ids: Vec<_> = names
+        .route
+        .links
+        .iter()
+        .map(|link| link.id.to_string())
+        .collect();
     let new = wanted.iter().filter_map(|(link, own)| {
         let route = names.route.links.get(*link)?;
         let wanted = match kind {
@@ -198,7 +232,10 @@ fn propose(core: &Core, names: &Names, kind: NameKind, wanted: &[(usize, &str)])
         };
         Some(NewName {
             upstream: ids.get(*link)?,
-            slug: routes.instances.get(&route.instance_id).map_or("tool", |i| i.slug.as_str()),
+            slug: routes
+                .instances
+                .get(&route.instance_id)
+                .map_or("tool", |i| i.slug.as_str()),
             tool: own,
             wanted,
             always_prefix: route.policy.always_prefix,
@@ -208,12 +245,7 @@ fn propose(core: &Core, names: &Names, kind: NameKind, wanted: &[(usize, &str)])
 }
 
 /// What `after` has and `before` has not.
-fn difference(
-    before: &Names,
-    after: &Names,
-    kind: NameKind,
-    wanted: &[(usize, &str)],
-) -> NameMaps {
+fn difference(before: &Names, after: &Names, kind: NameKind, wanted: &[(usize, &str)]) -> NameMaps {
     let mut new = NameMaps::new();
     for (link, own) in wanted {
         if before.exposed(kind, *link, own).is_none()
@@ -221,7 +253,9 @@ fn difference(
             && let Some(route) = after.route.links.get(*link)
         {
             let key = book_key(kind, own).into_owned();
-            new.entry(route.id).or_default().insert(key, exposed.to_string());
+            new.entry(route.id)
+                .or_default()
+                .insert(key, exposed.to_string());
         }
     }
     new

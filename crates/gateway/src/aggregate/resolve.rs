@@ -35,7 +35,15 @@ pub(crate) async fn resolve(
             by_name(core, client, agent, call, NameKind::Tool, Field::ParamsName).await
         }
         method::PROMPTS_GET => {
-            by_name(core, client, agent, call, NameKind::Prompt, Field::ParamsName).await
+            by_name(
+                core,
+                client,
+                agent,
+                call,
+                NameKind::Prompt,
+                Field::ParamsName,
+            )
+            .await
         }
         method::RESOURCES_READ | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
             let uri = text(call, Field::ParamsUri, "params.uri")?;
@@ -81,13 +89,15 @@ async fn by_name(
         NameKind::Prompt => ListKind::Prompts,
     };
     list::answer(core, client, agent, list_kind, &agentopia_mcp::Id::from(0)).await;
-    lookup(core, client, agent, kind, field, &exposed).map(|hop| vec![hop]).ok_or_else(|| {
-        let what = match kind {
-            NameKind::Tool => "tool",
-            NameKind::Prompt => "prompt",
-        };
-        RpcError::invalid_params(format!("unknown {what}: {exposed}"))
-    })
+    lookup(core, client, agent, kind, field, &exposed)
+        .map(|hop| vec![hop])
+        .ok_or_else(|| {
+            let what = match kind {
+                NameKind::Tool => "tool",
+                NameKind::Prompt => "prompt",
+            };
+            RpcError::invalid_params(format!("unknown {what}: {exposed}"))
+        })
 }
 
 fn lookup(
@@ -113,15 +123,14 @@ fn lookup(
 /// The way to an instance without renaming.
 pub(crate) fn hop(core: &Core, client: &Client, instance: InstanceId) -> Option<Hop> {
     let route = core.routes.load().instances.get(&instance)?.clone();
-    Some(Hop { upstream: client.upstream(instance), route, rename: None })
+    Some(Hop {
+        upstream: client.upstream(instance),
+        route,
+        rename: None,
+    })
 }
 
-async fn by_uri(
-    core: &Arc<Core>,
-    client: &Arc<Client>,
-    agent: &Arc<AgentRoute>,
-    uri: &str,
-) -> Way {
+async fn by_uri(core: &Arc<Core>, client: &Arc<Client>, agent: &Arc<AgentRoute>, uri: &str) -> Way {
     if let Some(hop) = known_uri(core, client, agent, uri) {
         return vec![hop];
     }
@@ -132,24 +141,36 @@ async fn by_uri(
     let templates = list::gather(core, client, agent, ListKind::ResourceTemplates).await;
     let offers = |part: &list::Part| {
         let items = part.outcome.iter().flat_map(|listed| &listed.items);
-        items.into_iter().any(|item| item.key() == uri || uris::matches(item.key(), uri))
+        items
+            .into_iter()
+            .any(|item| item.key() == uri || uris::matches(item.key(), uri))
     };
     if let Some(part) = templates.iter().find(|part| offers(part)) {
-        return hop(core, client, agent.links[part.link].instance_id).into_iter().collect();
+        return hop(core, client, agent.links[part.link].instance_id)
+            .into_iter()
+            .collect();
     }
     // Named nowhere: a tool's result can carry links to resources that are in no list. Whoever has
     // resources at all is asked, in order.
     let has_resources = |hop: &Hop| {
-        hop.upstream.current().is_none_or(|live| live.offers(ListKind::Resources))
+        hop.upstream
+            .current()
+            .is_none_or(|live| live.offers(ListKind::Resources))
             && hop.route.available.is_ok()
     };
-    let all = agent.links.iter().filter_map(|link| hop(core, client, link.instance_id));
+    let all = agent
+        .links
+        .iter()
+        .filter_map(|link| hop(core, client, link.instance_id));
     all.filter(has_resources).collect()
 }
 
 fn known_uri(core: &Core, client: &Client, agent: &AgentRoute, uri: &str) -> Option<Hop> {
     let instance = *client.resources.lock().get(uri)?;
     // The link may have gone since.
-    agent.links.iter().find(|link| link.instance_id == instance)?;
+    agent
+        .links
+        .iter()
+        .find(|link| link.instance_id == instance)?;
     hop(core, client, instance)
 }

@@ -15,8 +15,12 @@ pub(super) fn matches(template: &str, uri: &str) -> bool {
             None => (rest, None),
         };
         ends = after_literal(&ends, text, literal.as_bytes());
-        let Some(more) = more else { return ends[text.len()] };
-        let Some((expression, after)) = more.split_once('}') else { return false };
+        let Some(more) = more else {
+            return ends[text.len()];
+        };
+        let Some((expression, after)) = more.split_once('}') else {
+            return false;
+        };
         after_expression(&mut ends, text, takes_reserved(expression));
         rest = after;
     }

@@ -25,14 +25,22 @@ pub(crate) struct Filter {
 impl Filter {
     /// Reads `params.notifications`.
     pub(crate) fn read(notifications: &Json<'_>) -> Self {
-        let wants = |key| notifications.get(key).is_some_and(|v| v.as_bytes() == b"true");
+        let wants = |key| {
+            notifications
+                .get(key)
+                .is_some_and(|v| v.as_bytes() == b"true")
+        };
         Self {
             tools: wants("toolsListChanged"),
             prompts: wants("promptsListChanged"),
             resources: wants("resourcesListChanged"),
             uris: notifications
                 .get("resourceSubscriptions")
-                .map(|uris| uris.elements().filter_map(|u| Some(u.text()?.into_owned())).collect())
+                .map(|uris| {
+                    uris.elements()
+                        .filter_map(|u| Some(u.text()?.into_owned()))
+                        .collect()
+                })
                 .unwrap_or_default(),
         }
     }
@@ -96,7 +104,12 @@ impl Listeners {
         }
         state.0 += 1;
         let number = state.0;
-        state.1.push(Listener { number, id, filter, sender });
+        state.1.push(Listener {
+            number,
+            id,
+            filter,
+            sender,
+        });
         Some((number, receiver))
     }
 
@@ -135,8 +148,9 @@ impl Listeners {
             if listener.filter.uris.contains(uri)
                 && let Ok(message) = Envelope::scan(raw, &Limits::default())
             {
-                let message =
-                    Splice::new(&message).set(Field::MetaSubscriptionId, &listener.id).finish();
+                let message = Splice::new(&message)
+                    .set(Field::MetaSubscriptionId, &listener.id)
+                    .finish();
                 let _full = listener.sender.try_send(message.into());
             }
         }
@@ -157,8 +171,9 @@ mod tests {
             br#"{"toolsListChanged":true,"resourceSubscriptions":["a:1"]}"#
         );
         let (_, mut one) = listeners.add(Id::from("s1"), all, 2).unwrap();
-        let (number, mut two) =
-            listeners.add(Id::from(7), filter(r#"{"toolsListChanged":false}"#), 2).unwrap();
+        let (number, mut two) = listeners
+            .add(Id::from(7), filter(r#"{"toolsListChanged":false}"#), 2)
+            .unwrap();
         assert!(listeners.add(Id::from(8), Filter::default(), 2).is_none());
         listeners.changed(ListKind::Prompts);
         listeners.changed(ListKind::Tools);

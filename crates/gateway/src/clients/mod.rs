@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use secrecy::SecretBox;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::Counts;
 use crate::core::Core;
@@ -30,6 +31,9 @@ use crate::upstream::{Upstream, changed_method};
 use listeners::Listeners;
 use outbox::Outbox;
 use seal::{Sealer, SessionKey};
+
+/// Requests of servers that one client may have open.
+const MAX_ASKED: usize = 1_000;
 
 /// The endpoint that a client uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,14 +136,21 @@ impl Client {
     ) {
         let dropped: Vec<_> = {
             let mut upstreams = self.upstreams.lock();
-            upstreams.extract_if(|instance, _| which(*instance)).map(|(_, u)| u).collect()
+            upstreams
+                .extract_if(|instance, _| which(*instance))
+                .map(|(_, u)| u)
+                .collect()
         };
         if dropped.is_empty() {
             return;
         }
         let gone: HashSet<_> = dropped.iter().map(|u| u.instance).collect();
-        self.resources.lock().retain(|_, instance| !gone.contains(instance));
-        self.asked.lock().retain(|_, asked| !gone.contains(&asked.upstream.instance));
+        self.resources
+            .lock()
+            .retain(|_, instance| !gone.contains(instance));
+        self.asked
+            .lock()
+            .retain(|_, asked| !gone.contains(&asked.upstream.instance));
         for upstream in dropped {
             upstream.close(core, self);
         }
@@ -154,11 +165,16 @@ impl Client {
         }
     }
 
-    /// Gives out an id for a request to the client and remembers whose it is.
-    pub(crate) fn ask(&self, asked: Asked) -> u64 {
+    /// Gives out an id for a request to the client and remembers whose it is. `None` if the client
+    /// has more questions open than anyone could want to answer.
+    pub(crate) fn ask(&self, asked: Asked) -> Option<u64> {
+        let mut open = self.asked.lock();
+        if open.len() >= MAX_ASKED {
+            return None;
+        }
         let id = self.next_asked.fetch_add(1, Ordering::Relaxed) + 1;
-        self.asked.lock().insert(id, asked);
-        id
+        open.insert(id, asked);
+        Some(id)
     }
 
     /// A message for the standing stream of a session-era client.
@@ -200,6 +216,8 @@ pub(crate) fn empty_object<'a>() -> Json<'a> {
 pub(crate) struct Clients {
     sealer: Sealer,
     sessions: DashMap<SessionKey, Arc<Client>>,
+    /// How many sessions each principal's owner has.
+    owners: DashMap<Uuid, usize>,
     modern: DashMap<SessionKey, Arc<Client>>,
 }
 
@@ -212,6 +230,7 @@ impl Clients {
         Self {
             sealer: Sealer::new(seal_key),
             sessions: DashMap::new(),
+            owners: DashMap::new(),
             modern: DashMap::new(),
         }
     }
@@ -226,26 +245,28 @@ impl Clients {
         hello: Hello,
     ) -> Result<(String, Arc<Client>), TooManySessions> {
         let owner = principal.owner_key();
-        let own: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|session| session.principal.owner_key() == owner)
-            .map(|session| session.clone())
-            .collect();
-        if own.len() >= core.config.max_sessions_per_principal {
-            let unused = own
-                .iter()
-                .filter(|session| session.is_idle_since(i64::MAX))
-                .min_by_key(|session| session.last_used.load(Ordering::Relaxed))
-                .ok_or(TooManySessions)?;
-            self.end(core, unused);
+        let count = self.owners.get(&owner).map_or(0, |count| *count);
+        if count >= core.config.max_sessions_per_principal {
+            let unused = self.longest_unused(owner).ok_or(TooManySessions)?;
+            self.end(core, &unused);
         }
         let key = core.ambient.random();
-        let id =
-            self.sealer.seal(key, &principal, target, &core.ambient).ok_or(TooManySessions)?;
+        let id = self
+            .sealer
+            .seal(key, &principal, target, &core.ambient)
+            .ok_or(TooManySessions)?;
         let client = new_client(core, key, principal, target, hello);
+        *self.owners.entry(owner).or_default() += 1;
         self.sessions.insert(key, client.clone());
         Ok((id, client))
+    }
+
+    fn longest_unused(&self, owner: Uuid) -> Option<Arc<Client>> {
+        self.sessions
+            .iter()
+            .filter(|s| s.principal.owner_key() == owner && s.is_idle_since(i64::MAX))
+            .min_by_key(|session| session.last_used.load(Ordering::Relaxed))
+            .map(|session| session.clone())
     }
 
     /// The session with this id, if it is this principal's.
@@ -281,18 +302,31 @@ impl Clients {
 
     pub(crate) fn all(&self) -> Vec<Arc<Client>> {
         let sessions = self.sessions.iter().map(|c| c.clone());
-        sessions.chain(self.modern.iter().map(|c| c.clone())).collect()
+        sessions
+            .chain(self.modern.iter().map(|c| c.clone()))
+            .collect()
     }
 
     /// Ends a client: its streams, its calls, its upstream sessions.
     pub(crate) fn end(&self, core: &Arc<Core>, client: &Arc<Client>) {
         match client.hello.era {
-            Era::Session => self.sessions.remove(&client.key),
-            Era::Modern => self.modern.remove(&client.key),
-        };
+            Era::Session => {
+                if self.sessions.remove(&client.key).is_some() {
+                    self.one_less(client.principal.owner_key());
+                }
+            }
+            Era::Modern => drop(self.modern.remove(&client.key)),
+        }
         client.ended.cancel();
         client.listeners.clear();
         client.drop_upstreams(core, |_| true);
+    }
+
+    fn one_less(&self, owner: Uuid) {
+        if let Some(mut count) = self.owners.get_mut(&owner) {
+            *count = count.saturating_sub(1);
+        }
+        self.owners.remove_if(&owner, |_, count| *count == 0);
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -123,6 +123,9 @@ mod tests {
         outbox.push(Bytes::from_static(b"x"), 3);
         assert_eq!(outbox.next(second).await.unwrap(), "x");
         outbox.detach(first);
-        assert!(outbox.is_open(), "the old stream's end says nothing about the new one");
+        assert!(
+            outbox.is_open(),
+            "the old stream's end says nothing about the new one"
+        );
     }
 }

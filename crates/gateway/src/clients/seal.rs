@@ -37,7 +37,10 @@ impl Sealer {
     ) -> Option<String> {
         let nonce = ambient.random::<NONCE>();
         let bound = bound_to(principal, target);
-        let payload = Payload { msg: &key, aad: bound.as_bytes() };
+        let payload = Payload {
+            msg: &key,
+            aad: bound.as_bytes(),
+        };
         let sealed = self.0.encrypt(&Nonce::from(nonce), payload).ok()?;
         let mut text = nonce.to_vec();
         text.extend_from_slice(&sealed);
@@ -55,8 +58,15 @@ impl Sealer {
         let (nonce, sealed) = raw.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
         let bound = bound_to(principal, target);
-        let payload = Payload { msg: sealed, aad: bound.as_bytes() };
-        self.0.decrypt(&Nonce::from(nonce), payload).ok()?.try_into().ok()
+        let payload = Payload {
+            msg: sealed,
+            aad: bound.as_bytes(),
+        };
+        self.0
+            .decrypt(&Nonce::from(nonce), payload)
+            .ok()?
+            .try_into()
+            .ok()
     }
 }
 
@@ -81,12 +91,21 @@ mod tests {
         let sealer = Sealer::new(&SecretBox::new(Box::new([7; 32])));
         let agent_id = ambient.new_id();
         let target = Target::Agent(agent_id);
-        let owner = Principal::Agent { agent_id, token: TokenHash::of("a") };
+        let owner = Principal::Agent {
+            agent_id,
+            token: TokenHash::of("a"),
+        };
         let id = sealer.seal([9; 16], &owner, target, &ambient).unwrap();
         assert_eq!(sealer.open(&id, &owner, target), Some([9; 16]));
-        let other_token = Principal::Agent { agent_id, token: TokenHash::of("b") };
+        let other_token = Principal::Agent {
+            agent_id,
+            token: TokenHash::of("b"),
+        };
         assert_eq!(sealer.open(&id, &other_token, target), None);
-        assert_eq!(sealer.open(&id, &owner, Target::Instance(ambient.new_id())), None);
+        assert_eq!(
+            sealer.open(&id, &owner, Target::Instance(ambient.new_id())),
+            None
+        );
         let other_key = Sealer::new(&SecretBox::new(Box::new([8; 32])));
         assert_eq!(other_key.open(&id, &owner, target), None);
         for at in 0..id.len() {

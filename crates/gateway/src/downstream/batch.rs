@@ -44,7 +44,11 @@ pub(super) async fn post(visit: &Visit, body: &Bytes, limits: &Limits) -> Respon
     let answers = messages.into_iter().map(|message| async {
         let is_request = message.kind() == Kind::Request;
         let response = session::handle(visit, &client, message).await;
-        if is_request { final_message(response, limits).await } else { None }
+        if is_request {
+            final_message(response, limits).await
+        } else {
+            None
+        }
     });
     let answers: Vec<_> = join_all(answers).await.into_iter().flatten().collect();
     if !wants_answer {
@@ -64,15 +68,21 @@ pub(super) async fn post(visit: &Visit, body: &Bytes, limits: &Limits) -> Respon
 /// The answer in a response, whatever form it has. What comes before it in a stream is left out:
 /// there is no place for it in an array.
 async fn final_message(response: Response, limits: &Limits) -> Option<Bytes> {
-    let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(|t| t == "text/event-stream");
+    let is_stream = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|t| t == "text/event-stream");
     let body = response.into_body().collect().await.ok()?.to_bytes();
     if !is_stream {
         return (!body.is_empty()).then_some(body);
     }
     let mut events = Vec::new();
     SseParser::default().push(&body, &mut events).ok()?;
-    events.iter().filter_map(|event| event.message()).find_map(|message| {
-        let scanned = Envelope::scan(&message[..], limits).ok()?;
-        (!scanned.is_call()).then(|| message.clone())
-    })
+    events
+        .iter()
+        .filter_map(|event| event.message())
+        .find_map(|message| {
+            let scanned = Envelope::scan(&message[..], limits).ok()?;
+            (!scanned.is_call()).then(|| message.clone())
+        })
 }

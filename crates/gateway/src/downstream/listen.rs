@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use agentopia_mcp::{
-    Era, Field, Id, Json, ObjectWriter, RpcError, jsonrpc, meta_key, method, sse,
-};
+use agentopia_mcp::{Era, Field, Id, Json, ObjectWriter, RpcError, jsonrpc, meta_key, method, sse};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -26,7 +24,11 @@ use crate::routes::AgentRoute;
 /// Opens the stream.
 pub(super) async fn open(asking: &Asking<'_>, agent: Option<&Arc<AgentRoute>>) -> Response {
     let (core, client) = (asking.core, asking.client);
-    let Some(wanted) = asking.message.raw(Field::ParamsNotifications).filter(Json::is_object) else {
+    let Some(wanted) = asking
+        .message
+        .raw(Field::ParamsNotifications)
+        .filter(Json::is_object)
+    else {
         let error = RpcError::invalid_params("params.notifications is missing or no object");
         return answer::error(Era::Modern, &error, Some(asking.id));
     };
@@ -75,16 +77,21 @@ fn acknowledgement(id: &Id, filter: &Filter) -> Bytes {
     let mut meta = ObjectWriter::new();
     meta.raw(meta_key::SUBSCRIPTION_ID, id);
     let mut params = ObjectWriter::new();
-    params.raw("_meta", meta.finish()).raw("notifications", filter.to_json());
+    params
+        .raw("_meta", meta.finish())
+        .raw("notifications", filter.to_json());
     jsonrpc::notification(method::LISTEN_ACKNOWLEDGED, Some(&params.finish())).into()
 }
 
 /// The result that ends a stream which we end.
 fn goodbye(id: &Id) -> Bytes {
     let mut meta = ObjectWriter::new();
-    meta.raw(meta_key::SERVER_INFO, about::own_info()).raw(meta_key::SUBSCRIPTION_ID, id);
+    meta.raw(meta_key::SERVER_INFO, about::own_info())
+        .raw(meta_key::SUBSCRIPTION_ID, id);
     let mut result = ObjectWriter::new();
-    result.text("resultType", "complete").raw("_meta", meta.finish());
+    result
+        .text("resultType", "complete")
+        .raw("_meta", meta.finish());
     jsonrpc::response(id, &result.finish()).into()
 }
 

@@ -49,11 +49,17 @@ pub(crate) fn delete(visit: &Visit) -> Response {
 }
 
 fn limits(core: &Core) -> Limits {
-    Limits { max_bytes: core.config.max_body_bytes, ..Limits::default() }
+    Limits {
+        max_bytes: core.config.max_body_bytes,
+        ..Limits::default()
+    }
 }
 
 fn names_modern(visit: &Visit) -> bool {
-    let version = visit.headers.get(headers::PROTOCOL_VERSION).and_then(|v| v.to_str().ok());
+    let version = visit
+        .headers
+        .get(headers::PROTOCOL_VERSION)
+        .and_then(|v| v.to_str().ok());
     version.is_some_and(|v| v >= agentopia_mcp::ProtocolVersion::V2026_07_28.as_str())
 }
 

@@ -46,18 +46,29 @@ fn client(
     version: agentopia_mcp::ProtocolVersion,
 ) -> Arc<Client> {
     let raw = |field| {
-        let value = message.raw(field).filter(Json::is_object).unwrap_or_else(empty_object);
+        let value = message
+            .raw(field)
+            .filter(Json::is_object)
+            .unwrap_or_else(empty_object);
         Bytes::copy_from_slice(value.as_bytes())
     };
     let core = &visit.core;
-    let capabilities = message.raw(Field::MetaClientCapabilities).unwrap_or_else(empty_object);
-    core.clients.modern(core, visit.principal, visit.target, capabilities.as_bytes(), || Hello {
-        era: Era::Modern,
-        version,
-        capabilities: raw(Field::MetaClientCapabilities),
-        info: raw(Field::MetaClientInfo),
-        initialize: None,
-    })
+    let capabilities = message
+        .raw(Field::MetaClientCapabilities)
+        .unwrap_or_else(empty_object);
+    core.clients.modern(
+        core,
+        visit.principal,
+        visit.target,
+        capabilities.as_bytes(),
+        || Hello {
+            era: Era::Modern,
+            version,
+            capabilities: raw(Field::MetaClientCapabilities),
+            info: raw(Field::MetaClientInfo),
+            initialize: None,
+        },
+    )
 }
 
 async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &Id) -> Response {
@@ -66,7 +77,13 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
     if method::SESSION_ONLY.contains(&&*called) {
         return answer::error(Era::Modern, &RpcError::method_not_found(&called), Some(id));
     }
-    let asking = Asking { core, client, message, id, headers: &visit.headers };
+    let asking = Asking {
+        core,
+        client,
+        message,
+        id,
+        headers: &visit.headers,
+    };
     match visit.target {
         Target::Instance(_) => instance(&asking).await,
         Target::Agent(_) => match agent_of(core, client) {
@@ -94,10 +111,16 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
 
 /// One server as it is; what a session-era one does not have is made here.
 async fn instance(asking: &Asking<'_>) -> Response {
-    let Some(hop) = own_hop(asking.core, asking.client) else { return answer::unknown_endpoint() };
+    let Some(hop) = own_hop(asking.core, asking.client) else {
+        return answer::unknown_endpoint();
+    };
     let called = asking.message.method();
     if called == method::DISCOVER || called == method::LISTEN {
-        let live = match hop.upstream.live(asking.core, asking.client, &hop.route).await {
+        let live = match hop
+            .upstream
+            .live(asking.core, asking.client, &hop.route)
+            .await
+        {
             Ok(live) => live,
             Err(error) => {
                 let error = error.to_rpc(&hop.route.name);
@@ -123,7 +146,10 @@ fn discover_of_session(live: &crate::upstream::Live) -> Json<'static> {
     let mut result: ObjectWriter = jsonrpc::modern_result("complete", &live.server_info());
     about::add_versions(&mut result);
     result.raw("capabilities", capabilities.to_json());
-    let instructions = live.hello.as_ref().and_then(|h| h.raw(Field::ResultInstructions));
+    let instructions = live
+        .hello
+        .as_ref()
+        .and_then(|h| h.raw(Field::ResultInstructions));
     if let Some(instructions) = instructions {
         result.raw("instructions", instructions);
     }

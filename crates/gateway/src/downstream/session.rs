@@ -52,17 +52,26 @@ pub(super) fn find(visit: &Visit) -> Result<Arc<Client>, Box<Response>> {
     let mut ids = visit.headers.get_all(headers::SESSION_ID).iter();
     let (id, more) = (ids.next(), ids.next());
     let (Some(id), None) = (id.and_then(|id| id.to_str().ok()), more) else {
-        return Err(bad("send the Mcp-Session-Id that `initialize` returned, once"));
+        return Err(bad(
+            "send the Mcp-Session-Id that `initialize` returned, once",
+        ));
     };
-    visit.core.clients.session(id, &visit.principal, visit.target).ok_or_else(|| {
-        let error = RpcError::new(ErrorCode(-32001), "the session is over; initialize anew");
-        Box::new(answer::problem(StatusCode::NOT_FOUND, &error))
-    })
+    visit
+        .core
+        .clients
+        .session(id, &visit.principal, visit.target)
+        .ok_or_else(|| {
+            let error = RpcError::new(ErrorCode(-32001), "the session is over; initialize anew");
+            Box::new(answer::problem(StatusCode::NOT_FOUND, &error))
+        })
 }
 
 async fn initialize(visit: &Visit, message: Envelope) -> Response {
     let Some(id) = message.id() else {
-        return answer::refused(StatusCode::BAD_REQUEST, "initialize is a request and needs an id");
+        return answer::refused(
+            StatusCode::BAD_REQUEST,
+            "initialize is a request and needs an id",
+        );
     };
     let Some(requested) = message.text(Field::ParamsProtocolVersion) else {
         let error = RpcError::invalid_params("params.protocolVersion is missing or no text");
@@ -71,7 +80,10 @@ async fn initialize(visit: &Visit, message: Envelope) -> Response {
     let version = negotiate_initialize(&requested);
     drop(requested);
     let raw = |field| {
-        let value = message.raw(field).filter(Json::is_object).unwrap_or_else(empty_object);
+        let value = message
+            .raw(field)
+            .filter(Json::is_object)
+            .unwrap_or_else(empty_object);
         Bytes::copy_from_slice(value.as_bytes())
     };
     let hello = Hello {
@@ -82,7 +94,9 @@ async fn initialize(visit: &Visit, message: Envelope) -> Response {
         initialize: Some(Bytes::copy_from_slice(message.bytes())),
     };
     let core = &visit.core;
-    let opened = core.clients.open_session(core, visit.principal, visit.target, hello);
+    let opened = core
+        .clients
+        .open_session(core, visit.principal, visit.target, hello);
     let Ok((session, client)) = opened else {
         let sentence = "too many sessions are in use; close one or wait for it to end";
         return answer::refused(StatusCode::SERVICE_UNAVAILABLE, sentence);
@@ -134,7 +148,10 @@ async fn pass_initialize(
         .text("protocolVersion", client.hello.version.as_str())
         .raw("capabilities", capabilities.to_json())
         .raw("serverInfo", live.server_info());
-    let instructions = live.hello.as_ref().and_then(|h| h.raw(Field::ResultInstructions));
+    let instructions = live
+        .hello
+        .as_ref()
+        .and_then(|h| h.raw(Field::ResultInstructions));
     if let Some(instructions) = instructions {
         result.raw("instructions", instructions);
     }
@@ -191,7 +208,13 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
         }
         _ => {}
     }
-    let asking = Asking { core, client, message, id, headers: &visit.headers };
+    let asking = Asking {
+        core,
+        client,
+        message,
+        id,
+        headers: &visit.headers,
+    };
     let Some(agent) = agent else {
         return match own_hop(core, client) {
             Some(hop) => relay(&asking, vec![hop]).await,
@@ -199,7 +222,10 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
         };
     };
     if let Some(kind) = ListKind::of_method(&called) {
-        return answer::json(StatusCode::OK, list::answer(core, client, &agent, kind, id).await);
+        return answer::json(
+            StatusCode::OK,
+            list::answer(core, client, &agent, kind, id).await,
+        );
     }
     match resolve::resolve(core, client, &agent, message).await {
         Ok(way) => relay(&asking, way).await,
@@ -221,13 +247,17 @@ fn notification(core: &Arc<Core>, client: &Arc<Client>, message: &Envelope) {
             }
         }
         method::PROGRESS => {
-            let token = message.id_in(Field::ParamsProgressToken).and_then(|t| t.as_u64());
+            let token = message
+                .id_in(Field::ParamsProgressToken)
+                .and_then(|t| t.as_u64());
             let asked = token.and_then(|token| client.asked.lock().get(&token).cloned());
             if let Some(asked) = asked
                 && let Some(theirs) = &asked.progress
                 && let Some(live) = asked.upstream.current()
             {
-                let note = Splice::new(message).set(Field::ParamsProgressToken, theirs).finish();
+                let note = Splice::new(message)
+                    .set(Field::ParamsProgressToken, theirs)
+                    .finish();
                 tell(core, client, &live, note.into());
             }
         }
@@ -266,7 +296,15 @@ async fn set_level(core: &Arc<Core>, client: &Arc<Client>, level: &Json<'_>) {
         let params = &params;
         takes.then_some(async move {
             let route = &live.route;
-            let asked = ask(core, client, upstream, route, method::SET_LEVEL, Some(params)).await;
+            let asked = ask(
+                core,
+                client,
+                upstream,
+                route,
+                method::SET_LEVEL,
+                Some(params),
+            )
+            .await;
             if let Err(error) = asked {
                 tracing::debug!(instance = %upstream.instance, %error, "log level");
             }

@@ -37,6 +37,9 @@ pub(super) async fn session(
     outcome
 }
 
+/// Resources that one listener can follow.
+const MOST_URIS: usize = 1_000;
+
 /// The URIs of a modern listener; those that nobody has are left out. Gives back what was taken.
 pub(super) async fn listener(
     core: &Arc<Core>,
@@ -44,8 +47,9 @@ pub(super) async fn listener(
     agent: Option<&Arc<AgentRoute>>,
     uris: &std::collections::BTreeSet<String>,
 ) -> std::collections::BTreeSet<String> {
+    let deadline = tokio::time::Instant::now() + core.config.fan_out_deadline;
     let mut taken = std::collections::BTreeSet::new();
-    for uri in uris {
+    for uri in uris.iter().take(MOST_URIS) {
         let mut params = ObjectWriter::new();
         params.text("uri", uri);
         let id = agentopia_mcp::Id::from(0);
@@ -54,9 +58,15 @@ pub(super) async fn listener(
             method::RESOURCES_SUBSCRIBE,
             Some(&params.finish()),
         );
-        let Ok(request) = Envelope::scan(Bytes::from(request), &Default::default()) else { continue };
-        if session(core, client, agent, &request).await.is_ok() {
-            taken.insert(uri.clone());
+        let Ok(request) = Envelope::scan(Bytes::from(request), &Default::default()) else {
+            continue;
+        };
+        let subscribing = session(core, client, agent, &request);
+        match tokio::time::timeout_at(deadline, subscribing).await {
+            Ok(Ok(())) => drop(taken.insert(uri.clone())),
+            Ok(Err(_)) => {}
+            // The acknowledgement has to come some time; it says what was left out.
+            Err(_) => break,
         }
     }
     taken
@@ -71,14 +81,24 @@ async fn change(
     message: Option<&Envelope>,
 ) -> Result<(), RpcError> {
     let told = |error: crate::upstream::UpstreamError| error.to_rpc(&hop.route.name);
-    let live = hop.upstream.live(core, client, &hop.route).await.map_err(told)?;
+    let live = hop
+        .upstream
+        .live(core, client, &hop.route)
+        .await
+        .map_err(told)?;
     if live.era == Era::Modern {
         if !live.capabilities.has(&["resources", "subscribe"]) {
-            return Err(RpcError::invalid_params("the server has no updates of resources"));
+            return Err(RpcError::invalid_params(
+                "the server has no updates of resources",
+            ));
         }
         let changed = {
             let mut subscriptions = hop.upstream.subscriptions.lock();
-            if on { subscriptions.insert(uri.to_owned()) } else { subscriptions.remove(uri) }
+            if on {
+                subscriptions.insert(uri.to_owned())
+            } else {
+                subscriptions.remove(uri)
+            }
         };
         if changed && client.is_attached() {
             hop.upstream.listen(core, client);
@@ -90,8 +110,20 @@ async fn change(
         let own = Envelope::scan(own, &Default::default()).ok()?;
         own.raw(Field::Params).map(agentopia_mcp::Json::into_owned)
     });
-    let name = if on { method::RESOURCES_SUBSCRIBE } else { method::RESOURCES_UNSUBSCRIBE };
-    let asked = ask(core, client, &hop.upstream, &hop.route, name, params.as_ref()).await;
+    let name = if on {
+        method::RESOURCES_SUBSCRIBE
+    } else {
+        method::RESOURCES_UNSUBSCRIBE
+    };
+    let asked = ask(
+        core,
+        client,
+        &hop.upstream,
+        &hop.route,
+        name,
+        params.as_ref(),
+    )
+    .await;
     asked.map(drop).map_err(told)?;
     let mut subscriptions = hop.upstream.subscriptions.lock();
     if on {

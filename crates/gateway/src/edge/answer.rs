@@ -44,7 +44,10 @@ pub(crate) fn problem(status: StatusCode, error: &RpcError) -> Response {
 
 /// A refusal on the level of HTTP, with a sentence that says what to do.
 pub(crate) fn refused(status: StatusCode, sentence: &str) -> Response {
-    problem(status, &RpcError::new(agentopia_mcp::ErrorCode::INVALID_REQUEST, sentence))
+    problem(
+        status,
+        &RpcError::new(agentopia_mcp::ErrorCode::INVALID_REQUEST, sentence),
+    )
 }
 
 /// 202.
@@ -59,9 +62,13 @@ pub(crate) fn no_content() -> Response {
 
 /// 405.
 pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
-    let mut response =
-        refused(StatusCode::METHOD_NOT_ALLOWED, "this HTTP method is not served here");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    let mut response = refused(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this HTTP method is not served here",
+    );
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
@@ -74,13 +81,18 @@ pub(crate) fn unauthorised(had_token: bool) -> Response {
     } else {
         "Bearer realm=\"agentopia\""
     };
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
 }
 
 /// 404 for what is not there and for what belongs to somebody else.
 pub(crate) fn unknown_endpoint() -> Response {
-    refused(StatusCode::NOT_FOUND, "there is no such endpoint for this token")
+    refused(
+        StatusCode::NOT_FOUND,
+        "there is no such endpoint for this token",
+    )
 }
 
 /// An event stream.
@@ -88,9 +100,15 @@ pub(crate) fn events(body: Body) -> Response {
     let mut response = response(StatusCode::OK, body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-transform"),
+    );
     // Else nginx would hold events back.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    headers.insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
     response
 }
 

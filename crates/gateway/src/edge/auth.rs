@@ -27,14 +27,17 @@ pub(super) async fn check(
     let had_token = headers.contains_key(AUTHORIZATION);
     if let Some(token) = agent_token(headers) {
         let agent_id = valid_agent(core, token).ok_or_else(|| answer::unauthorised(true))?;
-        let target =
-            reachable(core, agent_id, &endpoint).ok_or_else(answer::unknown_endpoint)?;
+        let target = reachable(core, agent_id, &endpoint).ok_or_else(answer::unknown_endpoint)?;
         return Ok((Principal::Agent { agent_id, token }, target));
     }
     // Unknown and foreign instances get the same answer, with and without a credential.
-    let Endpoint::Instance(Some(id)) = endpoint else { return Err(answer::unauthorised(had_token)) };
+    let Endpoint::Instance(Some(id)) = endpoint else {
+        return Err(answer::unauthorised(had_token));
+    };
     let route = core.routes.load().instances.get(&id).cloned();
-    let Some(route) = route else { return Err(answer::unauthorised(had_token)) };
+    let Some(route) = route else {
+        return Err(answer::unauthorised(had_token));
+    };
     match core.authoriser.authorise(headers, &route).await {
         Some(person) => Ok((Principal::Person(person), Target::Instance(id))),
         None => Err(answer::unauthorised(had_token)),
@@ -44,7 +47,9 @@ pub(super) async fn check(
 /// The hash of an agent's token, if the header has one of the right form.
 fn agent_token(headers: &HeaderMap) -> Option<TokenHash> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
+    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else {
+        return None;
+    };
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && kind_of(token) == Some(TokenKind::Agent))

@@ -42,7 +42,11 @@ pub(crate) fn router(core: Arc<Core>) -> Router {
         .with_state(core)
 }
 
-async fn agent(State(core): State<Arc<Core>>, Path(id): Path<String>, request: Request) -> Response {
+async fn agent(
+    State(core): State<Arc<Core>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     serve(core, Endpoint::Agent(id.parse().ok()), request).await
 }
 
@@ -63,7 +67,12 @@ async fn serve(core: Arc<Core>, endpoint: Endpoint, request: Request) -> Respons
         Ok(found) => found,
         Err(refused) => return refused,
     };
-    let visit = Visit { core, principal, target, headers: parts.headers };
+    let visit = Visit {
+        core,
+        principal,
+        target,
+        headers: parts.headers,
+    };
     match parts.method {
         Method::POST => {
             if !is_json(&visit.headers) {
@@ -89,7 +98,10 @@ async fn serve(core: Arc<Core>, endpoint: Endpoint, request: Request) -> Respons
 
 /// Browsers send other types across origins without asking first.
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }
@@ -97,10 +109,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn accepts_events(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(ACCEPT).iter().peekable();
     values.peek().is_some()
-        && values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|range| {
-            let essence = range.split(';').next().unwrap_or_default().trim();
-            ["text/event-stream", "text/*", "*/*"].iter().any(|ok| essence.eq_ignore_ascii_case(ok))
-        })
+        && values
+            .filter_map(|v| v.to_str().ok())
+            .flat_map(|v| v.split(','))
+            .any(|range| {
+                let essence = range.split(';').next().unwrap_or_default().trim();
+                ["text/event-stream", "text/*", "*/*"]
+                    .iter()
+                    .any(|ok| essence.eq_ignore_ascii_case(ok))
+            })
 }
 
 async fn read_body(body: Body, limit: usize) -> Result<Bytes, Response> {
@@ -111,7 +128,13 @@ async fn read_body(body: Body, limit: usize) -> Result<Bytes, Response> {
             let sentence = format!("the message is larger than {limit} bytes; send less");
             Err(answer::refused(StatusCode::PAYLOAD_TOO_LARGE, &sentence))
         }
-        Ok(Err(_)) => Err(answer::refused(StatusCode::BAD_REQUEST, "the message broke off")),
-        Err(_) => Err(answer::refused(StatusCode::REQUEST_TIMEOUT, "the message took too long")),
+        Ok(Err(_)) => Err(answer::refused(
+            StatusCode::BAD_REQUEST,
+            "the message broke off",
+        )),
+        Err(_) => Err(answer::refused(
+            StatusCode::REQUEST_TIMEOUT,
+            "the message took too long",
+        )),
     }
 }

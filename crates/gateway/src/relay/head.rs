@@ -38,7 +38,10 @@ fn expect(text: &[u8], at: usize, wanted: u8) -> Option<usize> {
 /// A string without escapes: its inside, and the place after it.
 fn string(text: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
     let start = expect(text, at, b'"')?;
-    let length = text[start..].iter().take(32).position(|b| matches!(b, b'"' | b'\\'))?;
+    let length = text[start..]
+        .iter()
+        .take(32)
+        .position(|b| matches!(b, b'"' | b'\\'))?;
     let end = start + length;
     Some((start..end, expect(text, end, b'"')?))
 }
@@ -56,8 +59,14 @@ mod tests {
     #[test]
     fn only_what_is_certain() {
         let id = |text: &str| id_span(text.as_bytes()).map(|span| text[span].to_owned());
-        assert_eq!(id(r#"{"jsonrpc":"2.0","id":17,"result":{"a"#).as_deref(), Some("17"));
-        assert_eq!(id(" { \"id\" : 17 ,\n\"jsonrpc\" : \"2.0\", \"error\":").as_deref(), Some("17"));
+        assert_eq!(
+            id(r#"{"jsonrpc":"2.0","id":17,"result":{"a"#).as_deref(),
+            Some("17")
+        );
+        assert_eq!(
+            id(" { \"id\" : 17 ,\n\"jsonrpc\" : \"2.0\", \"error\":").as_deref(),
+            Some("17")
+        );
         for not in [
             "",
             "{",

@@ -41,7 +41,9 @@ pub(super) fn finish(back: &Returning<'_>, response: &Envelope) -> Finished {
         _ => CallOutcome::Answered,
     };
     let mut out = Splice::new(response).id(back.id);
-    if response.id_in(Field::ResultMetaSubscriptionId).and_then(|id| id.as_u64())
+    if response
+        .id_in(Field::ResultMetaSubscriptionId)
+        .and_then(|id| id.as_u64())
         == Some(back.number)
     {
         out = out.set(Field::ResultMetaSubscriptionId, back.id);
@@ -72,7 +74,10 @@ pub(super) fn finish(back: &Returning<'_>, response: &Envelope) -> Finished {
             out = out.set(Field::ResultCacheScope, "private");
         }
     } else if (era, from) == (Era::Session, Era::Modern) {
-        if matches!(response.result_type(), ResultType::InputRequired | ResultType::Task) {
+        if matches!(
+            response.result_type(),
+            ResultType::InputRequired | ResultType::Task
+        ) {
             let what = "the server wants input that this client's protocol revision can't give \
                         through this gateway";
             let error = RpcError::internal(what);
@@ -82,16 +87,26 @@ pub(super) fn finish(back: &Returning<'_>, response: &Envelope) -> Finished {
                 body: error.to_message(Some(back.id)).into(),
             };
         }
-        for field in [Field::ResultType, Field::ResultTtlMs, Field::ResultCacheScope] {
+        for field in [
+            Field::ResultType,
+            Field::ResultTtlMs,
+            Field::ResultCacheScope,
+        ] {
             out = out.remove(field);
         }
-        let only_info = response.raw(Field::ResultMeta).is_some_and(|m| m.members().count() == 1);
+        let only_info = response
+            .raw(Field::ResultMeta)
+            .is_some_and(|m| m.members().count() == 1);
         out = match only_info && response.has(Field::ResultMetaServerInfo) {
             true => out.remove(Field::ResultMeta),
             false => out.remove(Field::ResultMetaServerInfo),
         };
     }
-    Finished { status, body: out.finish().into(), outcome }
+    Finished {
+        status,
+        body: out.finish().into(),
+        outcome,
+    }
 }
 
 /// Modern results of these say how long they hold.

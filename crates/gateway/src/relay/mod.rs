@@ -56,7 +56,11 @@ pub(crate) async fn relay(asking: &Asking<'_>, way: Way) -> Response {
 fn nowhere(asking: &Asking<'_>) -> Response {
     let era = asking.client.hello.era;
     let uri = asking.message.text(Field::ParamsUri).unwrap_or_default();
-    answer::error(era, &RpcError::resource_not_found(&uri, era), Some(asking.id))
+    answer::error(
+        era,
+        &RpcError::resource_not_found(&uri, era),
+        Some(asking.id),
+    )
 }
 
 /// One server's answer, whatever it is.
@@ -87,7 +91,10 @@ async fn try_one(asking: &Asking<'_>, hop: &Hop) -> Option<Response> {
 async fn send(asking: &Asking<'_>, hop: &Hop) -> Result<(OpenCall, Reply), UpstreamError> {
     let mut again = true;
     loop {
-        let live = hop.upstream.live(asking.core, asking.client, &hop.route).await?;
+        let live = hop
+            .upstream
+            .live(asking.core, asking.client, &hop.route)
+            .await?;
         let progress = asking.message.id_in(Field::MetaProgressToken);
         let mut call = OpenCall::begin(
             asking.core,
@@ -131,9 +138,12 @@ async fn respond(
     match reply {
         Reply::Json(status, body) => whole::respond(asking, hop, call, status, body, record).await,
         Reply::Events(reader) => stream::respond(asking, hop, call, *reader, record).await,
-        Reply::Accepted => {
-            failed(asking, hop, &UpstreamError::NotMcp("it gave no answer"), record)
-        }
+        Reply::Accepted => failed(
+            asking,
+            hop,
+            &UpstreamError::NotMcp("it gave no answer"),
+            record,
+        ),
     }
 }
 

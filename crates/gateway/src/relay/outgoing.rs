@@ -88,17 +88,23 @@ fn param_headers(
     if asking.message.method() != method::TOOLS_CALL {
         return Ok(());
     }
-    let Some(tools) = call.live.last_listed(ListKind::Tools) else { return Ok(()) };
+    let Some(tools) = call.live.last_listed(ListKind::Tools) else {
+        return Ok(());
+    };
     let own = match &hop.rename {
         Some((_, own)) => (&**own).into(),
         None => asking.message.text(Field::ParamsName).unwrap_or_default(),
     };
-    let Some(params) = tools.param_headers(&own) else { return Ok(()) };
+    let Some(params) = tools.param_headers(&own) else {
+        return Ok(());
+    };
     match asking.client.hello.era {
         Era::Session => params.set(map, asking.message),
-        Era::Modern => params.check(asking.headers, asking.message).map_err(|refusal| {
-            UpstreamError::Rpc(RpcError::new(refusal.code(), refusal.to_string()))
-        })?,
+        Era::Modern => params
+            .check(asking.headers, asking.message)
+            .map_err(|refusal| {
+                UpstreamError::Rpc(RpcError::new(refusal.code(), refusal.to_string()))
+            })?,
     }
     Ok(())
 }

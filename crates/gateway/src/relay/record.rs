@@ -44,7 +44,11 @@ impl Record {
                 outcome: CallOutcome::Cancelled,
             }
         });
-        Self { queue: asking.core.audit.clone(), started: Instant::now(), record }
+        Self {
+            queue: asking.core.audit.clone(),
+            started: Instant::now(),
+            record,
+        }
     }
 
     /// Something went to the client.

@@ -64,7 +64,11 @@ pub(super) async fn respond(
         wants_log: era == Era::Session
             || call.live.era == Era::Modern
             || asking.message.has(Field::MetaLogLevel),
-        reader: if standing { reader.without_idle_timeout() } else { reader },
+        reader: if standing {
+            reader.without_idle_timeout()
+        } else {
+            reader
+        },
         id: asking.id.clone(),
         server: hop.route.name.clone(),
         ready: VecDeque::new(),
@@ -130,8 +134,9 @@ impl Events {
                 }
             };
             let raw = match read {
-                Err(_) if !self.standing
-                    && self.last_sign.elapsed() > self.call.core.config.call_idle_timeout =>
+                Err(_)
+                    if !self.standing
+                        && self.last_sign.elapsed() > self.call.core.config.call_idle_timeout =>
                 {
                     return self.fail(&UpstreamError::Timeout);
                 }

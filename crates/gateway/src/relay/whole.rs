@@ -83,11 +83,20 @@ async fn read(
     let raw = so_far.freeze();
     call.finish();
     let response = parse_response(call, status, raw)?;
-    Ok(Read::Whole(incoming::finish(&returning(asking, call, &asking.message.method()), &response)))
+    Ok(Read::Whole(incoming::finish(
+        &returning(asking, call, &asking.message.method()),
+        &response,
+    )))
 }
 
 fn returning<'a>(asking: &'a Asking<'_>, call: &'a OpenCall, method: &'a str) -> Returning<'a> {
-    Returning { client: asking.client, live: &call.live, id: asking.id, number: call.number, method }
+    Returning {
+        client: asking.client,
+        live: &call.live,
+        id: asking.id,
+        number: call.number,
+        method,
+    }
 }
 
 /// Passes the rest on as it comes. When it breaks off the client's connection does too: a body that
@@ -148,7 +157,9 @@ pub(super) async fn collect(
     let response = match reply {
         Reply::Json(status, body) => read_response(&call, status, body).await?,
         Reply::Events(mut reader) => loop {
-            let Some(raw) = reader.next().await? else { return Err(UpstreamError::Broken) };
+            let Some(raw) = reader.next().await? else {
+                return Err(UpstreamError::Broken);
+            };
             match inbound::take(&Place::of(&call), raw) {
                 Inbound::Response(r) if is_for(&r, call.number) => break *r,
                 // An error that answers nothing in particular ends it too.
@@ -161,5 +172,8 @@ pub(super) async fn collect(
         Reply::Accepted => return Err(UpstreamError::NotMcp("it gave no answer")),
     };
     call.finish();
-    Ok(incoming::finish(&returning(asking, &call, &asking.message.method()), &response))
+    Ok(incoming::finish(
+        &returning(asking, &call, &asking.message.method()),
+        &response,
+    ))
 }

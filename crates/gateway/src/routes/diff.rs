@@ -76,7 +76,10 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
     }
     changes.any |= !changes.removed_tokens.is_empty()
         || before.tokens.len() != after.tokens.len()
-        || after.tokens.iter().any(|(hash, token)| before.tokens.get(hash) != Some(token))
+        || after
+            .tokens
+            .iter()
+            .any(|(hash, token)| before.tokens.get(hash) != Some(token))
         || after.agents.len() != before.agents.len()
         || after.instances.len() != before.instances.len();
     changes
@@ -125,9 +128,16 @@ mod tests {
                 exposed_names: BTreeMap::new(),
             }],
         };
-        let token =
-            TokenRoute { hash: TokenHash::of("agt_x"), agent_id: agent.id, expires_at: None };
-        Snapshot { agents: vec![agent], tokens: vec![token], instances: vec![instance] }
+        let token = TokenRoute {
+            hash: TokenHash::of("agt_x"),
+            agent_id: agent.id,
+            expires_at: None,
+        };
+        Snapshot {
+            agents: vec![agent],
+            tokens: vec![token],
+            instances: vec![instance],
+        }
     }
 
     #[test]
@@ -145,11 +155,16 @@ mod tests {
         let table = RouteTable::default();
         let mut next = snapshot();
         table.replace(next.clone());
-        next.agents[0].links[0].exposed_names.insert("a".into(), "a".into());
+        next.agents[0].links[0]
+            .exposed_names
+            .insert("a".into(), "a".into());
         let changes = table.replace(next.clone());
         assert!(changes.any && changes.changed_agents.is_empty());
         next.agents[0].links[0].policy.always_prefix = true;
-        assert_eq!(table.replace(next.clone()).changed_agents, [next.agents[0].id].into());
+        assert_eq!(
+            table.replace(next.clone()).changed_agents,
+            [next.agents[0].id].into()
+        );
     }
 
     #[test]

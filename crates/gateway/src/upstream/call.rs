@@ -6,6 +6,7 @@
 //! session-era one gets `notifications/cancelled`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentopia_mcp::{Envelope, Era, Field, Id, Json, Kind, RpcError, Splice, jsonrpc};
 use bytes::Bytes;
@@ -89,12 +90,16 @@ impl Drop for OpenCall {
     }
 }
 
+/// How long a server may take to accept a notification or an answer.
+const TELL_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Sends a notification or an answer to a server, without waiting.
 pub(crate) fn tell(core: &Arc<Core>, client: &Arc<Client>, live: &Arc<Live>, message: Bytes) {
     let (core_of_task, client, live) = (core.clone(), client.clone(), live.clone());
     core.farewells.spawn(async move {
-        let sent = exchange::post(&core_of_task, &client, &live, message, HeaderMap::new()).await;
-        if let Err(error) = sent {
+        let sending = exchange::post(&core_of_task, &client, &live, message, HeaderMap::new());
+        let sent = tokio::time::timeout(TELL_PATIENCE, sending).await;
+        if let Err(error) = sent.unwrap_or(Err(UpstreamError::Timeout)) {
             tracing::debug!(instance = %live.route.id, %error, "a message did not reach the server");
         }
     });
@@ -139,7 +144,10 @@ pub(crate) async fn ask_on(
         Ok(reply) => answer(&call, reply).await,
         Err(error) => Err(error),
     };
-    if !matches!(outcome, Err(UpstreamError::Timeout | UpstreamError::Cancelled)) {
+    if !matches!(
+        outcome,
+        Err(UpstreamError::Timeout | UpstreamError::Cancelled)
+    ) {
         call.finish();
     }
     outcome
@@ -171,7 +179,9 @@ async fn answer(call: &OpenCall, reply: Reply) -> Result<Envelope, UpstreamError
     let response = match reply {
         Reply::Json(status, body) => read_response(call, status, body).await?,
         Reply::Events(mut reader) => loop {
-            let Some(raw) = reader.next().await? else { return Err(UpstreamError::Broken) };
+            let Some(raw) = reader.next().await? else {
+                return Err(UpstreamError::Broken);
+            };
             match inbound::take(&Place::of(call), raw) {
                 Inbound::Response(response) if is_for(&response, call.number) => break *response,
                 // Not the answer to this; what has no request of the client goes to its stream.
@@ -196,7 +206,12 @@ pub(crate) async fn read_response(
     body: super::connector::UpstreamBody,
 ) -> Result<Envelope, UpstreamError> {
     let config = &call.core.config;
-    let raw = read_all(body, config.max_upstream_message_bytes, config.call_idle_timeout).await?;
+    let raw = read_all(
+        body,
+        config.max_upstream_message_bytes,
+        config.call_idle_timeout,
+    )
+    .await?;
     parse_response(call, status, raw)
 }
 
@@ -214,10 +229,6 @@ pub(crate) fn parse_response(
             return Err(UpstreamError::NotMcp("it can't be read"));
         }
     };
-    if says_session_lost(&call.live, status, &response) {
-        call.live.lose();
-        return Err(UpstreamError::SessionLost);
-    }
     match response.kind() {
         Kind::Response if is_for(&response, call.number) => Ok(response),
         // An error without an id is about our request too: there was only one.
@@ -228,16 +239,6 @@ pub(crate) fn parse_response(
     }
 }
 
-/// Some servers say with 400 what the specification says with 404.
-fn says_session_lost(live: &Live, status: StatusCode, response: &Envelope) -> bool {
-    status == StatusCode::BAD_REQUEST
-        && live.session.is_some()
-        && response.error_code().is_some_and(|code| matches!(code.0, -32000 | -32001))
-        && response
-            .text(Field::ErrorMessage)
-            .is_some_and(|text| text.to_ascii_lowercase().contains("session"))
-}
-
 /// Whether a response belongs to our call `number`.
 pub(crate) fn is_for(response: &Envelope, number: u64) -> bool {
     response.id().and_then(|id| id.as_u64()) == Some(number)
@@ -245,6 +246,8 @@ pub(crate) fn is_for(response: &Envelope, number: u64) -> bool {
 
 /// The server's own words.
 pub(crate) fn refusal(response: &Envelope) -> UpstreamError {
-    RpcError::received(response)
-        .map_or(UpstreamError::NotMcp("its error has no code"), UpstreamError::Rpc)
+    RpcError::received(response).map_or(
+        UpstreamError::NotMcp("its error has no code"),
+        UpstreamError::Rpc,
+    )
 }

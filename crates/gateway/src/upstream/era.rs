@@ -28,7 +28,9 @@ impl Known {
         let refuted = [Era::Session, Era::Modern].map(|era| self.of(era) == Some(false));
         // If both were refuted something was wrong with what we learnt: try again.
         let trust = refuted != [true, true];
-        [wanted, other].into_iter().filter(move |era| !trust || self.of(*era) != Some(false))
+        [wanted, other]
+            .into_iter()
+            .filter(move |era| !trust || self.of(*era) != Some(false))
     }
 
     const fn of(self, era: Era) -> Option<bool> {
@@ -79,9 +81,15 @@ mod tests {
         let nothing = Known::default();
         assert_eq!(order(nothing, Era::Session), [Era::Session, Era::Modern]);
         assert_eq!(order(nothing, Era::Modern), [Era::Modern, Era::Session]);
-        let old = Known { session: Some(true), modern: Some(false) };
+        let old = Known {
+            session: Some(true),
+            modern: Some(false),
+        };
         assert_eq!(order(old, Era::Modern), [Era::Session]);
-        let confused = Known { session: Some(false), modern: Some(false) };
+        let confused = Known {
+            session: Some(false),
+            modern: Some(false),
+        };
         assert_eq!(order(confused, Era::Modern), [Era::Modern, Era::Session]);
     }
 }

@@ -44,7 +44,10 @@ pub(crate) enum UpstreamError {
 impl UpstreamError {
     /// Whether this answer to a handshake says that the server does not speak its era.
     pub(crate) const fn refutes_era(&self) -> bool {
-        matches!(self, Self::Rpc(_) | Self::Status(400 | 404 | 405 | 406 | 415 | 422))
+        matches!(
+            self,
+            Self::Rpc(_) | Self::Status(400 | 404 | 405 | 406 | 415 | 422)
+        )
     }
 
     /// Whether the server could be talked to at all, so that trying the other era makes sense.

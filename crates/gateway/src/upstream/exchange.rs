@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use agentopia_mcp::{Era, ProtocolVersion, headers};
+use agentopia_mcp::{Envelope, Era, Field, Limits, headers};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 
 use super::connector::{SESSION_KEY_HEADER, UpstreamBody};
-use super::reader::EventReader;
+use super::reader::{EventReader, read_all};
 use super::{Live, UpstreamError};
 use crate::clients::Client;
 use crate::core::Core;
@@ -39,7 +40,10 @@ pub(crate) async fn post(
 ) -> Result<Reply, UpstreamError> {
     let mut headers = extra;
     if live.era == Era::Session {
-        headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(live.version.as_str()));
+        headers.insert(
+            headers::PROTOCOL_VERSION,
+            HeaderValue::from_static(live.version.as_str()),
+        );
         if let Some(session) = &live.session {
             headers.insert(headers::SESSION_ID, session.clone());
         }
@@ -49,7 +53,35 @@ pub(crate) async fn post(
         live.lose();
         return Err(UpstreamError::SessionLost);
     }
-    reply(core, response)
+    match reply(core, response)? {
+        Reply::Json(StatusCode::BAD_REQUEST, body) if live.session.is_some() => {
+            let max = core.config.max_upstream_message_bytes;
+            let raw = read_all(body, max, core.config.call_idle_timeout).await?;
+            if says_session_lost(&raw) {
+                live.lose();
+                return Err(UpstreamError::SessionLost);
+            }
+            let body = Full::new(raw)
+                .map_err(|never| match never {})
+                .boxed_unsync();
+            Ok(Reply::Json(StatusCode::BAD_REQUEST, body))
+        }
+        other => Ok(other),
+    }
+}
+
+/// Some servers say with 400 what the specification says with 404; the request was refused all the
+/// same.
+fn says_session_lost(raw: &[u8]) -> bool {
+    let Ok(response) = Envelope::scan(raw, &Limits::default()) else {
+        return false;
+    };
+    response
+        .error_code()
+        .is_some_and(|code| matches!(code.0, -32000 | -32001))
+        && response
+            .text(Field::ErrorMessage)
+            .is_some_and(|text| text.to_ascii_lowercase().contains("session"))
 }
 
 /// Sends a message before there is a connection: the handshake. Gives the headers back too.
@@ -76,7 +108,15 @@ pub(crate) async fn get(
     if let Some(id) = last_event.and_then(|id| HeaderValue::from_str(id).ok()) {
         headers.insert(headers::LAST_EVENT_ID, id);
     }
-    let response = send(core, client, &live.route, Method::GET, headers, Bytes::new()).await?;
+    let response = send(
+        core,
+        client,
+        &live.route,
+        Method::GET,
+        headers,
+        Bytes::new(),
+    )
+    .await?;
     match response.status() {
         StatusCode::NOT_FOUND if live.session.is_some() => {
             live.lose();
@@ -92,19 +132,27 @@ pub(crate) async fn get(
 }
 
 /// Says goodbye.
-pub(crate) async fn delete(
-    core: &Core,
-    client: &Client,
-    live: &Live,
-) -> Result<(), UpstreamError> {
+pub(crate) async fn delete(core: &Core, client: &Client, live: &Live) -> Result<(), UpstreamError> {
     let headers = session_headers(live);
     // Servers may refuse it (405); we are gone either way.
-    send(core, client, &live.route, Method::DELETE, headers, Bytes::new()).await.map(drop)
+    send(
+        core,
+        client,
+        &live.route,
+        Method::DELETE,
+        headers,
+        Bytes::new(),
+    )
+    .await
+    .map(drop)
 }
 
 fn session_headers(live: &Live) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(live.version.as_str()));
+    headers.insert(
+        headers::PROTOCOL_VERSION,
+        HeaderValue::from_static(live.version.as_str()),
+    );
     if let Some(session) = &live.session {
         headers.insert(headers::SESSION_ID, session.clone());
     }
@@ -113,8 +161,8 @@ fn session_headers(live: &Live) -> HeaderMap {
 
 /// Headers for a message to a modern server, by what the message says (rule 6).
 pub(crate) fn modern_headers<B: AsRef<[u8]>>(
-    version: ProtocolVersion,
-    message: &agentopia_mcp::Envelope<B>,
+    version: agentopia_mcp::ProtocolVersion,
+    message: &Envelope<B>,
 ) -> HeaderMap {
     let mut map = HeaderMap::new();
     headers::set_standard(&mut map, version, message);
@@ -148,17 +196,22 @@ async fn send(
 
 fn reply(core: &Core, response: http::Response<UpstreamBody>) -> Result<Reply, UpstreamError> {
     let status = response.status();
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let content_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok());
     let media_type = content_type
         .and_then(|text| text.split(';').next())
         .map(|text| text.trim().to_ascii_lowercase());
     match media_type.as_deref() {
         Some("application/json") => Ok(Reply::Json(status, response.into_body())),
-        Some("text/event-stream") if status.is_success() => Ok(Reply::Events(Box::new(EventReader::new(
-            response.into_body(),
-            core.config.max_upstream_message_bytes,
-            core.config.call_idle_timeout,
-        )))),
+        Some("text/event-stream") if status.is_success() => {
+            Ok(Reply::Events(Box::new(EventReader::new(
+                response.into_body(),
+                core.config.max_upstream_message_bytes,
+                core.config.call_idle_timeout,
+            ))))
+        }
         _ if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) => Ok(Reply::Accepted),
         _ if !status.is_success() => Err(UpstreamError::Status(status.as_u16())),
         _ => Err(UpstreamError::NotMcp("neither JSON nor an event stream")),

@@ -83,7 +83,13 @@ async fn initialize(
         .ok_or(UpstreamError::NotMcp("it speaks no revision that we know"))?;
     drop(said);
     let session = headers.get(headers::SESSION_ID).cloned();
-    let live = Live::new(route.clone(), Era::Session, version, session, Some(response));
+    let live = Live::new(
+        route.clone(),
+        Era::Session,
+        version,
+        session,
+        Some(response),
+    );
     let ready = jsonrpc::notification(method::INITIALIZED, None);
     exchange::post(core, client, &live, ready.into(), HeaderMap::new()).await?;
     let level = client.log_level.lock().clone();
@@ -108,7 +114,9 @@ fn initialize_request(client: &Client, number: u64) -> Bytes {
         && let Ok(own) = Envelope::scan(&own[..], &Limits::default())
     {
         let version = client.hello.version.as_str();
-        let spliced = Splice::new(&own).id(&id).set(Field::ParamsProtocolVersion, version);
+        let spliced = Splice::new(&own)
+            .id(&id)
+            .set(Field::ParamsProtocolVersion, version);
         return spliced.remove(Field::MetaProgressToken).finish().into();
     }
     let mut params = ObjectWriter::new();
@@ -121,7 +129,11 @@ fn initialize_request(client: &Client, number: u64) -> Bytes {
 
 /// `clientInfo` is optional for modern clients and required by session-era servers.
 fn named(info: Json<'_>) -> Json<'_> {
-    if info.get("name").is_some() { info } else { crate::aggregate::own_info() }
+    if info.get("name").is_some() {
+        info
+    } else {
+        crate::aggregate::own_info()
+    }
 }
 
 async fn discover(
@@ -134,10 +146,16 @@ async fn discover(
     let version = ProtocolVersion::LATEST;
     let mut params = ObjectWriter::new();
     let capabilities = bridged_capabilities(client, Era::Modern);
-    params.raw("_meta", jsonrpc::modern_meta(version, &capabilities, &named(client.info())));
+    params.raw(
+        "_meta",
+        jsonrpc::modern_meta(version, &capabilities, &named(client.info())),
+    );
     let message = jsonrpc::request(&Id::from(number), method::DISCOVER, Some(&params.finish()));
     let mut map = HeaderMap::new();
-    map.insert(headers::PROTOCOL_VERSION, HeaderValue::from_static(version.as_str()));
+    map.insert(
+        headers::PROTOCOL_VERSION,
+        HeaderValue::from_static(version.as_str()),
+    );
     map.insert(headers::METHOD, HeaderValue::from_static(method::DISCOVER));
     let probe = async {
         let (_, reply) = exchange::post_first(core, client, route, message.into(), map).await?;
@@ -151,9 +169,13 @@ async fn discover(
         Ok(Ok(response)) => {
             let versions = supported(&response);
             match newest_common(versions.iter().map(String::as_str), Era::Modern) {
-                Some(version) => {
-                    Ok(Live::new(route.clone(), Era::Modern, version, None, Some(response)))
-                }
+                Some(version) => Ok(Live::new(
+                    route.clone(),
+                    Era::Modern,
+                    version,
+                    None,
+                    Some(response),
+                )),
                 None => Err(only_speaks(&versions)),
             }
         }
@@ -172,12 +194,19 @@ async fn discover(
 }
 
 fn supported(response: &Envelope) -> Vec<String> {
-    response.raw(Field::Result).map(|r| list_of(&r, "supportedVersions")).unwrap_or_default()
+    response
+        .raw(Field::Result)
+        .map(|r| list_of(&r, "supportedVersions"))
+        .unwrap_or_default()
 }
 
 fn list_of(object: &Json<'_>, key: &str) -> Vec<String> {
-    let Some(list) = object.get(key) else { return Vec::new() };
-    list.elements().filter_map(|v| Some(v.text()?.into_owned())).collect()
+    let Some(list) = object.get(key) else {
+        return Vec::new();
+    };
+    list.elements()
+        .filter_map(|v| Some(v.text()?.into_owned()))
+        .collect()
 }
 
 fn only_speaks(versions: &[String]) -> UpstreamError {
@@ -201,7 +230,9 @@ async fn first_answer(core: &Core, reply: Reply, number: u64) -> Result<Envelope
             }
         }
         Reply::Events(mut reader) => loop {
-            let Some(raw) = reader.next().await? else { return Err(UpstreamError::Broken) };
+            let Some(raw) = reader.next().await? else {
+                return Err(UpstreamError::Broken);
+            };
             let message = Envelope::scan(raw, &core.upstream_limits()).map_err(unreadable)?;
             if !message.is_call() {
                 break message;

@@ -69,26 +69,41 @@ pub(crate) fn take(place: &Place<'_>, raw: Bytes) -> Inbound {
 
 /// A server asks its client something: elicitation, sampling, roots, ping.
 fn request(place: &Place<'_>, message: &Envelope) -> Inbound {
-    let Some(id) = message.id() else { return Inbound::Handled };
+    let Some(id) = message.id() else {
+        return Inbound::Handled;
+    };
     let asked_by = message.method();
     if asked_by == method::PING {
         let pong = jsonrpc::response(&id, &empty_object());
         tell(place.core, place.client, place.live, pong.into());
         return Inbound::Handled;
     }
+    let refuse = |sentence: String| {
+        let error = RpcError::new(ErrorCode::METHOD_NOT_FOUND, sentence);
+        tell(
+            place.core,
+            place.client,
+            place.live,
+            error.to_message(Some(&id)).into(),
+        );
+        Inbound::Handled
+    };
     if place.client.hello.era == Era::Modern || place.live.era == Era::Modern {
         // What it may ask was not declared to it (see handshake); it asks all the same.
-        let error = RpcError::new(
-            ErrorCode::METHOD_NOT_FOUND,
-            format!("the client can't be asked {asked_by:?} through this gateway"),
-        );
-        tell(place.core, place.client, place.live, error.to_message(Some(&id)).into());
-        return Inbound::Handled;
+        return refuse(format!(
+            "the client can't be asked {asked_by:?} through this gateway"
+        ));
     }
     let progress = message.id_in(Field::MetaProgressToken);
     let has_progress = progress.is_some();
-    let number =
-        place.client.ask(Asked { upstream: place.upstream.clone(), id, progress });
+    let asked = Asked {
+        upstream: place.upstream.clone(),
+        id: id.clone(),
+        progress,
+    };
+    let Some(number) = place.client.ask(asked) else {
+        return refuse("the client has too many questions open".to_owned());
+    };
     let number = Id::from(number);
     let mut out = Splice::new(message).id(&number);
     if has_progress {
@@ -99,9 +114,12 @@ fn request(place: &Place<'_>, message: &Envelope) -> Inbound {
 
 fn notification(place: &Place<'_>, message: Envelope) -> Inbound {
     let name = message.method().into_owned();
-    if let (Some(number), Some((ours, Some(_)))) =
-        (message.id_in(Field::MetaSubscriptionId).and_then(|id| id.as_u64()), place.call)
-        && number == ours
+    if let (Some(number), Some((ours, Some(_)))) = (
+        message
+            .id_in(Field::MetaSubscriptionId)
+            .and_then(|id| id.as_u64()),
+        place.call,
+    ) && number == ours
     {
         // Of a listen request of the client that passes through: it goes back on its stream.
         if let Some(kind) = changed_list(&name) {
@@ -134,11 +152,16 @@ fn changed_list(name: &str) -> Option<ListKind> {
 }
 
 fn progress(place: &Place<'_>, message: &Envelope) -> Inbound {
-    let number = message.id_in(Field::ParamsProgressToken).and_then(|token| token.as_u64());
+    let number = message
+        .id_in(Field::ParamsProgressToken)
+        .and_then(|token| token.as_u64());
     let known = number.and_then(|number| place.upstream.progress.lock().get(&number).cloned());
     match known {
         Some(token) => Inbound::Forward(
-            Splice::new(message).set(Field::ParamsProgressToken, &token).finish().into(),
+            Splice::new(message)
+                .set(Field::ParamsProgressToken, &token)
+                .finish()
+                .into(),
         ),
         None => Inbound::Handled,
     }
@@ -154,7 +177,9 @@ fn changed(place: &Place<'_>, kind: ListKind) -> Inbound {
 fn updated(place: &Place<'_>, message: &Envelope) -> Inbound {
     match place.client.hello.era {
         Era::Session => {
-            let raw = Splice::new(message).remove(Field::MetaSubscriptionId).finish();
+            let raw = Splice::new(message)
+                .remove(Field::MetaSubscriptionId)
+                .finish();
             place.client.push(raw.into());
         }
         Era::Modern => {
@@ -168,7 +193,9 @@ fn updated(place: &Place<'_>, message: &Envelope) -> Inbound {
 
 /// The server takes a question back.
 fn cancelled(place: &Place<'_>, message: &Envelope) -> Inbound {
-    let Some(id) = message.id_in(Field::ParamsRequestId) else { return Inbound::Handled };
+    let Some(id) = message.id_in(Field::ParamsRequestId) else {
+        return Inbound::Handled;
+    };
     let number = {
         let mut asked = place.client.asked.lock();
         let found = asked
@@ -182,7 +209,10 @@ fn cancelled(place: &Place<'_>, message: &Envelope) -> Inbound {
     };
     match number {
         Some(number) => Inbound::Forward(
-            Splice::new(message).set(Field::ParamsRequestId, number).finish().into(),
+            Splice::new(message)
+                .set(Field::ParamsRequestId, number)
+                .finish()
+                .into(),
         ),
         None => Inbound::Handled,
     }
@@ -191,9 +221,10 @@ fn cancelled(place: &Place<'_>, message: &Envelope) -> Inbound {
 /// Messages of a listen request carry its id: ours becomes the client's.
 fn with_subscription_id(place: &Place<'_>, message: Envelope) -> Bytes {
     match place.call {
-        Some((_, Some(theirs))) => {
-            Splice::new(&message).set(Field::MetaSubscriptionId, theirs).finish().into()
-        }
+        Some((_, Some(theirs))) => Splice::new(&message)
+            .set(Field::MetaSubscriptionId, theirs)
+            .finish()
+            .into(),
         _ => message.into_inner(),
     }
 }

@@ -6,6 +6,7 @@
 //! again, with growing pauses, for as long as the connection lives.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agentopia_mcp::{Era, Field, Id, Kind, ObjectWriter, jsonrpc, method};
@@ -32,7 +33,12 @@ pub(super) fn start(
     stop: CancellationToken,
 ) {
     tokio::spawn(async move {
-        let listening = Listening { core: &core, client: &client, upstream: &upstream, live: &live };
+        let listening = Listening {
+            core: &core,
+            client: &client,
+            upstream: &upstream,
+            live: &live,
+        };
         tokio::select! {
             () = stop.cancelled() => {}
             () = core.stopped.cancelled() => {}
@@ -68,7 +74,13 @@ impl Listening<'_> {
                         pause = FIRST_PAUSE;
                     }
                 }
-                Ok(None) | Err(UpstreamError::SessionLost) => return,
+                Ok(None) => {
+                    // A modern server may have something once there are subscriptions.
+                    let for_good = self.live.era == Era::Session;
+                    self.live.silent.store(for_good, Ordering::Relaxed);
+                    return;
+                }
+                Err(UpstreamError::SessionLost) => return,
                 Err(error) => tracing::debug!(instance = %self.upstream.instance, %error, "listen"),
             }
             tokio::time::sleep(pause).await;

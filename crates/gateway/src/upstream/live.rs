@@ -33,13 +33,20 @@ impl Listed {
         if kind == ListKind::Tools {
             for item in &items {
                 let schema = item.get("inputSchema");
-                let headers = schema.map(|s| ParamHeaders::from_schema(&s)).unwrap_or_default();
+                let headers = schema
+                    .map(|s| ParamHeaders::from_schema(&s))
+                    .unwrap_or_default();
                 if !headers.is_empty() {
                     param_headers.insert(item.key().to_owned(), headers);
                 }
             }
         }
-        Self { items, ttl_ms, param_headers, at: Instant::now() }
+        Self {
+            items,
+            ttl_ms,
+            param_headers,
+            at: Instant::now(),
+        }
     }
 
     /// The arguments of a tool that are mirrored into headers, if it has any.
@@ -64,6 +71,8 @@ pub(crate) struct Live {
     lost: AtomicBool,
     /// A stream is open on which the server tells of changes: only then lists are kept.
     listening: AtomicBool,
+    /// The server said that it has no such stream: it is not asked again.
+    pub(crate) silent: AtomicBool,
     pub(crate) closed: CancellationToken,
 }
 
@@ -78,7 +87,11 @@ impl Live {
         let mut capabilities = Capabilities::default();
         match &hello {
             Some(hello) => {
-                capabilities.merge(&hello.raw(Field::ResultCapabilities).unwrap_or_else(empty_object));
+                capabilities.merge(
+                    &hello
+                        .raw(Field::ResultCapabilities)
+                        .unwrap_or_else(empty_object),
+                );
             }
             // It did not say: assume everything and let it refuse.
             None => {
@@ -97,6 +110,7 @@ impl Live {
             lists: Mutex::default(),
             lost: AtomicBool::new(false),
             listening: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
     }
@@ -138,7 +152,9 @@ impl Live {
     /// The kept list, if it still holds: the server would have told us, or said how long it holds.
     pub(crate) fn listed(&self, kind: ListKind) -> Option<Arc<Listed>> {
         let kept = self.lists.lock()[kind as usize].1.clone()?;
-        let within_ttl = kept.ttl_ms.is_some_and(|ttl| kept.at.elapsed() < Duration::from_millis(ttl));
+        let within_ttl = kept
+            .ttl_ms
+            .is_some_and(|ttl| kept.at.elapsed() < Duration::from_millis(ttl));
         (within_ttl || self.tells_of_changes(kind)).then_some(kept)
     }
 

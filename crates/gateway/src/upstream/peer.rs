@@ -127,7 +127,9 @@ impl Upstream {
             this.settle(&core, &client, &route, &outcome);
             outcome
         });
-        async move { task.await.unwrap_or(Err(UpstreamError::Broken)) }.boxed().shared()
+        async move { task.await.unwrap_or(Err(UpstreamError::Broken)) }
+            .boxed()
+            .shared()
     }
 
     /// Puts the outcome of a handshake in place, unless things have moved on meanwhile.
@@ -163,6 +165,9 @@ impl Upstream {
     /// Starting anew replaces the stream, so that a changed set of subscriptions counts.
     pub(crate) fn listen(self: &Arc<Self>, core: &Arc<Core>, client: &Arc<Client>) {
         let Some(live) = self.current() else { return };
+        if live.silent.load(Ordering::Relaxed) {
+            return;
+        }
         let mut listener = self.listener.lock();
         if let Some(running) = &*listener
             && !running.is_cancelled()

@@ -16,8 +16,9 @@ pub(crate) async fn next_chunk(
     idle: Duration,
 ) -> Result<Option<Bytes>, UpstreamError> {
     loop {
-        let frame =
-            tokio::time::timeout(idle, body.frame()).await.map_err(|_| UpstreamError::Timeout)?;
+        let frame = tokio::time::timeout(idle, body.frame())
+            .await
+            .map_err(|_| UpstreamError::Timeout)?;
         match frame {
             None => return Ok(None),
             Some(Err(error)) => {
@@ -41,7 +42,9 @@ pub(crate) async fn read_all(
     max: usize,
     idle: Duration,
 ) -> Result<Bytes, UpstreamError> {
-    let Some(first) = next_chunk(&mut body, idle).await? else { return Ok(Bytes::new()) };
+    let Some(first) = next_chunk(&mut body, idle).await? else {
+        return Ok(Bytes::new());
+    };
     let mut whole = BytesMut::new();
     let mut size = first.len();
     let mut only = Some(first);
@@ -90,7 +93,9 @@ impl EventReader {
             if let Some(message) = self.waiting.pop_front() {
                 return Ok(Some(message));
             }
-            let Some(chunk) = next_chunk(&mut self.body, self.idle).await? else { return Ok(None) };
+            let Some(chunk) = next_chunk(&mut self.body, self.idle).await? else {
+                return Ok(None);
+            };
             let mut events = Vec::new();
             let parsed = self.parser.push(&chunk, &mut events);
             for event in events {
@@ -137,12 +142,18 @@ mod tests {
     #[tokio::test]
     async fn whole_bodies_have_a_limit() {
         let idle = Duration::from_secs(1);
-        assert_eq!(read_all(body(&["ab", "", "c"]), 3, idle).await.unwrap(), "abc");
+        assert_eq!(
+            read_all(body(&["ab", "", "c"]), 3, idle).await.unwrap(),
+            "abc"
+        );
         assert!(matches!(
             read_all(body(&["ab", "c"]), 2, idle).await,
             Err(UpstreamError::TooLarge(2))
         ));
-        assert!(matches!(read_all(body(&["abc"]), 2, idle).await, Err(UpstreamError::TooLarge(2))));
+        assert!(matches!(
+            read_all(body(&["abc"]), 2, idle).await,
+            Err(UpstreamError::TooLarge(2))
+        ));
         let empty = UpstreamBody::new(Full::default().map_err(|never| match never {}));
         assert_eq!(read_all(empty, 1, idle).await.unwrap(), "");
     }
@@ -150,7 +161,11 @@ mod tests {
     #[tokio::test]
     async fn messages_come_out_of_any_chunking_and_priming_events_do_not() {
         let mut reader = EventReader::new(
-            body(&["id: 1\ndata:\n\nda", "ta: {\"a\":1}\n", "\ndata: {}\nid: 2\n\nrest"]),
+            body(&[
+                "id: 1\ndata:\n\nda",
+                "ta: {\"a\":1}\n",
+                "\ndata: {}\nid: 2\n\nrest",
+            ]),
             100,
             Duration::from_secs(1),
         );

@@ -22,7 +22,9 @@ impl Clock for Steered {
 }
 
 fn steered() -> (Steered, Ambient) {
-    let clock = Steered(Arc::new(Mutex::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap())));
+    let clock = Steered(Arc::new(Mutex::new(
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+    )));
     let ambient = Ambient::new(Arc::new(clock.clone()), Arc::new(SystemEntropy));
     (clock, ambient)
 }
@@ -32,7 +34,11 @@ async fn rule_20_foreign_hosts_and_origins_are_refused() {
     let (rig, agent) = Rig::linked(&[]).await;
     let wire = rig.wire(&agent);
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-    for (name, value) in [("host", "evil.example"), ("origin", "https://evil.example"), ("origin", "null")] {
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ] {
         let reply = wire.send(wire.posting(ping).header(name, value)).await;
         assert_eq!(reply.status, 403, "{name}: {value}");
     }
@@ -47,27 +53,51 @@ async fn without_a_good_token_nothing_is_revealed() {
     let ask = async |url: String, token: &str| {
         let wire = Wire::new(rig.http.clone(), url, token);
         let reply = wire.call("ping", json!({})).await;
-        (reply.status, reply.body, reply.headers.get("www-authenticate").is_some())
+        (
+            reply.status,
+            reply.body,
+            reply.headers.get("www-authenticate").is_some(),
+        )
     };
     let own = rig.agent_url(&a);
-    let unknown = format!("{}/agents/{}/mcp", rig.base, rig.ambient.new_id::<agentopia_domain::AgentId>());
+    let unknown = format!(
+        "{}/agents/{}/mcp",
+        rig.base,
+        rig.ambient.new_id::<agentopia_domain::AgentId>()
+    );
     let nonsense = format!("{}/agents/x/mcp", rig.base);
     let server = rig.instance_url(instance);
     let unknown_server = rig.instance_url(rig.ambient.new_id());
     // No token, a wrong one, one of another kind: the same for what is there and what is not.
     for token in ["", "agt_x", "pat_x", &agentopia_token()] {
-        let answers = [ask(own.clone(), token).await, ask(unknown.clone(), token).await,
-            ask(nonsense.clone(), token).await, ask(server.clone(), token).await,
-            ask(unknown_server.clone(), token).await];
-        assert!(answers.iter().all(|a| a == &answers[0]), "{token}: {answers:?}");
+        let answers = [
+            ask(own.clone(), token).await,
+            ask(unknown.clone(), token).await,
+            ask(nonsense.clone(), token).await,
+            ask(server.clone(), token).await,
+            ask(unknown_server.clone(), token).await,
+        ];
+        assert!(
+            answers.iter().all(|a| a == &answers[0]),
+            "{token}: {answers:?}"
+        );
         assert_eq!((answers[0].0, answers[0].2), (401, true));
     }
     // A good token of somebody else.
-    let foreign = [ask(own.clone(), &b.token).await, ask(unknown, &b.token).await,
-        ask(nonsense, &b.token).await, ask(server, &b.token).await, ask(unknown_server, &b.token).await];
+    let foreign = [
+        ask(own.clone(), &b.token).await,
+        ask(unknown, &b.token).await,
+        ask(nonsense, &b.token).await,
+        ask(server, &b.token).await,
+        ask(unknown_server, &b.token).await,
+    ];
     assert!(foreign.iter().all(|a| a == &foreign[0]), "{foreign:?}");
     assert_eq!(foreign[0].0, 404);
-    assert_eq!(ask(own, &a.token).await.0, 400, "the owner gets as far as the missing session");
+    assert_eq!(
+        ask(own, &a.token).await.0,
+        400,
+        "the owner gets as far as the missing session"
+    );
 }
 
 /// Well formed, but nobody's.
@@ -103,8 +133,15 @@ async fn tokens_expire_and_are_taken_back_at_once() {
 #[tokio::test]
 async fn a_token_in_the_address_is_refused() {
     let (rig, agent) = Rig::linked(&[]).await;
-    for query in [format!("?x={}", agent.token), "?access_token=abc".to_owned()] {
-        let wire = Wire::new(rig.http.clone(), rig.agent_url(&agent) + &query, &agent.token);
+    for query in [
+        format!("?x={}", agent.token),
+        "?access_token=abc".to_owned(),
+    ] {
+        let wire = Wire::new(
+            rig.http.clone(),
+            rig.agent_url(&agent) + &query,
+            &agent.token,
+        );
         assert_eq!(wire.call("ping", json!({})).await.status, 400);
     }
 }
@@ -113,12 +150,27 @@ async fn a_token_in_the_address_is_refused() {
 async fn bodies_have_a_limit_and_a_type() {
     let (rig, agent) = Rig::linked(&[]).await;
     let wire = rig.wire(&agent).opened().await;
-    let ping = |n| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"x":"{}"}}}}"#, "x".repeat(n));
+    let ping = |n| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"x":"{}"}}}}"#,
+            "x".repeat(n)
+        )
+    };
     assert_eq!(wire.post(ping((4 << 20) - 100)).await.status, 200);
     assert_eq!(wire.post(ping(4 << 20)).await.status, 413);
-    let text = wire.request(http::Method::POST).header("content-type", "text/plain").body(ping(1));
+    let text = wire
+        .request(http::Method::POST)
+        .header("content-type", "text/plain")
+        .body(ping(1));
     assert_eq!(wire.send(text).await.status, 415);
-    for bad in ["", "{", "[]", "7", r#"{"jsonrpc":"2.0"}"#, r#"{"jsonrpc":"2.0","id":1,"method":"ping","id":2}"#] {
+    for bad in [
+        "",
+        "{",
+        "[]",
+        "7",
+        r#"{"jsonrpc":"2.0"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping","id":2}"#,
+    ] {
         assert_eq!(wire.post(bad).await.status, 400, "{bad}");
     }
 }
@@ -135,20 +187,42 @@ async fn idle_sessions_end_and_used_ones_stay() {
     idle.tools().await;
     let listening = rig.wire(&agent).opened().await;
     let _standing = listening.standing().await;
-    rig.wire(&agent).modern_call("tools/list", json!({})).await.result();
-    assert_eq!((rig.gateway.counts().sessions, rig.gateway.counts().modern_clients), (2, 1));
+    rig.wire(&agent)
+        .modern_call("tools/list", json!({}))
+        .await
+        .result();
+    assert_eq!(
+        (
+            rig.gateway.counts().sessions,
+            rig.gateway.counts().modern_clients
+        ),
+        (2, 1)
+    );
     *clock.0.lock() += TimeDelta::minutes(31);
     rig.gateway.expire_idle();
-    assert_eq!((rig.gateway.counts().sessions, rig.gateway.counts().modern_clients), (1, 0));
+    assert_eq!(
+        (
+            rig.gateway.counts().sessions,
+            rig.gateway.counts().modern_clients
+        ),
+        (1, 0)
+    );
     assert_eq!(idle.call("ping", json!({})).await.status, 404);
     assert_eq!(listening.call("ping", json!({})).await.status, 200);
-    server.until("the goodbyes", |s| s.iter().filter(|s| s.http == "DELETE").count() == 2).await;
+    server
+        .until("the goodbyes", |s| {
+            s.iter().filter(|s| s.http == "DELETE").count() == 2
+        })
+        .await;
 }
 
 #[tokio::test]
 async fn sessions_are_counted_and_the_longest_unused_makes_room() {
     let (clock, ambient) = steered();
-    let config = GatewayConfig { max_sessions_per_principal: 2, ..GatewayConfig::default() };
+    let config = GatewayConfig {
+        max_sessions_per_principal: 2,
+        ..GatewayConfig::default()
+    };
     let mut rig = Rig::with(config, ambient).await;
     let (agent, other) = (rig.agent(&[]), rig.agent(&[]));
     rig.apply();
@@ -160,7 +234,10 @@ async fn sessions_are_counted_and_the_longest_unused_makes_room() {
     assert_eq!(wires[0].call("ping", json!({})).await.status, 404);
     let _streams = (wires[1].standing().await, wires[2].standing().await);
     let mut refused = rig.wire(&agent);
-    assert_eq!(refused.initialize("2025-11-25", json!({})).await.status, 503);
+    assert_eq!(
+        refused.initialize("2025-11-25", json!({})).await.status,
+        503
+    );
     rig.wire(&other).opened().await;
 }
 
@@ -174,8 +251,14 @@ async fn an_instances_endpoint_is_for_linked_agents_and_its_owner() {
     let linked = rig.wire_to(instance, &agent.token).opened().await;
     linked.tool("echo", json!({})).await.result();
     let records = rig.records.at_least(2).await;
-    assert_eq!((records[0].agent_id, records[0].user_id.is_some()), (None, true));
-    assert_eq!((records[1].agent_id, records[1].user_id), (Some(agent.id), None));
+    assert_eq!(
+        (records[0].agent_id, records[0].user_id.is_some()),
+        (None, true)
+    );
+    assert_eq!(
+        (records[1].agent_id, records[1].user_id),
+        (Some(agent.id), None)
+    );
     let mut standing = linked.standing().await;
     rig.snapshot.agents[0].links.clear();
     rig.apply();
@@ -192,14 +275,19 @@ async fn every_call_is_recorded() {
     let wire = rig.wire(&agent).opened().await;
     wire.tools().await;
     wire.tool("two__echo", json!({"a": 1})).await.result();
-    wire.call("prompts/get", json!({"name": "none"})).await.code();
+    wire.call("prompts/get", json!({"name": "none"}))
+        .await
+        .code();
     drop(other);
     wire.tool("two__echo", json!({})).await.code();
     rig.gateway.shutdown().await;
     let records = rig.records.at_least(2).await;
     assert_eq!(records.len(), 2, "{records:?}");
     let first = &records[0];
-    assert_eq!((first.method, first.target.as_str()), ("tools/call", "echo"));
+    assert_eq!(
+        (first.method, first.target.as_str()),
+        ("tools/call", "echo")
+    );
     assert_eq!(first.instance_id, rig.snapshot.instances[1].id);
     assert_eq!(first.agent_id, Some(agent.id));
     assert_eq!(first.outcome, CallOutcome::Answered);

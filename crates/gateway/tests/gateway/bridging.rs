@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::rig::Rig;
-use crate::scripted::{Scripted, Seen, events, initialized, modern_server, result, session_server, status};
+use crate::scripted::{
+    Scripted, Seen, events, initialized, modern_server, result, session_server, status,
+};
 
 #[tokio::test]
 async fn a_session_era_client_uses_a_modern_server() {
@@ -14,25 +16,40 @@ async fn a_session_era_client_uses_a_modern_server() {
                 *refused.status_mut() = http::StatusCode::BAD_REQUEST;
                 refused
             }
-            "tools/list" => result(&seen, json!({"resultType": "complete", "ttlMs": 1, "cacheScope": "public",
+            "tools/list" => result(
+                &seen,
+                json!({"resultType": "complete", "ttlMs": 1, "cacheScope": "public",
                 "tools": [{"name": "echo", "inputSchema": {"type": "object", "properties":
-                    {"region": {"type": "string", "x-mcp-header": "Region"}}}}]})),
+                    {"region": {"type": "string", "x-mcp-header": "Region"}}}}]}),
+            ),
             _ => modern_server(&seen, &["echo"]),
         }
     })
     .await;
     let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
     let mut wire = rig.wire(&agent);
-    wire.initialize("2025-06-18", json!({"elicitation": {}, "x": {"y": 1.50}})).await;
-    wire.call("logging/setLevel", json!({"level": "debug"})).await.result();
+    wire.initialize("2025-06-18", json!({"elicitation": {}, "x": {"y": 1.50}}))
+        .await;
+    wire.call("logging/setLevel", json!({"level": "debug"}))
+        .await
+        .result();
     assert_eq!(wire.tools().await, ["echo"]);
     let reply = wire.tool("echo", json!({"region": "eu"})).await;
-    assert_eq!(reply.body, r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"{\"region\":\"eu\"}"}]}}"#);
+    assert_eq!(
+        reply.body,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"{\"region\":\"eu\"}"}]}}"#
+    );
     let arrived = &server.of("tools/call")[0];
     let meta = &arrived.body["params"]["_meta"];
-    assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
+    assert_eq!(
+        meta["io.modelcontextprotocol/protocolVersion"],
+        "2026-07-28"
+    );
     assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "wire");
-    assert_eq!(meta["io.modelcontextprotocol/clientCapabilities"], json!({"x": {"y": 1.5}}));
+    assert_eq!(
+        meta["io.modelcontextprotocol/clientCapabilities"],
+        json!({"x": {"y": 1.5}})
+    );
     assert_eq!(meta["io.modelcontextprotocol/logLevel"], "debug");
     assert_eq!(arrived.headers["mcp-method"], "tools/call");
     assert_eq!(arrived.headers["mcp-name"], "echo");
@@ -45,7 +62,10 @@ async fn a_session_era_client_uses_a_modern_server() {
     let instance = rig.wire_to(rig.snapshot.instances[0].id, &agent.token);
     let mut own = instance.clone();
     let hello = own.initialize("2025-06-18", json!({})).await.result();
-    assert_eq!((&hello["protocolVersion"], &hello["serverInfo"]["name"]), (&json!("2025-06-18"), &json!("modern")));
+    assert_eq!(
+        (&hello["protocolVersion"], &hello["serverInfo"]["name"]),
+        (&json!("2025-06-18"), &json!("modern"))
+    );
     own.tool("echo", json!({"a": 1})).await.result();
 }
 
@@ -70,7 +90,8 @@ async fn a_modern_client_uses_a_session_era_server() {
     .await;
     let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
     let wire = rig.wire(&agent);
-    let params = json!({"name": "echo", "arguments": {}, "_meta": {"progressToken": "p", "own": 2}});
+    let params =
+        json!({"name": "echo", "arguments": {}, "_meta": {"progressToken": "p", "own": 2}});
     let reply = wire.modern_call("tools/call", params.clone()).await;
     let messages = reply.messages();
     assert_eq!(messages.len(), 2, "no log was asked for: {messages:?}");
@@ -79,7 +100,10 @@ async fn a_modern_client_uses_a_session_era_server() {
     let called = reply.result();
     assert_eq!(called["resultType"], "complete");
     assert_eq!(called["_meta"]["own"], 1);
-    assert_eq!(called["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "scripted");
+    assert_eq!(
+        called["_meta"]["io.modelcontextprotocol/serverInfo"]["name"],
+        "scripted"
+    );
     let arrived = &server.of("tools/call")[0];
     let meta = arrived.body["params"]["_meta"].as_object().unwrap();
     assert_eq!(meta.keys().collect::<Vec<_>>(), ["progressToken", "own"]);
@@ -89,13 +113,35 @@ async fn a_modern_client_uses_a_session_era_server() {
 
     let mut with_log = params;
     with_log["_meta"]["io.modelcontextprotocol/logLevel"] = "info".into();
-    assert_eq!(wire.modern_call("tools/call", with_log).await.messages().len(), 3);
+    assert_eq!(
+        wire.modern_call("tools/call", with_log)
+            .await
+            .messages()
+            .len(),
+        3
+    );
 
-    let read = wire.modern_call("resources/read", json!({"uri": "a:1"})).await.result();
-    assert_eq!((&read["ttlMs"], &read["cacheScope"]), (&json!(0), &json!("private")));
-    let got = wire.modern_call("prompts/get", json!({"name": "p"})).await.result();
-    assert_eq!((&got["resultType"], got.get("ttlMs")), (&json!("complete"), None));
-    assert_eq!(server.of("initialize").len(), 1, "one upstream session for the same client");
+    let read = wire
+        .modern_call("resources/read", json!({"uri": "a:1"}))
+        .await
+        .result();
+    assert_eq!(
+        (&read["ttlMs"], &read["cacheScope"]),
+        (&json!(0), &json!("private"))
+    );
+    let got = wire
+        .modern_call("prompts/get", json!({"name": "p"}))
+        .await
+        .result();
+    assert_eq!(
+        (&got["resultType"], got.get("ttlMs")),
+        (&json!("complete"), None)
+    );
+    assert_eq!(
+        server.of("initialize").len(),
+        1,
+        "one upstream session for the same client"
+    );
     assert_eq!(server.of("server/discover").len(), 1);
 }
 
@@ -108,29 +154,44 @@ async fn a_server_that_asks_a_modern_client_is_told_that_it_can_not() {
                 json!({"jsonrpc": "2.0", "id": "alive", "method": "ping"}),
                 json!({"jsonrpc": "2.0", "id": seen.id(), "result": {"content": []}}),
             ]),
-            "" if seen.body.get("error").is_some() || seen.body.get("result").is_some() => status(202),
+            "" if seen.body.get("error").is_some() || seen.body.get("result").is_some() => {
+                status(202)
+            }
             _ => session_server(&seen, &["echo"]),
         }
     })
     .await;
     let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
     let wire = rig.wire(&agent);
-    let call = wire.modern_as("tools/call", json!({"name": "echo"}), json!({"elicitation": {}, "sampling": {}}));
+    let call = wire.modern_as(
+        "tools/call",
+        json!({"name": "echo"}),
+        json!({"elicitation": {}, "sampling": {}}),
+    );
     assert_eq!(wire.send(call).await.messages().len(), 1);
     server
         .until("the refusal", |seen| {
-            seen.iter().any(|s| *s.id() == "q" && s.body["error"]["code"] == -32601)
-                && seen.iter().any(|s| *s.id() == "alive" && s.body["result"].is_object())
+            seen.iter()
+                .any(|s| *s.id() == "q" && s.body["error"]["code"] == -32601)
+                && seen
+                    .iter()
+                    .any(|s| *s.id() == "alive" && s.body["result"].is_object())
         })
         .await;
-    assert_eq!(server.of("initialize")[0].body["params"]["capabilities"], json!({}));
+    assert_eq!(
+        server.of("initialize")[0].body["params"]["capabilities"],
+        json!({})
+    );
 }
 
 #[tokio::test]
 async fn a_modern_servers_question_is_a_clear_error_for_a_session() {
     let server = Scripted::start(|seen: Seen| async move {
         match seen.method() {
-            "tools/call" => result(&seen, json!({"resultType": "input_required", "requestState": "s", "inputRequests": {}})),
+            "tools/call" => result(
+                &seen,
+                json!({"resultType": "input_required", "requestState": "s", "inputRequests": {}}),
+            ),
             _ => modern_server(&seen, &["echo"]),
         }
     })
@@ -141,6 +202,15 @@ async fn a_modern_servers_question_is_a_clear_error_for_a_session() {
     assert_eq!(reply.code(), -32603);
     assert!(reply.body.contains("wants input"), "{}", reply.body);
     // A modern client gets the question itself, byte for byte.
-    let asked = rig.wire(&agent).modern_call("tools/call", json!({"name": "echo"})).await;
-    assert!(asked.body.ends_with(r#""result":{"resultType":"input_required","requestState":"s","inputRequests":{}}}"#), "{}", asked.body);
+    let asked = rig
+        .wire(&agent)
+        .modern_call("tools/call", json!({"name": "echo"}))
+        .await;
+    assert!(
+        asked.body.ends_with(
+            r#""result":{"resultType":"input_required","requestState":"s","inputRequests":{}}}"#
+        ),
+        "{}",
+        asked.body
+    );
 }

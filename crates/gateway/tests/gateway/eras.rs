@@ -37,7 +37,10 @@ async fn rule_02_discover_names_the_modern_version_whatever_the_servers_are() {
     let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
     let instance = rig.snapshot.instances[0].id;
     for wire in [rig.wire(&agent), rig.wire_to(instance, &agent.token)] {
-        let result = wire.modern_call("server/discover", json!({})).await.result();
+        let result = wire
+            .modern_call("server/discover", json!({}))
+            .await
+            .result();
         let versions = result["supportedVersions"].as_array().unwrap();
         assert!(versions.contains(&json!("2026-07-28")), "{result}");
         assert_eq!(result["resultType"], "complete");
@@ -65,15 +68,29 @@ async fn rule_03_bad_headers_are_refused_before_any_upstream_traffic() {
         cases.push((header, double));
         let mut other = build(call());
         // For the version, one that is known but not the body's is a mismatch as well.
-        other.headers_mut().insert(header, "2025-11-25".parse().unwrap());
+        other
+            .headers_mut()
+            .insert(header, "2025-11-25".parse().unwrap());
         cases.push((header, other));
     }
     let mut invalid = build(call());
-    invalid.headers_mut().insert("mcp-name", "=?base64?%%?=".parse().unwrap());
+    invalid
+        .headers_mut()
+        .insert("mcp-name", "=?base64?%%?=".parse().unwrap());
     cases.push(("mcp-name", invalid));
     for (header, request) in cases {
-        let reply = wire.send(reqwest::RequestBuilder::from_parts(rig.http.clone(), request)).await;
-        assert_eq!((reply.status, reply.code()), (400, -32020), "{header}: {}", reply.body);
+        let reply = wire
+            .send(reqwest::RequestBuilder::from_parts(
+                rig.http.clone(),
+                request,
+            ))
+            .await;
+        assert_eq!(
+            (reply.status, reply.code()),
+            (400, -32020),
+            "{header}: {}",
+            reply.body
+        );
     }
     assert!(server.seen().is_empty());
     assert_eq!(wire.send(call()).await.status, 200);
@@ -124,7 +141,9 @@ async fn get_and_delete_mean_nothing_to_modern_clients() {
     let (rig, agent) = Rig::linked(&[]).await;
     let wire = rig.wire(&agent);
     for method in [http::Method::GET, http::Method::DELETE] {
-        let request = wire.request(method).header("mcp-protocol-version", "2026-07-28");
+        let request = wire
+            .request(method)
+            .header("mcp-protocol-version", "2026-07-28");
         let reply = wire.send(request).await;
         assert_eq!(reply.status, 405);
         assert_eq!(reply.headers["allow"], "POST");
@@ -164,7 +183,8 @@ async fn a_session_ends_when_its_client_says_so_and_is_not_known_after() {
     assert_eq!(wire.send(wire.request(http::Method::GET)).await.status, 404);
     server
         .until("the goodbye", |seen| {
-            seen.iter().any(|s| s.http == "DELETE" && s.session() == Some("scripted-session"))
+            seen.iter()
+                .any(|s| s.http == "DELETE" && s.session() == Some("scripted-session"))
         })
         .await;
 }
@@ -199,7 +219,10 @@ async fn batches_belong_to_their_revision() {
     let reply = old.post(batch.to_string()).await;
     let answers = reply.answer();
     assert_eq!(answers.as_array().unwrap().len(), 2);
-    assert_eq!((&answers[0]["id"], &answers[1]["id"]), (&json!("a"), &json!("b")));
+    assert_eq!(
+        (&answers[0]["id"], &answers[1]["id"]),
+        (&json!("a"), &json!("b"))
+    );
     assert_eq!(answers[1]["result"]["content"][0]["text"], "echo {\"n\":1}");
     let only_notes = json!([{"jsonrpc": "2.0", "method": "notifications/x"}]);
     assert_eq!(old.post(only_notes.to_string()).await.status, 202);

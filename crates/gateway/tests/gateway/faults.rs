@@ -10,12 +10,17 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::rig::Rig;
-use crate::scripted::{Scripted, error, events, initialized, json_text, result, session_server, status};
+use crate::scripted::{
+    Scripted, error, events, initialized, json_text, result, session_server, status,
+};
 
 const DEADLINE: Duration = Duration::from_millis(700);
 
 async fn impatient() -> Rig {
-    let config = GatewayConfig { fan_out_deadline: DEADLINE, ..GatewayConfig::default() };
+    let config = GatewayConfig {
+        fan_out_deadline: DEADLINE,
+        ..GatewayConfig::default()
+    };
     Rig::with(config, Ambient::system()).await
 }
 
@@ -35,7 +40,11 @@ async fn rule_16_bad_servers_neither_fail_nor_delay_a_list() {
     let last = Scripted::with_tools(&["last"]).await;
     let hangs = Scripted::start(|_| forever()).await;
     let hangs_at_list = Scripted::start(|seen| async move {
-        if seen.method() == "tools/list" { forever().await } else { session_server(&seen, &[]) }
+        if seen.method() == "tools/list" {
+            forever().await
+        } else {
+            session_server(&seen, &[])
+        }
     })
     .await;
     let broken = Scripted::start(|_| async { status(500) }).await;
@@ -58,7 +67,10 @@ async fn rule_16_bad_servers_neither_fail_nor_delay_a_list() {
     .await;
     let endless = Scripted::start(|seen| async move {
         if seen.method() == "tools/list" {
-            result(&seen, json!({"tools": [], "nextCursor": seen.id().to_string()}))
+            result(
+                &seen,
+                json!({"tools": [], "nextCursor": seen.id().to_string()}),
+            )
         } else {
             session_server(&seen, &[])
         }
@@ -89,16 +101,43 @@ async fn rule_16_bad_servers_neither_fail_nor_delay_a_list() {
     for _ in 0..2 {
         let started = Instant::now();
         let reply = wire.call("tools/list", json!({})).await;
-        assert!(started.elapsed() < DEADLINE + Duration::from_secs(1), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() < DEADLINE + Duration::from_secs(1),
+            "{:?}",
+            started.elapsed()
+        );
         let listed = reply.result();
         assert_eq!(crate::wire::names(&listed["tools"]), ["echo", "last"]);
-        let failures = listed["_meta"]["io.agentopia/failures"].as_array().unwrap().clone();
-        let mut failed: Vec<_> = failures.iter().map(|f| f["name"].as_str().unwrap()).collect();
+        let failures = listed["_meta"]["io.agentopia/failures"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let mut failed: Vec<_> = failures
+            .iter()
+            .map(|f| f["name"].as_str().unwrap())
+            .collect();
         failed.retain(|name| *name != "endless");
-        let wanted = ["hangs", "hangs_at_list", "broken", "garbage", "wrong_id", "refuses", "dead", "stopped"];
+        let wanted = [
+            "hangs",
+            "hangs_at_list",
+            "broken",
+            "garbage",
+            "wrong_id",
+            "refuses",
+            "dead",
+            "stopped",
+        ];
         assert_eq!(failed, wanted);
-        assert!(failures.iter().all(|f| f["reason"].as_str().is_some_and(|r| !r.is_empty())));
-        assert!(!reply.body.contains("127.0.0.1"), "addresses stay inside: {}", reply.body);
+        assert!(
+            failures
+                .iter()
+                .all(|f| f["reason"].as_str().is_some_and(|r| !r.is_empty()))
+        );
+        assert!(
+            !reply.body.contains("127.0.0.1"),
+            "addresses stay inside: {}",
+            reply.body
+        );
     }
     wire.tool("echo", json!({})).await.result();
     wire.tool("last", json!({})).await.result();
@@ -109,7 +148,11 @@ async fn rule_16_when_all_are_dead_the_list_is_empty_and_says_why() {
     let dead = dead_url().await;
     let (rig, agent) = Rig::linked(&[("gone", &dead)]).await;
     for reply in [
-        rig.wire(&agent).opened().await.call("tools/list", json!({})).await,
+        rig.wire(&agent)
+            .opened()
+            .await
+            .call("tools/list", json!({}))
+            .await,
         rig.wire(&agent).modern_call("tools/list", json!({})).await,
     ] {
         let listed = reply.result();
@@ -126,14 +169,19 @@ async fn rule_16_a_server_without_a_stream_triggers_no_list_changed() {
     let wire = rig.wire(&agent).opened().await;
     let mut standing = wire.standing().await;
     assert_eq!(wire.tools().await, ["echo"]);
-    server.until("the GET", |seen| seen.iter().any(|s| s.http == "GET")).await;
+    server
+        .until("the GET", |seen| seen.iter().any(|s| s.http == "GET"))
+        .await;
     wire.tool("echo", json!({})).await.result();
     // What comes first on the stream is what we cause now, and nothing of the server's 405.
     rig.policy(0).always_prefix = true;
     rig.apply();
     let first = standing.next().await.unwrap();
     assert_eq!(first["method"], "notifications/tools/list_changed");
-    let seconds = [standing.next().await.unwrap(), standing.next().await.unwrap()];
+    let seconds = [
+        standing.next().await.unwrap(),
+        standing.next().await.unwrap(),
+    ];
     assert_eq!(seconds[0]["method"], "notifications/resources/list_changed");
     assert_eq!(seconds[1]["method"], "notifications/prompts/list_changed");
     assert_eq!(server.seen().iter().filter(|s| s.http == "GET").count(), 1);
@@ -170,7 +218,9 @@ async fn rule_15_a_client_that_goes_away_cancels_upstream_within_a_second() {
             "params": {"name": "slow", "arguments": {}}});
         let request = wire.posting(call.to_string());
         let pending = tokio::spawn(async move { request.send().await.unwrap().text().await });
-        server.until("the call", |s| s.iter().any(|s| s.method() == "tools/call")).await;
+        server
+            .until("the call", |s| s.iter().any(|s| s.method() == "tools/call"))
+            .await;
         let number = server.of("tools/call")[0].id().clone();
         let left = Instant::now();
         pending.abort();
@@ -182,8 +232,15 @@ async fn rule_15_a_client_that_goes_away_cancels_upstream_within_a_second() {
                 })
             })
             .await;
-        assert!(left.elapsed() < Duration::from_secs(1), "{streams} {:?}", left.elapsed());
-        assert_eq!(rig.records.at_least(1).await[0].outcome, CallOutcome::Cancelled);
+        assert!(
+            left.elapsed() < Duration::from_secs(1),
+            "{streams} {:?}",
+            left.elapsed()
+        );
+        assert_eq!(
+            rig.records.at_least(1).await[0].outcome,
+            CallOutcome::Cancelled
+        );
     }
 }
 
@@ -201,9 +258,12 @@ async fn rule_15_a_client_that_cancels_is_heard_upstream() {
     wire.tools().await;
     let calling = wire.clone();
     let call = tokio::spawn(async move { calling.tool("slow", json!({})).await });
-    server.until("the call", |s| s.iter().any(|s| s.method() == "tools/call")).await;
+    server
+        .until("the call", |s| s.iter().any(|s| s.method() == "tools/call"))
+        .await;
     let number = server.of("tools/call")[0].id().clone();
-    let note = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    let note =
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
     assert_eq!(wire.post(note.to_string()).await.status, 202);
     server
         .until("the cancellation", |seen| {
@@ -213,11 +273,18 @@ async fn rule_15_a_client_that_cancels_is_heard_upstream() {
         })
         .await;
     let ended = call.await.unwrap();
-    assert_eq!((ended.status, ended.messages().len()), (200, 0), "a cancelled call has no answer");
+    assert_eq!(
+        (ended.status, ended.messages().len()),
+        (200, 0),
+        "a cancelled call has no answer"
+    );
 }
 
 /// A server that forgets its session at the n-th POST with one.
-async fn forgetful(forgets_at: usize, how: fn(&crate::scripted::Seen) -> axum::response::Response) -> Scripted {
+async fn forgetful(
+    forgets_at: usize,
+    how: fn(&crate::scripted::Seen) -> axum::response::Response,
+) -> Scripted {
     let posts = Arc::new(AtomicUsize::new(0));
     Scripted::start(move |seen| {
         let posts = posts.clone();
@@ -249,8 +316,16 @@ async fn rule_17_a_lost_session_is_opened_anew_and_the_call_made_once() {
         let called = wire.tool("echo", json!({"n": 1})).await;
         assert_eq!(called.result()["content"][0]["text"], "echo {\"n\":1}");
         assert_eq!(server.of("initialize").len(), 2);
-        assert_eq!(server.of("tools/call").len(), 2, "one refused, one executed");
-        assert_eq!(other.of("initialize").len(), 1, "other servers notice nothing");
+        assert_eq!(
+            server.of("tools/call").len(),
+            2,
+            "one refused, one executed"
+        );
+        assert_eq!(
+            other.of("initialize").len(),
+            1,
+            "other servers notice nothing"
+        );
     }
 }
 
@@ -268,9 +343,15 @@ async fn rule_17_a_call_that_may_have_been_executed_is_not_repeated() {
     let wire = rig.wire(&agent).opened().await;
     wire.tools().await;
     let reply = wire.tool("echo", json!({})).await;
-    let message = reply.answer()["error"]["message"].as_str().unwrap().to_owned();
+    let message = reply.answer()["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(reply.code(), -32603);
-    assert!(message.starts_with("one: ") && message.contains("broke"), "{message}");
+    assert!(
+        message.starts_with("one: ") && message.contains("broke"),
+        "{message}"
+    );
     assert_eq!(server.of("tools/call").len(), 1);
 }
 
@@ -311,7 +392,10 @@ async fn answers_that_are_too_large_end_the_call_alone() {
         }
     })
     .await;
-    let config = GatewayConfig { max_upstream_message_bytes: 60 << 10, ..GatewayConfig::default() };
+    let config = GatewayConfig {
+        max_upstream_message_bytes: 60 << 10,
+        ..GatewayConfig::default()
+    };
     let mut rig = Rig::with(config, Ambient::system()).await;
     let instance = rig.instance("one", &server.url);
     let agent = rig.agent(&[instance]);

@@ -48,7 +48,10 @@ async fn rule_09_the_same_ids_and_tokens_at_once_never_cross() {
             assert_eq!(progress["params"]["progressToken"], "same");
             assert_eq!(progress["params"]["message"], who);
             let answer = reply.answer();
-            assert_eq!((&answer["id"], &answer["result"]["who"]), (&json!(1), &json!(who)));
+            assert_eq!(
+                (&answer["id"], &answer["result"]["who"]),
+                (&json!(1), &json!(who))
+            );
         }
     });
     futures::future::join_all(calls).await;
@@ -63,12 +66,19 @@ async fn rule_09_one_clients_parallel_calls_find_back() {
     let calls = (0..40).map(|n| {
         let wire = wire.clone();
         async move {
-            let id = if n % 2 == 0 { json!(n) } else { json!(format!("{}", n - 1)) };
+            let id = if n % 2 == 0 {
+                json!(n)
+            } else {
+                json!(format!("{}", n - 1))
+            };
             let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
                 "params": {"name": "echo", "arguments": {"n": n}}});
             let answer = wire.post(call.to_string()).await.answer();
             assert_eq!(answer["id"], id);
-            assert_eq!(answer["result"]["content"][0]["text"], format!("echo {{\"n\":{n}}}"));
+            assert_eq!(
+                answer["result"]["content"][0]["text"],
+                format!("echo {{\"n\":{n}}}")
+            );
         }
     });
     futures::future::join_all(calls).await;
@@ -118,7 +128,8 @@ async fn rule_09_a_servers_questions_find_back_under_its_own_ids() {
     let (one, two) = (asking("one").await, asking("two").await);
     let (rig, agent) = Rig::linked(&[("a", &one.url), ("b", &two.url)]).await;
     let mut wire = rig.wire(&agent);
-    wire.initialize("2025-11-25", json!({"elicitation": {}})).await;
+    wire.initialize("2025-11-25", json!({"elicitation": {}}))
+        .await;
     wire.tools().await;
     let call = |name: &str| {
         let call = json!({"jsonrpc": "2.0", "id": name, "method": "tools/call",
@@ -128,9 +139,15 @@ async fn rule_09_a_servers_questions_find_back_under_its_own_ids() {
     let mut first = wire.stream(call("one")).await;
     let mut second = wire.stream(call("two")).await;
     let (q1, q2) = (first.next().await.unwrap(), second.next().await.unwrap());
-    assert_eq!((&q1["params"]["message"], &q2["params"]["message"]), (&json!("one"), &json!("two")));
+    assert_eq!(
+        (&q1["params"]["message"], &q2["params"]["message"]),
+        (&json!("one"), &json!("two"))
+    );
     assert_ne!(q1["id"], q2["id"]);
-    assert_ne!(q1["params"]["_meta"]["progressToken"], q2["params"]["_meta"]["progressToken"]);
+    assert_ne!(
+        q1["params"]["_meta"]["progressToken"],
+        q2["params"]["_meta"]["progressToken"]
+    );
     // Another session can't answer for this one.
     let stranger = rig.wire(&agent).opened().await;
     let forged = json!({"jsonrpc": "2.0", "id": q1["id"], "result": {"action": "forged"}});
@@ -145,15 +162,24 @@ async fn rule_09_a_servers_questions_find_back_under_its_own_ids() {
     for (stream, who, server) in [(&mut first, "one", &one), (&mut second, "two", &two)] {
         let answer = stream.next().await.unwrap();
         assert_eq!(answer["id"], who);
-        assert_eq!(answer["result"]["got"], json!({"jsonrpc": "2.0", "id": "q", "result": {"action": who}}));
+        assert_eq!(
+            answer["result"]["got"],
+            json!({"jsonrpc": "2.0", "id": "q", "result": {"action": who}})
+        );
         server
             .until("the progress", |seen| {
-                seen.iter().any(|s| s.body["params"]["progressToken"] == "t" && s.method() == "notifications/progress")
+                seen.iter().any(|s| {
+                    s.body["params"]["progressToken"] == "t"
+                        && s.method() == "notifications/progress"
+                })
             })
             .await;
     }
     // Each server was told what the client can do, in its own words.
-    assert_eq!(one.of("initialize")[0].body["params"]["capabilities"], json!({"elicitation": {}}));
+    assert_eq!(
+        one.of("initialize")[0].body["params"]["capabilities"],
+        json!({"elicitation": {}})
+    );
 }
 
 #[tokio::test]
@@ -180,25 +206,53 @@ async fn rule_13_no_upstream_session_is_shared() {
     for wire in [&a, &a, &b].map(|agent| rig.wire(agent)) {
         wire.opened().await.tools().await;
     }
-    for (agent, capabilities) in [(&a, json!({})), (&a, json!({"x": {}})), (&b, json!({})), (&a, json!({}))] {
+    for (agent, capabilities) in [
+        (&a, json!({})),
+        (&a, json!({"x": {}})),
+        (&b, json!({})),
+        (&a, json!({})),
+    ] {
         let wire = rig.wire(agent);
         let list = wire.modern_as("tools/list", json!({}), capabilities);
         assert_eq!(wire.send(list).await.status, 200);
     }
     let lists = server.of("tools/list");
-    let mut sessions: Vec<_> = lists.iter().map(|s| s.session().unwrap().to_owned()).collect();
+    let mut sessions: Vec<_> = lists
+        .iter()
+        .map(|s| s.session().unwrap().to_owned())
+        .collect();
     assert_eq!(sessions.len(), 7);
-    assert_eq!(sessions[3], sessions[6], "the same credential and capabilities go on");
+    assert_eq!(
+        sessions[3], sessions[6],
+        "the same credential and capabilities go on"
+    );
     sessions.truncate(6);
     sessions.sort();
     sessions.dedup();
     assert_eq!(sessions.len(), 6);
-    let keys: std::collections::BTreeSet<_> =
-        lists.iter().map(|s| s.headers["agentopia-session-key"].to_str().unwrap().to_owned()).collect();
-    assert_eq!(keys.len(), 6, "stdio processes are kept apart by the same measure");
+    let keys: std::collections::BTreeSet<_> = lists
+        .iter()
+        .map(|s| {
+            s.headers["agentopia-session-key"]
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(
+        keys.len(),
+        6,
+        "stdio processes are kept apart by the same measure"
+    );
     let declared = server.of("initialize");
-    let known = declared.iter().filter(|s| s.body["params"]["capabilities"]["x"].is_object());
-    assert_eq!(known.count(), 1, "upstream knows the capabilities of the one who asks");
+    let known = declared
+        .iter()
+        .filter(|s| s.body["params"]["capabilities"]["x"].is_object());
+    assert_eq!(
+        known.count(),
+        1,
+        "upstream knows the capabilities of the one who asks"
+    );
 }
 
 #[tokio::test]

@@ -10,13 +10,22 @@ use crate::scripted::Scripted;
 
 fn is_valid(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
 #[tokio::test]
 async fn rule_07_names_are_valid_and_decode_uniquely() {
-    const ODD: &[&str] = &["plain", "two words", "caf\u{e9}", "", "a__b", "x/y",
-        "a_name_that_is_far_longer_than_the_sixty_four_characters_that_clients_will_take"];
+    const ODD: &[&str] = &[
+        "plain",
+        "two words",
+        "caf\u{e9}",
+        "",
+        "a__b",
+        "x/y",
+        "a_name_that_is_far_longer_than_the_sixty_four_characters_that_clients_will_take",
+    ];
     let one = Scripted::with_tools(ODD).await;
     let two = Scripted::with_tools(ODD).await;
     let (rig, agent) = Rig::linked(&[("one", &one.url), ("two", &two.url)]).await;
@@ -44,12 +53,21 @@ async fn rule_07_names_stay_when_a_second_server_is_linked_even_in_front() {
     rig.snapshot.agents[0].links.insert(0, new);
     // The store's rows come back with the names that were assigned.
     for link in &mut rig.snapshot.agents[0].links {
-        link.exposed_names = rig.book.stored.lock().get(&link.id).cloned().unwrap_or_default();
+        link.exposed_names = rig
+            .book
+            .stored
+            .lock()
+            .get(&link.id)
+            .cloned()
+            .unwrap_or_default();
     }
     rig.apply();
     assert_eq!(wire.tools().await, ["two__echo", "echo", "add"]);
     wire.tool("echo", json!({})).await.result();
-    assert_eq!((one.of("tools/call").len(), two.of("tools/call").len()), (1, 0));
+    assert_eq!(
+        (one.of("tools/call").len(), two.of("tools/call").len()),
+        (1, 0)
+    );
 }
 
 #[tokio::test]
@@ -60,12 +78,19 @@ async fn rule_07_what_is_stored_wins_over_what_we_propose() {
     // Another replica was faster: it gave the second link's `echo` the plain name.
     let ids: Vec<_> = rig.snapshot.agents[0].links.iter().map(|l| l.id).collect();
     let key = book_key(NameKind::Tool, "echo").into_owned();
-    rig.book.stored.lock().insert(ids[1], BTreeMap::from([(key, "echo".to_owned())]));
+    rig.book
+        .stored
+        .lock()
+        .insert(ids[1], BTreeMap::from([(key, "echo".to_owned())]));
     let wire = rig.wire(&agent).opened().await;
     assert_eq!(wire.tools().await, ["one__echo", "add", "echo"]);
     let writes = *rig.book.writes.lock();
     assert_eq!(wire.tools().await, ["one__echo", "add", "echo"]);
-    assert_eq!(*rig.book.writes.lock(), writes, "nothing new, nothing written");
+    assert_eq!(
+        *rig.book.writes.lock(),
+        writes,
+        "nothing new, nothing written"
+    );
 }
 
 #[tokio::test]
@@ -91,7 +116,11 @@ async fn a_link_lets_through_what_it_allows_under_the_names_it_gives() {
     wire.tool("save", json!({})).await.result();
     assert_eq!(one.of("tools/call")[0].body["params"]["name"], "write");
     for hidden in ["drop", "write"] {
-        assert_eq!(wire.tool(hidden, json!({})).await.code(), -32602, "{hidden}");
+        assert_eq!(
+            wire.tool(hidden, json!({})).await.code(),
+            -32602,
+            "{hidden}"
+        );
     }
     // Taken away after it was named: gone at once.
     rig.policy(0).allowed_tools = Some(vec!["read".into()]);
@@ -113,6 +142,9 @@ async fn a_link_can_ask_for_its_prefix() {
 async fn a_call_before_any_list_finds_its_tool() {
     let one = Scripted::with_tools(&["read"]).await;
     let (rig, agent) = Rig::linked(&[("one", &one.url)]).await;
-    let reply = rig.wire(&agent).modern_call("tools/call", json!({"name": "read"})).await;
+    let reply = rig
+        .wire(&agent)
+        .modern_call("tools/call", json!({"name": "read"}))
+        .await;
     assert!(reply.result()["content"].is_array());
 }

@@ -37,7 +37,11 @@ impl ServerHandler for Real {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let tool = |name| Tool::new(name, "a tool", Arc::new(JsonObject::new()));
-        Ok(ListToolsResult::with_all_items(vec![tool("echo"), tool("count"), tool("wait")]))
+        Ok(ListToolsResult::with_all_items(vec![
+            tool("echo"),
+            tool("count"),
+            tool("wait"),
+        ]))
     }
 
     async fn call_tool(
@@ -83,7 +87,11 @@ impl Drop for Running {
 }
 
 async fn start(label: &'static str) -> Running {
-    let real = Real { label, started: Arc::default(), cancelled: Arc::default() };
+    let real = Real {
+        label,
+        started: Arc::default(),
+        cancelled: Arc::default(),
+    };
     let served = real.clone();
     let service: StreamableHttpService<Real, LocalSessionManager> = StreamableHttpService::new(
         move || Ok(served.clone()),
@@ -102,14 +110,20 @@ async fn connect(
     agent: &Agent,
     modern: bool,
 ) -> RunningService<RoleClient, ClientConfig> {
-    let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(agent.token.clone());
+    let config =
+        StreamableHttpClientTransportConfig::with_uri(url).auth_header(agent.token.clone());
     let transport = StreamableHttpClientTransport::from_config(config);
     let lifecycle = if modern {
-        ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
+        ClientLifecycleMode::Discover {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        }
     } else {
         ClientLifecycleMode::Initialize
     };
-    ClientConfig::default().serve_with_lifecycle(transport, lifecycle).await.unwrap()
+    ClientConfig::default()
+        .serve_with_lifecycle(transport, lifecycle)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -120,19 +134,38 @@ async fn real_clients_of_both_eras_use_real_servers() {
         let client = connect(rig.agent_url(&agent), &agent, modern).await;
         let tools = client.list_all_tools().await.unwrap();
         let names: Vec<_> = tools.iter().map(|t| t.name.as_ref()).collect();
-        assert_eq!(names, ["echo", "count", "wait", "two__echo", "two__count", "two__wait"]);
+        assert_eq!(
+            names,
+            [
+                "echo",
+                "count",
+                "wait",
+                "two__echo",
+                "two__count",
+                "two__wait"
+            ]
+        );
         let arguments = json!({"modern": modern}).as_object().unwrap().clone();
         let call = CallToolRequestParams::new("two__echo").with_arguments(arguments);
         let called = client.call_tool(call).await.unwrap();
         let text = called.content[0].as_text().unwrap().text.clone();
         assert_eq!(text, format!("two {{\"modern\":{modern}}}"));
-        let unknown = client.call_tool(CallToolRequestParams::new("nothing")).await;
+        let unknown = client
+            .call_tool(CallToolRequestParams::new("nothing"))
+            .await;
         assert!(unknown.unwrap_err().to_string().contains("unknown tool"));
-        let none = client.get_prompt(GetPromptRequestParams::new("nothing")).await;
+        let none = client
+            .get_prompt(GetPromptRequestParams::new("nothing"))
+            .await;
         assert!(none.is_err());
         client.cancel().await.unwrap();
     }
-    let client = connect(rig.instance_url(rig.snapshot.instances[1].id), &agent, false).await;
+    let client = connect(
+        rig.instance_url(rig.snapshot.instances[1].id),
+        &agent,
+        false,
+    )
+    .await;
     assert_eq!(client.list_all_tools().await.unwrap()[0].name, "echo");
     client.cancel().await.unwrap();
 }
@@ -174,8 +207,12 @@ async fn rule_15_a_real_server_stops_when_its_client_goes_away() {
     ];
     for request in requests {
         let pending = tokio::spawn(async move { request.send().await.unwrap().text().await });
-        tokio::time::timeout(PATIENCE, one.real.started.notified()).await.expect("it began");
+        tokio::time::timeout(PATIENCE, one.real.started.notified())
+            .await
+            .expect("it began");
         pending.abort();
-        tokio::time::timeout(PATIENCE, one.real.cancelled.notified()).await.expect("it was stopped");
+        tokio::time::timeout(PATIENCE, one.real.cancelled.notified())
+            .await
+            .expect("it was stopped");
     }
 }

@@ -35,9 +35,15 @@ impl UpstreamConnector for Direct {
         instance: &InstanceRoute,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<UpstreamBody>, ConnectError> {
-        let UpstreamLocation::Url(url) = &instance.location else { panic!("no machine here") };
+        let UpstreamLocation::Url(url) = &instance.location else {
+            panic!("no machine here")
+        };
         let (parts, body) = request.into_parts();
-        let sending = self.0.request(parts.method, url.clone()).headers(parts.headers).body(body);
+        let sending = self
+            .0
+            .request(parts.method, url.clone())
+            .headers(parts.headers)
+            .body(body);
         let response = sending.send().await.map_err(|error| {
             if error.is_connect() {
                 ConnectError::Unreachable(error.to_string())
@@ -47,7 +53,10 @@ impl UpstreamConnector for Direct {
         })?;
         let mut answer = http::Response::builder().status(response.status());
         *answer.headers_mut().unwrap() = response.headers().clone();
-        let stream = response.bytes_stream().map_ok(http_body::Frame::data).map_err(Into::into);
+        let stream = response
+            .bytes_stream()
+            .map_ok(http_body::Frame::data)
+            .map_err(Into::into);
         Ok(answer.body(StreamBody::new(stream).boxed_unsync()).unwrap())
     }
 }
@@ -71,11 +80,16 @@ impl NameBook for Book {
         for (link, names) in new {
             for (key, exposed) in names {
                 let kind = read_book_key(&key).0;
-                let taken = stored.values().flatten().any(|(k, e)| {
-                    *e == exposed && read_book_key(k).0 == kind
-                });
+                let taken = stored
+                    .values()
+                    .flatten()
+                    .any(|(k, e)| *e == exposed && read_book_key(k).0 == kind);
                 if !taken {
-                    stored.entry(link).or_default().entry(key).or_insert(exposed);
+                    stored
+                        .entry(link)
+                        .or_default()
+                        .entry(key)
+                        .or_insert(exposed);
                 }
             }
         }
@@ -105,7 +119,10 @@ impl Records {
     pub(crate) async fn at_least(&self, count: usize) -> Vec<AuditRecord> {
         let mut counts = self.count.subscribe();
         let waiting = counts.wait_for(|n| *n >= count);
-        tokio::time::timeout(PATIENCE, waiting).await.expect("audit").unwrap();
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("audit")
+            .unwrap();
         self.seen.lock().clone()
     }
 }
@@ -120,9 +137,15 @@ impl PrincipalAuthoriser for Owner {
         headers: &http::HeaderMap,
         _instance: &InstanceRoute,
     ) -> Option<PersonPrincipal> {
-        let token = headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")?;
-        (TokenHash::of(token) == self.0)
-            .then_some(PersonPrincipal { user_id: self.1, credential: self.0 })
+        let token = headers
+            .get("authorization")?
+            .to_str()
+            .ok()?
+            .strip_prefix("Bearer ")?;
+        (TokenHash::of(token) == self.0).then_some(PersonPrincipal {
+            user_id: self.1,
+            credential: self.0,
+        })
     }
 }
 
@@ -171,7 +194,17 @@ impl Rig {
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let person = person.secret.expose_secret().to_owned();
         let snapshot = Snapshot::default();
-        Self { gateway, base, snapshot, book, records, person, ambient, http, server }
+        Self {
+            gateway,
+            base,
+            snapshot,
+            book,
+            records,
+            person,
+            ambient,
+            http,
+            server,
+        }
     }
 
     pub(crate) fn apply(&self) {
@@ -195,7 +228,10 @@ impl Rig {
 
     pub(crate) fn agent(&mut self, instances: &[InstanceId]) -> Agent {
         let id = self.ambient.new_id();
-        let links = instances.iter().map(|i| link(self.ambient.new_id(), *i)).collect();
+        let links = instances
+            .iter()
+            .map(|i| link(self.ambient.new_id(), *i))
+            .collect();
         self.snapshot.agents.push(AgentRoute {
             id,
             account_id: self.ambient.new_id(),
@@ -204,14 +240,24 @@ impl Rig {
             links,
         });
         let token = mint(TokenKind::Agent, &self.ambient);
-        self.snapshot.tokens.push(TokenRoute { hash: token.hash, agent_id: id, expires_at: None });
-        Agent { id, token: token.secret.expose_secret().to_owned() }
+        self.snapshot.tokens.push(TokenRoute {
+            hash: token.hash,
+            agent_id: id,
+            expires_at: None,
+        });
+        Agent {
+            id,
+            token: token.secret.expose_secret().to_owned(),
+        }
     }
 
     /// One agent linked to servers by name and URL, in this order.
     pub(crate) async fn linked(servers: &[(&str, &str)]) -> (Self, Agent) {
         let mut rig = Self::start().await;
-        let instances: Vec<_> = servers.iter().map(|(name, url)| rig.instance(name, url)).collect();
+        let instances: Vec<_> = servers
+            .iter()
+            .map(|(name, url)| rig.instance(name, url))
+            .collect();
         let agent = rig.agent(&instances);
         rig.apply();
         (rig, agent)
@@ -249,5 +295,10 @@ impl Drop for Rig {
 }
 
 pub(crate) fn link(id: LinkId, instance_id: InstanceId) -> LinkRoute {
-    LinkRoute { id, instance_id, policy: LinkPolicy::default(), exposed_names: BTreeMap::new() }
+    LinkRoute {
+        id,
+        instance_id,
+        policy: LinkPolicy::default(),
+        exposed_names: BTreeMap::new(),
+    }
 }

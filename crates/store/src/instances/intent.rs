@@ -54,6 +54,17 @@ pub struct Reconfigure {
     pub resources: Option<Resources>,
 }
 
+impl Reconfigure {
+    /// Whether what runs is not concerned.
+    fn renames_only(&self) -> bool {
+        let named = Self {
+            name: self.name.clone(),
+            ..Self::default()
+        };
+        *self == named
+    }
+}
+
 impl Instances<'_> {
     /// Changes what is wanted, bumps the generation, moves the status along and wakes the
     /// reconciler. Wanting what is wanted changes nothing. `admit` is asked whenever the instance is
@@ -160,7 +171,9 @@ fn plan(current: &Instance, intent: &InstanceIntent) -> Result<Option<Next>, Sto
             (DesiredInstance::Running, InstanceEvent::StartRequested)
         }
         InstanceIntent::Stop => (DesiredInstance::Stopped, InstanceEvent::StopRequested),
-        InstanceIntent::Reconfigure(_) if wanted == DesiredInstance::Stopped => {
+        InstanceIntent::Reconfigure(new)
+            if wanted == DesiredInstance::Stopped || (!removing && new.renames_only()) =>
+        {
             return Ok(Some(Next {
                 desired: wanted,
                 status: current.status,

@@ -20,6 +20,7 @@ on_both_engines!(
     an_answer_that_was_lost_is_asked_for_again,
     a_clone_is_seen_at_the_first_divergence,
     a_new_life_ends_the_one_before,
+    an_answer_that_was_lost_is_given_again_to_the_same_key_only,
 );
 
 impl TestDb {
@@ -295,4 +296,49 @@ async fn a_new_life_ends_the_one_before(db: TestDb) {
         credentials.renew(first.id, renewal, &[], "", &[]).await,
         StoreError::NotFound { .. },
     );
+}
+
+async fn an_answer_that_was_lost_is_given_again_to_the_same_key_only(db: TestDb) {
+    let account = db.account("a@b.c").await;
+    let environment = db.environment(account).await.id;
+    let (_, hash) = db.issue(account, environment).await;
+    let credentials = db.store.dtma_credentials();
+    let lost = db.redemption();
+    let key = lost.public_key.clone();
+    credentials
+        .redeem(hash, lost.clone(), &[])
+        .await
+        .unwrap()
+        .unwrap();
+
+    let stranger = Redemption {
+        public_key: b"another key".to_vec(),
+        ..db.redemption()
+    };
+    assert_eq!(
+        credentials.redeem_again(hash, stranger).await.unwrap(),
+        None
+    );
+    let again = Redemption {
+        public_key: key.clone(),
+        ..db.redemption()
+    };
+    let given = credentials
+        .redeem_again(hash, again.clone())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(given.bearer_hash, Some(again.bearer_hash));
+    let void = credentials
+        .by_bearer_unscoped(lost.bearer_hash)
+        .await
+        .unwrap();
+    assert_eq!(void, None, "what the lost answer carried opens nothing");
+
+    db.renew(&given, 1, "02").await;
+    let late = Redemption {
+        public_key: key,
+        ..db.redemption()
+    };
+    assert_eq!(credentials.redeem_again(hash, late).await.unwrap(), None);
 }

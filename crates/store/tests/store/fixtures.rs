@@ -159,6 +159,7 @@ impl TestDb {
         instance: InstanceId,
     ) -> Result<Link, StoreError> {
         let new = NewLink {
+            enabled: true,
             id: self.id(),
             account_id: account,
             agent_id: agent,

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::output::{Table, optional};
+use crate::output::{Table, short};
 use crate::resolve;
 use crate::values::word;
 
@@ -29,18 +29,13 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
         for server in &found.servers {
             let (name, status) = (server.instance_name.to_string(), word(&server.status));
             if server.tools.is_empty() {
-                table.row([String::new(), name, status, optional(server.error.as_ref())]);
+                let error = short(server.error.as_deref().unwrap_or_default());
+                table.row([String::new(), name, status, error]);
                 continue;
             }
             for tool in &server.tools {
-                let description = tool.description.as_deref().unwrap_or_default();
-                let first = description.lines().next().unwrap_or_default();
-                table.row([
-                    tool.name.clone(),
-                    name.clone(),
-                    status.clone(),
-                    first.to_owned(),
-                ]);
+                let description = short(tool.description.as_deref().unwrap_or_default());
+                table.row([tool.name.clone(), name.clone(), status.clone(), description]);
             }
         }
         table.text()

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::failure::Failure;
-use crate::output::{Table, ago};
+use crate::output::{Table, ago, short};
 
 /// List your AI agents and their addresses.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub(crate) async fn run(_: &Args, app: &App) -> Result<(), Failure> {
                 agent.name.to_string(),
                 agent.mcp_url.clone(),
                 ago(app.now(), agent.created_at),
-                agent.description.clone(),
+                short(&agent.description),
             ]);
         }
         table.text()

@@ -17,7 +17,7 @@ use crate::values::{self, object, pair};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  agentopia tools call echo echo --arg message=hello
+  agentopia tools call echo echo --arg text=hello
   agentopia tools call berlin get_current_time --args '{\"timezone\":\"Europe/Berlin\"}'
   agentopia tools call echo echo --args @arguments.json -o json")]
 pub(crate) struct Args {

@@ -4,7 +4,7 @@ use super::slugs;
 use super::watch::step;
 use crate::app::App;
 use crate::failure::Failure;
-use crate::output::{Table, ago, optional};
+use crate::output::{Table, ago, optional, short};
 use crate::values::word;
 
 /// List your tools and where they stand.
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
         );
         for instance in &instances {
             let doing = match &instance.error_message {
-                Some(error) => error.clone(),
+                Some(error) => short(error),
                 None => optional(instance.progress.as_ref().map(|_| step(instance))),
             };
             table.row([

@@ -158,12 +158,15 @@ pub(super) fn step(instance: &Instance) -> String {
 async fn explain(client: &Client, instance: &Instance, message: String) -> Failure {
     let name = quoted(instance.name.as_str());
     let failed = instance.status == InstanceStatus::ErrorRuntime;
+    // The machine often quotes the log in its message: nothing is said twice.
+    let news = |line: &String| !message.contains(line.trim());
     let (log, hints) = if failed {
         let hints = vec![
             format!("see its log with: agentopia tools logs {name}"),
             format!("try again with: agentopia tools restart {name}"),
         ];
-        (last_words(client, instance).await, hints)
+        let log = last_words(client, instance).await;
+        (log.into_iter().filter(news).collect(), hints)
     } else {
         (
             Vec::new(),

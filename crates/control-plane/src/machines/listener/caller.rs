@@ -68,7 +68,10 @@ impl FromRequestParts<ListenerState> for Caller {
             ));
         }
         // The first use of renewed credentials ends the ones before.
-        let credential = credentials.confirm(credential.id, &certificate.serial_hex, &[]).await?.value;
+        let credential = credentials
+            .confirm(credential.id, &certificate.serial_hex, &[])
+            .await?
+            .value;
         Ok(Self { credential, peer })
     }
 }

@@ -40,17 +40,28 @@ pub(super) async fn heartbeat(
         ip_address: Some(caller.peer.address.ip().to_canonical()),
         dtma_port: Some(beat.machine.port),
     };
-    let before = state.store.environments().record_heartbeat_unscoped(environment, &machine).await?;
+    let before = state
+        .store
+        .environments()
+        .record_heartbeat_unscoped(environment, &machine)
+        .await?;
     state.bells.environments.ring(before.id.as_uuid());
 
     let observed = state.store.instances();
-    for changed in observed.record_observed_unscoped(environment, &beat.instances).await? {
+    for changed in observed
+        .record_observed_unscoped(environment, &beat.instances)
+        .await?
+    {
         state.bells.instances.ring(changed.as_uuid());
     }
     let stored_up_to = beat.samples.last().map(|sample| sample.sequence);
     if !beat.samples.is_empty() {
         let boot = &beat.machine.boot_id;
-        state.store.metrics().insert_unscoped(environment, boot, &beat.samples).await?;
+        state
+            .store
+            .metrics()
+            .insert_unscoped(environment, boot, &beat.samples)
+            .await?;
     }
     Ok(Json(HeartbeatReply {
         stored_up_to,

@@ -30,11 +30,21 @@ impl Refusal {
     }
 
     pub(super) fn unauthenticated(detail: &str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Not authenticated", detail)
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "Not authenticated",
+            detail,
+        )
     }
 
     pub(super) fn locked(reason: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "credentials_locked", "Credentials locked", reason)
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "credentials_locked",
+            "Credentials locked",
+            reason,
+        )
     }
 
     pub(super) fn not_found() -> Self {

@@ -41,7 +41,10 @@ pub(super) async fn secrets(
             instance.account_id,
             "secret.fetched",
             (ObjectKind::Instance, id.as_uuid()),
-            format!("The machine fetched the secrets of {} for a start.", instance.name),
+            format!(
+                "The machine fetched the secrets of {} for a start.",
+                instance.name
+            ),
         )
         .by(Actor::Dtma(environment))
         .data(json!({
@@ -59,7 +62,11 @@ async fn values(
     instance: &Instance,
 ) -> Result<BTreeMap<String, SecretString>, Refusal> {
     let ids: Vec<_> = instance.secrets.values().copied().collect();
-    let sealed = state.store.secrets().sealed(instance.account_id, &ids).await?;
+    let sealed = state
+        .store
+        .secrets()
+        .sealed(instance.account_id, &ids)
+        .await?;
     let mut env = BTreeMap::new();
     for (name, id) in &instance.secrets {
         let found = sealed.iter().find(|sealed| sealed.record.id == *id);
@@ -69,7 +76,10 @@ async fn values(
             secret_id: found.record.id,
             revision: found.record.revision,
         };
-        env.insert(name.clone(), state.vault.open_text(&context, &found.ciphertext).await?);
+        env.insert(
+            name.clone(),
+            state.vault.open_text(&context, &found.ciphertext).await?,
+        );
     }
     Ok(env)
 }
@@ -80,8 +90,16 @@ async fn login(
     host: &str,
 ) -> Result<Option<RegistryLogin>, Refusal> {
     let logins = state.store.registry_logins();
-    let Some(login) = logins.for_pull(instance.account_id, host).await? else { return Ok(None) };
-    let context = Context::RegistryLogin { account_id: login.account_id, id: login.id };
+    let Some(login) = logins.for_pull(instance.account_id, host).await? else {
+        return Ok(None);
+    };
+    let context = Context::RegistryLogin {
+        account_id: login.account_id,
+        id: login.id,
+    };
     let password = state.vault.open_text(&context, &login.ciphertext).await?;
-    Ok(Some(RegistryLogin { username: login.username, password }))
+    Ok(Some(RegistryLogin {
+        username: login.username,
+        password,
+    }))
 }

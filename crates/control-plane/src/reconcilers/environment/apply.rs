@@ -90,7 +90,11 @@ impl EnvironmentReconciler {
     async fn look(&self, claim: Claim) -> anyhow::Result<Seen> {
         let id = claim.environment();
         let environment = self.store.environments().get_unscoped(id).await?;
-        let credential = self.store.dtma_credentials().by_environment_unscoped(id).await?;
+        let credential = self
+            .store
+            .dtma_credentials()
+            .by_environment_unscoped(id)
+            .await?;
         let instances = self.store.instances().on_environment_unscoped(id).await?;
         let machine = self.provider.find(id).await?;
         let now = self.ambient.now();
@@ -98,13 +102,20 @@ impl EnvironmentReconciler {
             Some(CredentialState::Active) => Enrolment::Enrolled,
             Some(CredentialState::Locked { .. }) => Enrolment::Locked,
             Some(CredentialState::Enrolling)
-                if credential.as_ref().is_some_and(|c| now < c.enrolment_expires_at) =>
+                if credential
+                    .as_ref()
+                    .is_some_and(|c| now < c.enrolment_expires_at) =>
             {
                 Enrolment::Waiting
             }
             _ => Enrolment::None,
         };
-        let span = |since: DateTime<Utc>| (now - since).max(TimeDelta::zero()).to_std().unwrap_or_default();
+        let span = |since: DateTime<Utc>| {
+            (now - since)
+                .max(TimeDelta::zero())
+                .to_std()
+                .unwrap_or_default()
+        };
         let observation = Observation {
             desired: environment.desired,
             status: environment.status,
@@ -112,17 +123,24 @@ impl EnvironmentReconciler {
             machine: machine.map(|machine| machine.state),
             enrolment,
             silent_for: environment.last_heartbeat_at.map(span),
-            enrolled_for: credential.and_then(|credential| credential.redeemed_at).map(span),
+            enrolled_for: credential
+                .and_then(|credential| credential.redeemed_at)
+                .map(span),
             has_tools: instances.iter().any(is_on_machine),
         };
-        Ok(Seen { environment, instances, observation })
+        Ok(Seen {
+            environment,
+            instances,
+            observation,
+        })
     }
 
     /// Takes one step; `None` means to look again at once.
     async fn take(&self, claim: Claim, seen: &Seen, step: Step) -> anyhow::Result<Option<Next>> {
         match step {
             Step::Transition(event, reason) => {
-                self.transition(claim, &seen.environment, event, reason).await?;
+                self.transition(claim, &seen.environment, event, reason)
+                    .await?;
                 Ok(None)
             }
             Step::Create => {
@@ -179,7 +197,9 @@ impl EnvironmentReconciler {
             bootstrap: Bootstrap {
                 control_plane_url: self.control_plane_url.clone(),
                 ca_fingerprint: self.authority.ca.fingerprint(),
-                enrolment_token: issuer.invite(environment.account_id, environment.id).await?,
+                enrolment_token: issuer
+                    .invite(environment.account_id, environment.id)
+                    .await?,
             },
             region: environment.region.clone(),
             size: environment.size.clone(),
@@ -190,9 +210,13 @@ impl EnvironmentReconciler {
     /// Hands every tool on the machine its end. What can't be reached is taken away with the
     /// machine all the same, when the time for this is over.
     async fn wind_down(&self, seen: &Seen) {
-        let Ok(client) = self.connections.of(&seen.environment).await else { return };
+        let Ok(client) = self.connections.of(&seen.environment).await else {
+            return;
+        };
         for report in &seen.instances {
-            let Some(spec) = wind_down(report) else { continue };
+            let Some(spec) = wind_down(report) else {
+                continue;
+            };
             match client.put(&spec).await {
                 Ok(observed) => {
                     let id = seen.environment.id;
@@ -208,12 +232,16 @@ impl EnvironmentReconciler {
 
     async fn delete(&self, claim: Claim, seen: &Seen) -> anyhow::Result<Option<Next>> {
         let environment = &seen.environment;
-        self.store.dtma_credentials().revoke_unscoped(environment.id, &[]).await?;
+        self.store
+            .dtma_credentials()
+            .revoke_unscoped(environment.id, &[])
+            .await?;
         match self.provider.delete(environment.id).await? {
             Deletion::InProgress => Ok(Some(Next::After(DELETION_POLL))),
             Deletion::Gone => {
                 let event = EnvironmentEvent::DeleteFinished;
-                self.transition(claim, environment, event, "nothing of it is left").await?;
+                self.transition(claim, environment, event, "nothing of it is left")
+                    .await?;
                 Ok(None)
             }
         }
@@ -240,7 +268,10 @@ impl EnvironmentReconciler {
             }
             _ => {}
         }
-        let failed = matches!(event, EnvironmentEvent::CreateFailed | EnvironmentEvent::DeleteFailed);
+        let failed = matches!(
+            event,
+            EnvironmentEvent::CreateFailed | EnvironmentEvent::DeleteFailed
+        );
         let change = Change {
             account: environment.account_id,
             kind: "environment.status_changed",
@@ -249,7 +280,9 @@ impl EnvironmentReconciler {
             from: environment.status,
             to,
             reason,
-            error: failed.then_some(environment.error_message.as_deref()).flatten(),
+            error: failed
+                .then_some(environment.error_message.as_deref())
+                .flatten(),
         };
         self.store
             .environments()
@@ -267,7 +300,12 @@ impl EnvironmentReconciler {
     }
 
     async fn wake_instances(&self, environment: &Environment) -> anyhow::Result<()> {
-        for report in self.store.instances().on_environment_unscoped(environment.id).await? {
+        for report in self
+            .store
+            .instances()
+            .on_environment_unscoped(environment.id)
+            .await?
+        {
             let id = report.instance.id.as_uuid();
             self.store.leases().wake(LeaseKind::Instance, id).await?;
             self.bells.instances.ring(id);
@@ -299,7 +337,11 @@ impl EnvironmentReconciler {
         let Some(trouble) = error.downcast_ref::<ProviderError>() else {
             anyhow::bail!("{error:#}");
         };
-        let environment = self.store.environments().get_unscoped(claim.environment()).await?;
+        let environment = self
+            .store
+            .environments()
+            .get_unscoped(claim.environment())
+            .await?;
         let message = trouble.to_string();
         let known = environment.error_message.as_ref() == Some(&message);
         let events = if known {
@@ -324,7 +366,8 @@ impl EnvironmentReconciler {
                 _ => None,
             };
             if let Some(event) = event {
-                self.transition(claim, &environment, event, &message).await?;
+                self.transition(claim, &environment, event, &message)
+                    .await?;
             }
         }
         Ok(Next::After(PROVIDER_RETRY))
@@ -333,5 +376,8 @@ impl EnvironmentReconciler {
 
 /// Whether, as far as we know, something of the instance is on the machine.
 fn is_on_machine(report: &InstanceReport) -> bool {
-    report.observed.as_ref().is_some_and(|observed| observed.phase != Phase::Removed)
+    report
+        .observed
+        .as_ref()
+        .is_some_and(|observed| observed.phase != Phase::Removed)
 }

@@ -128,10 +128,14 @@ fn serving(seen: &Observation) -> Step {
         Some(MachineState::Off) => return Step::Start("it was off"),
         Some(MachineState::Starting | MachineState::Running) => {}
     }
-    let overdue = seen.silent_for.is_none_or(|silence| silence > HEARTBEAT_LIMIT);
+    let overdue = seen
+        .silent_for
+        .is_none_or(|silence| silence > HEARTBEAT_LIMIT);
     match (seen.status, overdue) {
         (S::Unresponsive, false) => Step::Transition(E::HeartbeatHeard, "heard again"),
-        (S::Active | S::Scaling, true) => Step::Transition(E::HeartbeatLost, "not heard for too long"),
+        (S::Active | S::Scaling, true) => {
+            Step::Transition(E::HeartbeatLost, "not heard for too long")
+        }
         _ => Step::Wait(IDLE),
     }
 }
@@ -145,14 +149,18 @@ fn towards_disabled(seen: &Observation) -> Step {
         | S::Active
         | S::Scaling
         | S::Unresponsive
-        | S::ErrorCreation => Step::Transition(E::DisableRequested, "the account no longer wants it"),
+        | S::ErrorCreation => {
+            Step::Transition(E::DisableRequested, "the account no longer wants it")
+        }
         S::PendingDeletion | S::ErrorDeletion => {
             Step::Transition(E::DeleteStarted, "the machine is taken away")
         }
         S::Deleting => {
             let reachable = seen.machine == Some(MachineState::Running)
                 && seen.enrolment == Enrolment::Enrolled
-                && seen.silent_for.is_some_and(|silence| silence <= HEARTBEAT_LIMIT);
+                && seen
+                    .silent_for
+                    .is_some_and(|silence| silence <= HEARTBEAT_LIMIT);
             if seen.has_tools && reachable && seen.in_status <= WIND_DOWN_LIMIT {
                 Step::WindDown
             } else {
@@ -185,10 +193,18 @@ mod tests {
 
     #[test]
     fn every_transition_that_is_planned_is_one_that_exists() {
-        let machines =
-            [None, Some(MachineState::Off), Some(MachineState::Starting), Some(MachineState::Running)];
-        let enrolments =
-            [Enrolment::None, Enrolment::Waiting, Enrolment::Enrolled, Enrolment::Locked];
+        let machines = [
+            None,
+            Some(MachineState::Off),
+            Some(MachineState::Starting),
+            Some(MachineState::Running),
+        ];
+        let enrolments = [
+            Enrolment::None,
+            Enrolment::Waiting,
+            Enrolment::Enrolled,
+            Enrolment::Locked,
+        ];
         let silences = [None, Some(Duration::ZERO), Some(Duration::from_secs(3600))];
         for desired in [Enabled, Disabled] {
             for status in S::ALL {
@@ -198,11 +214,20 @@ mod tests {
                             for in_status in [Duration::ZERO, Duration::from_secs(86_400)] {
                                 for has_tools in [false, true] {
                                     let observation = Observation {
-                                        desired, status, in_status, machine, enrolment, silent_for, has_tools,
+                                        desired,
+                                        status,
+                                        in_status,
+                                        machine,
+                                        enrolment,
+                                        silent_for,
+                                        has_tools,
                                         enrolled_for: silent_for,
                                     };
                                     if let Step::Transition(event, _) = plan(&observation) {
-                                        assert!(status.on(event).is_ok(), "{observation:?} {event:?}");
+                                        assert!(
+                                            status.on(event).is_ok(),
+                                            "{observation:?} {event:?}"
+                                        );
                                     }
                                 }
                             }
@@ -215,42 +240,97 @@ mod tests {
 
     #[test]
     fn a_machine_is_made_once_and_waited_for() {
-        let new = Observation { machine: None, enrolment: Enrolment::None, silent_for: None, ..seen(Enabled, S::Creating) };
+        let new = Observation {
+            machine: None,
+            enrolment: Enrolment::None,
+            silent_for: None,
+            ..seen(Enabled, S::Creating)
+        };
         assert_eq!(plan(&new), Step::Create);
-        let made = Observation { machine: Some(MachineState::Running), enrolment: Enrolment::Waiting, ..new };
+        let made = Observation {
+            machine: Some(MachineState::Running),
+            enrolment: Enrolment::Waiting,
+            ..new
+        };
         assert_eq!(plan(&made), Step::Wait(SOON));
-        let token_expired = Observation { enrolment: Enrolment::None, ..made };
+        let token_expired = Observation {
+            enrolment: Enrolment::None,
+            ..made
+        };
         assert_eq!(plan(&token_expired), Step::Rebootstrap);
-        let mute = Observation { enrolment: Enrolment::Enrolled, enrolled_for: Some(FIRST_WORD_LIMIT * 2), ..made };
+        let mute = Observation {
+            enrolment: Enrolment::Enrolled,
+            enrolled_for: Some(FIRST_WORD_LIMIT * 2),
+            ..made
+        };
         assert_eq!(plan(&mute), Step::Rebootstrap);
-        let late = Observation { in_status: CREATION_LIMIT * 2, ..made };
+        let late = Observation {
+            in_status: CREATION_LIMIT * 2,
+            ..made
+        };
         assert!(matches!(plan(&late), Step::Transition(E::CreateFailed, _)));
-        assert!(matches!(plan(&seen(Enabled, S::Creating)), Step::Transition(E::Ready, _)));
+        assert!(matches!(
+            plan(&seen(Enabled, S::Creating)),
+            Step::Transition(E::Ready, _)
+        ));
     }
 
     #[test]
     fn a_silent_machine_is_noticed_and_forgiven() {
-        let silent = Observation { silent_for: Some(HEARTBEAT_LIMIT * 2), ..seen(Enabled, S::Active) };
-        assert!(matches!(plan(&silent), Step::Transition(E::HeartbeatLost, _)));
-        assert!(matches!(plan(&seen(Enabled, S::Unresponsive)), Step::Transition(E::HeartbeatHeard, _)));
-        let off = Observation { machine: Some(MachineState::Off), ..seen(Enabled, S::Active) };
+        let silent = Observation {
+            silent_for: Some(HEARTBEAT_LIMIT * 2),
+            ..seen(Enabled, S::Active)
+        };
+        assert!(matches!(
+            plan(&silent),
+            Step::Transition(E::HeartbeatLost, _)
+        ));
+        assert!(matches!(
+            plan(&seen(Enabled, S::Unresponsive)),
+            Step::Transition(E::HeartbeatHeard, _)
+        ));
+        let off = Observation {
+            machine: Some(MachineState::Off),
+            ..seen(Enabled, S::Active)
+        };
         assert!(matches!(plan(&off), Step::Start(_)));
-        let gone = Observation { machine: None, ..seen(Enabled, S::Active) };
+        let gone = Observation {
+            machine: None,
+            ..seen(Enabled, S::Active)
+        };
         assert!(matches!(plan(&gone), Step::Transition(E::MachineLost, _)));
     }
 
     #[test]
     fn tools_are_stopped_before_their_machine_goes_but_not_for_ever() {
-        let busy = Observation { has_tools: true, ..seen(Disabled, S::Deleting) };
+        let busy = Observation {
+            has_tools: true,
+            ..seen(Disabled, S::Deleting)
+        };
         assert_eq!(plan(&busy), Step::WindDown);
-        assert_eq!(plan(&Observation { in_status: WIND_DOWN_LIMIT * 2, ..busy }), Step::Delete);
-        assert_eq!(plan(&Observation { machine: None, ..busy }), Step::Delete);
+        assert_eq!(
+            plan(&Observation {
+                in_status: WIND_DOWN_LIMIT * 2,
+                ..busy
+            }),
+            Step::Delete
+        );
+        assert_eq!(
+            plan(&Observation {
+                machine: None,
+                ..busy
+            }),
+            Step::Delete
+        );
         assert_eq!(plan(&seen(Disabled, S::Deleting)), Step::Delete);
     }
 
     #[test]
     fn what_is_wanted_again_while_it_goes_is_first_finished() {
         assert_eq!(plan(&seen(Enabled, S::Deleting)), Step::Delete);
-        assert!(matches!(plan(&seen(Enabled, S::Deleted)), Step::Transition(E::EnableRequested, _)));
+        assert!(matches!(
+            plan(&seen(Enabled, S::Deleted)),
+            Step::Transition(E::EnableRequested, _)
+        ));
     }
 }

@@ -59,7 +59,11 @@ impl Reconcile for InstanceReconciler {
         // What the machine answered to the step before; saves asking it again.
         let mut answer: Option<ObservedInstance> = None;
         for _ in 0..STEPS {
-            let report = self.store.instances().get_unscoped(claim.instance()).await?;
+            let report = self
+                .store
+                .instances()
+                .get_unscoped(claim.instance())
+                .await?;
             let seen = self.look(report, answer.take()).await?;
             let seen = self.keep_report(claim, seen).await?;
             let step = plan(&seen.observation());
@@ -104,14 +108,21 @@ impl InstanceReconciler {
         let instance = report.instance;
         let environments = self.store.environments();
         let environment = environments.get_unscoped(instance.environment_id).await?;
-        let mut seen =
-            Seen { instance, environment, client: None, observed: None, machine: Machine::Absent };
+        let mut seen = Seen {
+            instance,
+            environment,
+            client: None,
+            observed: None,
+            machine: Machine::Absent,
+        };
         if !seen.environment.status.serves()
             || seen.environment.desired == DesiredEnvironment::Disabled
         {
             return Ok(seen);
         }
-        let Ok(client) = self.connections.of(&seen.environment).await else { return Ok(seen) };
+        let Ok(client) = self.connections.of(&seen.environment).await else {
+            return Ok(seen);
+        };
         let observed = match answer {
             Some(observed) => Ok(Some(observed)),
             None => client.instance(seen.instance.id).await,
@@ -134,7 +145,9 @@ impl InstanceReconciler {
 
     /// Writes what the machine reports into the record, where it is news.
     async fn keep_report(&self, claim: Claim, mut seen: Seen) -> anyhow::Result<Seen> {
-        let Some(observed) = &seen.observed else { return Ok(seen) };
+        let Some(observed) = &seen.observed else {
+            return Ok(seen);
+        };
         if observed.generation < seen.instance.generation {
             return Ok(seen);
         }
@@ -206,7 +219,9 @@ impl InstanceReconciler {
         claim: Claim,
         seen: &Seen,
     ) -> anyhow::Result<Result<ObservedInstance, Next>> {
-        let Some(client) = &seen.client else { return Ok(Err(Next::After(INTENT_POLL))) };
+        let Some(client) = &seen.client else {
+            return Ok(Err(Next::After(INTENT_POLL)));
+        };
         let instance = &seen.instance;
         let entry = self.store.catalog().get(instance.catalog_entry_id).await?;
         let revision = self.secrets_revision(instance).await?;
@@ -231,7 +246,11 @@ impl InstanceReconciler {
     /// The sum of the revisions: it grows whenever any of the values changes.
     async fn secrets_revision(&self, instance: &Instance) -> anyhow::Result<i64> {
         let ids: Vec<_> = instance.secrets.values().copied().collect();
-        let sealed = self.store.secrets().sealed(instance.account_id, &ids).await?;
+        let sealed = self
+            .store
+            .secrets()
+            .sealed(instance.account_id, &ids)
+            .await?;
         Ok(sealed.iter().map(|secret| secret.record.revision).sum())
     }
 
@@ -251,13 +270,17 @@ impl InstanceReconciler {
             ..InstancePatch::default()
         };
         let instances = self.store.instances();
-        instances.update_unscoped(instance.id, Some(claim.token), patch, &[]).await?;
+        instances
+            .update_unscoped(instance.id, Some(claim.token), patch, &[])
+            .await?;
         Ok(())
     }
 
     /// Waits for the machine's news of the instance, or for new intent.
     async fn watch(&self, seen: &Seen) -> anyhow::Result<Option<ObservedInstance>> {
-        let (Some(client), Some(known)) = (&seen.client, &seen.observed) else { return Ok(None) };
+        let (Some(client), Some(known)) = (&seen.client, &seen.observed) else {
+            return Ok(None);
+        };
         let id = seen.instance.id;
         tokio::select! {
             observed = client.watch(id, known.generation, known.phase) => match observed {

@@ -100,9 +100,10 @@ fn intent(seen: &Observation) -> Option<Step> {
         (DesiredInstance::Removed { .. }, _) => {
             Some(Step::Transition(E::RemoveRequested, "its owner removed it"))
         }
-        (DesiredInstance::Stopped, S::PendingStart | S::Starting | S::Running | S::ErrorRuntime) => {
-            Some(Step::Transition(E::StopRequested, "its owner stopped it"))
-        }
+        (
+            DesiredInstance::Stopped,
+            S::PendingStart | S::Starting | S::Running | S::ErrorRuntime,
+        ) => Some(Step::Transition(E::StopRequested, "its owner stopped it")),
         (DesiredInstance::Running, S::Stopped | S::Stopping) if seen.environment_wanted => {
             Some(Step::Transition(E::StartRequested, "it is to run"))
         }
@@ -202,7 +203,10 @@ mod tests {
     }
 
     fn reports(phase: Phase) -> Machine {
-        Machine::Reports { generation: 2, phase }
+        Machine::Reports {
+            generation: 2,
+            phase,
+        }
     }
 
     #[test]
@@ -234,10 +238,16 @@ mod tests {
     #[test]
     fn a_deploy_is_put_followed_and_healthy() {
         let running = DesiredInstance::Running;
-        assert_eq!(plan(&seen(running, S::PendingStart, Machine::Unknown)), Step::Put);
+        assert_eq!(
+            plan(&seen(running, S::PendingStart, Machine::Unknown)),
+            Step::Put
+        );
         let begun = plan(&seen(running, S::PendingStart, reports(Phase::Pulling)));
         assert!(matches!(begun, Step::Transition(E::StartBegun, _)));
-        assert_eq!(plan(&seen(running, S::Starting, reports(Phase::Pulling))), Step::Watch);
+        assert_eq!(
+            plan(&seen(running, S::Starting, reports(Phase::Pulling))),
+            Step::Watch
+        );
         let healthy = plan(&seen(running, S::Starting, reports(Phase::Running)));
         assert!(matches!(healthy, Step::Transition(E::Healthy, _)));
     }
@@ -251,7 +261,10 @@ mod tests {
                 DesiredInstance::Removed { .. } => S::PendingRemoval,
             };
             for phase in PHASES {
-                let old = Machine::Reports { generation: 1, phase };
+                let old = Machine::Reports {
+                    generation: 1,
+                    phase,
+                };
                 assert_eq!(plan(&seen(desired, status, old)), Step::Put, "{phase:?}");
             }
         }
@@ -265,16 +278,31 @@ mod tests {
             ..seen(DesiredInstance::Running, S::Running, Machine::Absent)
         };
         assert!(matches!(plan(&off), Step::Transition(E::StopRequested, _)));
-        let gone = Observation { environment: EnvironmentStatus::Deleted, status: S::Stopping, ..off };
+        let gone = Observation {
+            environment: EnvironmentStatus::Deleted,
+            status: S::Stopping,
+            ..off
+        };
         assert!(matches!(plan(&gone), Step::Transition(E::StopFinished, _)));
-        let again = Observation { status: S::Stopped, environment_wanted: true, ..gone };
-        assert!(matches!(plan(&again), Step::Transition(E::StartRequested, _)));
+        let again = Observation {
+            status: S::Stopped,
+            environment_wanted: true,
+            ..gone
+        };
+        assert!(matches!(
+            plan(&again),
+            Step::Transition(E::StartRequested, _)
+        ));
     }
 
     #[test]
     fn an_unreachable_machine_is_no_reason_to_change_anything() {
         for status in [S::Running, S::Starting, S::ErrorRuntime] {
-            let step = plan(&seen(DesiredInstance::Running, status, Machine::Unreachable));
+            let step = plan(&seen(
+                DesiredInstance::Running,
+                status,
+                Machine::Unreachable,
+            ));
             assert_eq!(step, Step::Wait(SOON));
         }
     }

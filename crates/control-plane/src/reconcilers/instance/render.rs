@@ -54,15 +54,17 @@ pub fn render(
             },
             args: settings.args,
         },
-        transport: version.transport.clone().unwrap_or_else(|| catalog.transport.clone()),
+        transport: version
+            .transport
+            .clone()
+            .unwrap_or_else(|| catalog.transport.clone()),
         env: settings.env,
         secret_names: instance.secrets.keys().cloned().collect(),
         secrets_revision,
         resources: instance.resources,
-        volume: catalog
-            .volume
-            .as_ref()
-            .map(|volume| VolumeSpec { mount_path: volume.mount_path.clone() }),
+        volume: catalog.volume.as_ref().map(|volume| VolumeSpec {
+            mount_path: volume.mount_path.clone(),
+        }),
     })
 }
 
@@ -71,7 +73,11 @@ pub fn render(
 #[must_use]
 pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
     let instance = &report.instance;
-    if report.observed.as_ref().is_some_and(|observed| observed.phase == Phase::Removed) {
+    if report
+        .observed
+        .as_ref()
+        .is_some_and(|observed| observed.phase == Phase::Removed)
+    {
         return None;
     }
     Some(InstanceSpec {
@@ -83,11 +89,17 @@ pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
         restart_nonce: instance.restart_nonce,
         version: instance.version.clone(),
         program: Program {
-            image: ImageRef { repository: "removed".to_owned(), tag: None, digest: None },
+            image: ImageRef {
+                repository: "removed".to_owned(),
+                tag: None,
+                digest: None,
+            },
             args: Vec::new(),
             process: Vec::new(),
         },
-        transport: Transport::Stdio { processes: StdioProcesses::PerSession },
+        transport: Transport::Stdio {
+            processes: StdioProcesses::PerSession,
+        },
         env: BTreeMap::new(),
         secret_names: Vec::new(),
         secrets_revision: 0,
@@ -102,8 +114,15 @@ struct Settings {
 }
 
 impl Settings {
-    fn new(catalog: &CatalogDefinition, version: &ToolVersion, config: &Map<String, Value>) -> Self {
-        let mut settings = Self { env: version.env.clone(), args: version.args.clone() };
+    fn new(
+        catalog: &CatalogDefinition,
+        version: &ToolVersion,
+        config: &Map<String, Value>,
+    ) -> Self {
+        let mut settings = Self {
+            env: version.env.clone(),
+            args: version.args.clone(),
+        };
         for binding in &catalog.config.bindings {
             let set = config.get(&binding.property);
             let value = set.or_else(|| catalog.config.defaults.get(&binding.property));
@@ -153,33 +172,59 @@ mod tests {
     use serde_json::json;
 
     fn bind(target: ConfigTarget, value: &Value) -> Settings {
-        let mut settings = Settings { env: BTreeMap::new(), args: Vec::new() };
+        let mut settings = Settings {
+            env: BTreeMap::new(),
+            args: Vec::new(),
+        };
         settings.bind(&target, value);
         settings
     }
 
     #[test]
     fn values_become_variables_and_arguments() {
-        let flag = |name: &str| ConfigTarget::Arg { flag: Some(name.to_owned()) };
+        let flag = |name: &str| ConfigTarget::Arg {
+            flag: Some(name.to_owned()),
+        };
         assert_eq!(bind(flag("--zone"), &json!("a b")).args, ["--zone", "a b"]);
         assert_eq!(bind(flag("--on"), &json!(true)).args, ["--on"]);
         assert!(bind(flag("--on"), &json!(false)).args.is_empty());
-        assert_eq!(bind(ConfigTarget::Arg { flag: None }, &json!(["/a", "/b"])).args, ["/a", "/b"]);
-        assert_eq!(bind(flag("-n"), &json!([1, 2])).args, ["-n", "1", "-n", "2"]);
-        let env = bind(ConfigTarget::Env { name: "N".to_owned() }, &json!({"a": 1})).env;
+        assert_eq!(
+            bind(ConfigTarget::Arg { flag: None }, &json!(["/a", "/b"])).args,
+            ["/a", "/b"]
+        );
+        assert_eq!(
+            bind(flag("-n"), &json!([1, 2])).args,
+            ["-n", "1", "-n", "2"]
+        );
+        let env = bind(
+            ConfigTarget::Env {
+                name: "N".to_owned(),
+            },
+            &json!({"a": 1}),
+        )
+        .env;
         assert_eq!(env["N"], r#"{"a":1}"#);
     }
 
     #[test]
     fn an_argument_is_never_split() {
         let target = ConfigTarget::Arg { flag: None };
-        assert_eq!(bind(target, &json!("; rm -rf / && echo")).args, ["; rm -rf / && echo"]);
+        assert_eq!(
+            bind(target, &json!("; rm -rf / && echo")).args,
+            ["; rm -rf / && echo"]
+        );
     }
 
     #[test]
     fn a_binding_names_its_property_and_target_in_one_object() {
         let binding: ConfigBinding =
-            serde_json::from_value(json!({"property": "zone", "to": "arg", "flag": "--zone"})).unwrap();
-        assert_eq!(binding.target, ConfigTarget::Arg { flag: Some("--zone".to_owned()) });
+            serde_json::from_value(json!({"property": "zone", "to": "arg", "flag": "--zone"}))
+                .unwrap();
+        assert_eq!(
+            binding.target,
+            ConfigTarget::Arg {
+                flag: Some("--zone".to_owned())
+            }
+        );
     }
 }

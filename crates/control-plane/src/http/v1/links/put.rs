@@ -44,9 +44,7 @@ pub(super) async fn handler(
     check(&request.policy)?;
     let link = match find(&call, agent, instance).await? {
         Some(link) => change(&call, link.id, &request).await?,
-        None => match create(&call, agent, instance, request.policy.clone()).await {
-            // A new link is on; one that is wanted off is switched off at once.
-            Ok(link) if !request.enabled => change(&call, link.id, &request).await?,
+        None => match create(&call, agent, instance, &request).await {
             Ok(link) => link,
             // Somebody else made it at the same moment.
             Err(StoreError::Duplicate { .. }) => match find(&call, agent, instance).await? {
@@ -64,7 +62,7 @@ async fn create(
     call: &Call,
     agent: AgentId,
     instance: InstanceId,
-    policy: LinkPolicy,
+    request: &PutLinkRequest,
 ) -> Result<agentopia_domain::link::Link, StoreError> {
     let id: LinkId = call.new_id();
     let event = call
@@ -79,7 +77,8 @@ async fn create(
         account_id: call.account(),
         agent_id: agent,
         instance_id: instance,
-        policy,
+        enabled: request.enabled,
+        policy: request.policy.clone(),
     };
     call.store().links().create(new, &[event]).await
 }
