@@ -49,7 +49,9 @@ product_paths() {
     DATA=${XDG_STATE_HOME:-$HOME/.local/state}/agentopia/run
     private_dir "$DATA"
   fi
-  PORT=$(free_port 8080)
+  # A run that stays up keeps its ports: clients and the machine were told them.
+  [ -e "$DATA/ports" ] || echo "$(free_port 8080) $(free_port 8443)" >"$DATA/ports"
+  read -r PORT DTMA_PORT <"$DATA/ports"
   URL=http://127.0.0.1:$PORT
 }
 
@@ -63,10 +65,11 @@ start_control_plane() {
   local images=()
   [ "$RUNTIME_CHOICE" != docker ] ||
     images=(AGENTOPIA_CATALOG_IMAGES="$AGENTOPIA_CACHE/images.json" AGENTOPIA_TOOL_INIT_BINARY="$TOOL_INIT")
+  rm -f "$DATA/serve.log"
   # In a group of its own: Ctrl-C is for this script, which then stops it in order.
   setsid env "${images[@]}" \
     AGENTOPIA_DATA_DIR="$DATA/server" AGENTOPIA_BIND="127.0.0.1:$PORT" \
-    AGENTOPIA_DTMA_LISTEN="127.0.0.1:$(free_port 8443)" AGENTOPIA_LOCAL_RUNTIME="$RUNTIME_CHOICE" \
+    AGENTOPIA_DTMA_LISTEN="127.0.0.1:$DTMA_PORT" AGENTOPIA_LOCAL_RUNTIME="$RUNTIME_CHOICE" \
     "$BIN/agentopia" serve >"$DATA/serve.log" 2>&1 &
   SERVE_PID=$!
   wait_for 60 control_plane_ready || {
@@ -76,7 +79,8 @@ start_control_plane() {
 }
 
 control_plane_ready() {
-  kill -0 "$SERVE_PID" && grep -q '^Agentopia is listening' "$DATA/serve.log"
+  kill -0 "$SERVE_PID" 2>/dev/null || die "the control plane ended: $(tail -n 1 "$DATA/serve.log")"
+  grep -q '^Agentopia is listening' "$DATA/serve.log"
 }
 
 agentopia() { XDG_CONFIG_HOME=$DATA/cli "$BIN/agentopia" "$@"; }

@@ -190,6 +190,8 @@ impl Links<'_> {
         }
         if let Some(policy) = policy {
             change.policy = Set(json("links.policy", &policy)?);
+            let names = still_exposed(&current, &policy);
+            change.exposed_names = Set(json("links.exposed_names", &names)?);
         }
         let rows = Entity::update_many()
             .set(change)
@@ -298,4 +300,60 @@ pub(crate) fn to_link(row: Model) -> Result<Link, StoreError> {
         created_at: time("links.created_at", row.created_at)?,
         updated_at: time("links.updated_at", row.updated_at)?,
     })
+}
+
+/// The names that a link keeps under a new policy: those of tools that the policy names anew are
+/// given up, so that the gateway assigns them again.
+fn still_exposed(link: &Link, policy: &LinkPolicy) -> BTreeMap<String, String> {
+    if link.policy.always_prefix != policy.always_prefix {
+        return BTreeMap::new();
+    }
+    let renamed = |key: &str| {
+        // How the gateway's book writes a tool whose own name begins like one of its marks.
+        let tool = key.strip_prefix("tool:").unwrap_or(key);
+        link.policy.renamed_tools.get(tool) != policy.renamed_tools.get(tool)
+    };
+    let kept = link.exposed_names.iter().filter(|(key, _)| !renamed(key));
+    kept.map(|(key, exposed)| (key.clone(), exposed.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use agentopia_domain::Ambient;
+
+    use super::*;
+
+    fn link(exposed: &[(&str, &str)]) -> Link {
+        let ambient = Ambient::system();
+        let own = |(key, name): &(&str, &str)| ((*key).to_owned(), (*name).to_owned());
+        Link {
+            id: ambient.new_id(),
+            account_id: ambient.new_id(),
+            agent_id: ambient.new_id(),
+            instance_id: ambient.new_id(),
+            enabled: true,
+            activated_at: None,
+            deactivated_at: None,
+            policy: LinkPolicy::default(),
+            exposed_names: exposed.iter().map(own).collect(),
+            created_at: ambient.now(),
+            updated_at: ambient.now(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_named_anew_gives_its_name_up() {
+        let link = link(&[("echo", "echo"), ("add", "add"), ("prompt:greet", "greet")]);
+        let mut policy = LinkPolicy {
+            allowed_tools: Some(vec!["echo".into()]),
+            ..LinkPolicy::default()
+        };
+        assert_eq!(still_exposed(&link, &policy), link.exposed_names);
+        policy.renamed_tools.insert("echo".into(), "say".into());
+        let kept: Vec<_> = still_exposed(&link, &policy).into_keys().collect();
+        assert_eq!(kept, ["add", "prompt:greet"]);
+        policy.always_prefix = true;
+        assert!(still_exposed(&link, &policy).is_empty());
+    }
 }

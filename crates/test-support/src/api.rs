@@ -137,9 +137,13 @@ impl Api {
             .and_then(|value| value.to_str().ok()?.split(';').next())
             .map(str::to_owned);
         let session: Session = read(answer).await?;
+        let mut scopes = vec![Scope::Read, Scope::Write];
+        if session.user.role == Role::Admin {
+            scopes.push(Scope::Admin);
+        }
         let request = CreatePersonalTokenRequest {
             name: Name::parse("tests")?,
-            scopes: vec![Scope::Read, Scope::Write],
+            scopes,
             expires_in_seconds: None,
         };
         let answer = self

@@ -402,8 +402,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if !self.finished {
+        if !self.finished || std::env::var_os("AGENTOPIA_TEST_SHOW_LOGS").is_some() {
             cleanup::report(self.root.path());
+        }
+        if !self.finished {
             // It would start again what is taken away below.
             let _ = self.control_plane.kill();
             cleanup::force(self.root.path());

@@ -18,7 +18,8 @@
 //!
 //! [`Cluster::finish`] turns every environment off and fails if anything is left: containers,
 //! networks, volumes, processes, sockets, directories ([`leaks`]). A cluster that is dropped
-//! without it belongs to a test that failed: its logs are printed, and it is cleaned up by force.
+//! without it belongs to a test that failed: its logs are printed (`AGENTOPIA_TEST_SHOW_LOGS=1` prints
+//! those of every test), and it is cleaned up by force.
 //!
 //! Look next at [`cluster`], then [`api`] (the product's HTTP API), [`mcp`] (agents' endpoints),
 //! [`machine`] (whom to kill), [`wait`] (never sleep: wait for a condition).

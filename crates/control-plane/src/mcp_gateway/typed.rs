@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_domain::agent::Agent;
-use agentopia_domain::instance::Instance;
+use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
 use agentopia_domain::page::PageRequest;
 use agentopia_gateway::{NameKind, book_key};
@@ -41,6 +41,9 @@ type Session = RunningService<RoleClient, ClientConfig>;
 
 impl TypedCalls {
     async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
+        if instance.status != InstanceStatus::Running {
+            return Err(ToolGatewayError::NotRunning);
+        }
         let unreachable =
             |error: &dyn std::fmt::Display| ToolGatewayError::Unreachable(error.to_string());
         let client = self

@@ -1,0 +1,75 @@
+//! Measures the whole product with real processes: what `script/bench` runs after it has built
+//! everything with the shipping profile and started the engine and the registry.
+//!
+//! Each bench is a file of its own that returns [`report::Record`]s: [`deploy`], [`footprint`],
+//! [`restart`]. What they compare runs in turn, and medians are reported. They use the clusters of
+//! the system tests (`agentopia-test-support`), so nothing is left behind and nothing is mocked.
+
+mod client;
+mod deploy;
+mod footprint;
+mod measure;
+mod raw;
+mod report;
+mod restart;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures the product and says which targets are met.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to measure; everything unless given.
+    #[arg(value_enum)]
+    names: Vec<Bench>,
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// How often each thing is measured.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+    repeats: u16,
+    /// Where `deploy` leaves what the product logged: with RUST_LOG=debug it says where time goes.
+    #[arg(long, value_name = "FILE")]
+    logs: Option<PathBuf>,
+}
+
+/// The benches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    /// From `tools deploy` to the first answered tool call, against raw `docker run`.
+    Deploy,
+    /// Memory of the idle parts.
+    Footprint,
+    /// From the start of a killed control plane to the first answered tool call.
+    Restart,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    // The same number everywhere, so that results of machines can be compared.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let names = match arguments.names.as_slice() {
+        [] => Bench::value_variants(),
+        names => names,
+    };
+    let mut output = report::Output::new(arguments.json);
+    for name in names {
+        let records = match name {
+            Bench::Deploy => deploy::run(arguments.repeats, arguments.logs.as_deref()).await?,
+            Bench::Footprint => footprint::run().await?,
+            Bench::Restart => restart::run(arguments.repeats).await?,
+        };
+        output.add(records)?;
+    }
+    output.finish()?;
+    Ok(ExitCode::SUCCESS)
+}

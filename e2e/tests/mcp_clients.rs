@@ -1,0 +1,219 @@
+//! Official MCP clients against agents' endpoints, with the reference servers behind them: every
+//! client with every server, both transports upstream, both eras downstream.
+
+use std::time::Duration;
+
+use agentopia_domain::environment::EnvironmentStatus;
+use agentopia_domain::instance::InstanceStatus;
+use agentopia_e2e::peers::Peer;
+use agentopia_test_support::api::instances::deployment;
+use agentopia_test_support::{Cluster, Runtime, TestAgent};
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+/// Python and Node servers take seconds to their first word, several at once on two cores.
+const DEPLOY: Duration = Duration::from_secs(120);
+
+/// A server of the catalog, and what has to come of it.
+struct Server {
+    slug: &'static str,
+    config: Value,
+    tools: &'static [&'static str],
+    calls: Value,
+    check: fn(&[Value]) -> anyhow::Result<()>,
+}
+
+fn text(result: &Value) -> String {
+    let parts = result["content"].as_array().cloned().unwrap_or_default();
+    parts
+        .iter()
+        .filter_map(|part| part["text"].as_str())
+        .collect()
+}
+
+fn servers() -> Vec<Server> {
+    let echo_and_sum = json!([
+        {"tool": "echo", "arguments": {"message": "héllo \u{1f600}"}},
+        {"tool": "get-sum", "arguments": {"a": 2, "b": 40}},
+    ]);
+    let everything: fn(&[Value]) -> anyhow::Result<()> = |results| {
+        anyhow::ensure!(text(&results[0]).contains("héllo \u{1f600}"), "{results:?}");
+        anyhow::ensure!(text(&results[1]).contains("42"), "{results:?}");
+        Ok(())
+    };
+    vec![
+        Server {
+            slug: "everything",
+            config: json!({}),
+            tools: &["echo", "get-sum"],
+            calls: echo_and_sum.clone(),
+            check: everything,
+        },
+        Server {
+            slug: "everything-http",
+            config: json!({}),
+            tools: &["echo", "get-sum"],
+            calls: echo_and_sum,
+            check: everything,
+        },
+        Server {
+            slug: "filesystem",
+            config: json!({}),
+            tools: &["write_file", "read_text_file", "list_directory"],
+            calls: json!([
+                {"tool": "write_file", "arguments": {"path": "/data/a.txt", "content": "one\ntwo"}},
+                {"tool": "read_text_file", "arguments": {"path": "/data/a.txt"}},
+                {"tool": "read_text_file", "arguments": {"path": "/etc/passwd"}},
+            ]),
+            check: |results| {
+                anyhow::ensure!(text(&results[1]) == "one\ntwo", "{results:?}");
+                anyhow::ensure!(results[2]["isError"] == true, "{results:?}");
+                Ok(())
+            },
+        },
+        Server {
+            slug: "time",
+            config: json!({"local_timezone": "Europe/Berlin"}),
+            tools: &["get_current_time", "convert_time"],
+            calls: json!([{"tool": "convert_time", "arguments": {
+                "source_timezone": "Europe/Berlin", "time": "12:00", "target_timezone": "Asia/Tokyo",
+            }}]),
+            check: |results| {
+                anyhow::ensure!(text(&results[0]).contains("Asia/Tokyo"), "{results:?}");
+                Ok(())
+            },
+        },
+        Server {
+            slug: "fetch",
+            config: json!({"ignore_robots_txt": true}),
+            tools: &["fetch"],
+            // Nothing can be fetched from inside; the server has to say so itself.
+            calls: json!([{"tool": "fetch", "arguments": {"url": "http://unreachable.invalid/"}}]),
+            check: |results| {
+                anyhow::ensure!(results[0]["isError"] == true, "{results:?}");
+                Ok(())
+            },
+        },
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_official_client_uses_every_reference_server() -> anyhow::Result<()> {
+    let cluster = Cluster::local().runtime(Runtime::Docker).start().await?;
+    let mut deployed = Vec::new();
+    for server in servers() {
+        let mut request = deployment(server.slug);
+        request.config = server.config.as_object().cloned().unwrap_or_default();
+        let instance: agentopia_api::instance::Instance = cluster
+            .admin
+            .post("/api/v1/instances", &request)
+            .await
+            .context(server.slug)?;
+        deployed.push((server, instance.id));
+    }
+    let mut all = Vec::new();
+    for (server, id) in &deployed {
+        let waited = cluster
+            .admin
+            .wait_status(*id, InstanceStatus::Running, DEPLOY)
+            .await;
+        waited.context(server.slug)?;
+        all.push(*id);
+    }
+    let mut wrong = Vec::new();
+    for (server, id) in &deployed {
+        let agent = cluster.agent_with(server.slug, &[*id]).await?;
+        for peer in Peer::ALL {
+            if let Err(error) = one(server, &agent, peer).await {
+                wrong.push(format!("{peer:?} with {}: {error:#}", server.slug));
+            }
+        }
+    }
+    // All of them behind one endpoint: names that two servers share get a prefix, once and for all.
+    let agent = cluster.agent_with("everything at once", &all).await?;
+    let mut lists = Vec::new();
+    for peer in Peer::ALL {
+        let calls = json!([{"tool": "convert_time", "arguments": {
+            "source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo",
+        }}]);
+        match peer.run(&agent.record.mcp_url, &agent.token, &calls).await {
+            Ok(seen) => lists.push(seen["tools"].clone()),
+            Err(error) => wrong.push(format!("{peer:?} with all servers: {error:#}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(
+        lists.windows(2).all(|pair| pair[0] == pair[1]),
+        "every client sees the same: {lists:?}"
+    );
+    let tools = lists[0].as_array().cloned().unwrap_or_default();
+    let names: std::collections::BTreeSet<_> = tools.iter().filter_map(Value::as_str).collect();
+    assert_eq!(names.len(), tools.len(), "names are unique: {tools:?}");
+    for name in ["fetch", "write_file", "get_current_time", "echo"] {
+        assert!(names.contains(name), "{name} in {names:?}");
+    }
+    assert!(
+        names.iter().any(|name| name.ends_with("__echo")),
+        "{names:?}"
+    );
+    let fits = |name: &&str| {
+        name.len() <= 64
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+    };
+    assert!(names.iter().all(fits), "{names:?}");
+    cluster
+        .admin
+        .wait_environment(EnvironmentStatus::Active, DEPLOY)
+        .await?;
+    cluster.finish().await
+}
+
+async fn one(server: &Server, agent: &TestAgent, peer: Peer) -> anyhow::Result<()> {
+    let seen = peer
+        .run(&agent.record.mcp_url, &agent.token, &server.calls)
+        .await?;
+    for tool in server.tools {
+        let listed = seen["tools"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|it| it == tool));
+        anyhow::ensure!(listed, "no tool {tool}: {}", seen["tools"]);
+    }
+    let era = seen["version"].as_str().unwrap_or_default();
+    let expected = if peer == Peer::Sdk {
+        "2025-11-25"
+    } else {
+        "2026-07-28"
+    };
+    anyhow::ensure!(era == expected, "it chose {era}, not {expected}");
+    if server.slug.starts_with("everything") {
+        let count = |list: &str| seen[list].as_array().map_or(0, Vec::len);
+        anyhow::ensure!(count("resources") > 0 && count("prompts") > 0, "{seen}");
+    }
+    let results = seen["results"].as_array().cloned().unwrap_or_default();
+    anyhow::ensure!(
+        results.len() == server.calls.as_array().map_or(0, Vec::len),
+        "{results:?}"
+    );
+    (server.check)(&results)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_is_a_clear_refusal_for_every_client() -> anyhow::Result<()> {
+    let cluster = Cluster::local().start().await?;
+    let echo = cluster.deploy("echo").await?;
+    let agent = cluster.agent_with("a", &[echo.id]).await?;
+    for peer in Peer::ALL {
+        let outcome = peer
+            .run(&agent.record.mcp_url, "agt_wrong", &json!([]))
+            .await;
+        assert!(outcome.is_err(), "{peer:?} was let in: {outcome:?}");
+        let calls = json!([{"tool": "add", "arguments": {"a": 1, "b": 2}}]);
+        let seen = peer
+            .run(&agent.record.mcp_url, &agent.token, &calls)
+            .await?;
+        assert_eq!(text(&seen["results"][0]), "3", "{peer:?}: {seen}");
+    }
+    cluster.finish().await
+}
