@@ -20,7 +20,7 @@ lap() {
 # ours; the product must not need jq.
 json_field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
 
-# Builds what is run. Sets BIN, and RUNTIME_CHOICE to what the machine will use.
+# build_product yes|no: builds what is run; the argument says whether Docker may be used. Sets BIN, and RUNTIME_CHOICE to what the machine will use.
 build_product() {
   local target=${CARGO_TARGET_DIR:-$AGENTOPIA_CACHE/target}
   timed 'building the control plane and the management agent' \
@@ -28,12 +28,12 @@ build_product() {
     -p agentopia -p agentopia-dtma -p agentopia-echo >&2
   BIN=$target/debug
   RUNTIME_CHOICE=process
-  if [ "$DOCKER" = yes ] && docker_possible; then
+  if [ "$1" = yes ] && docker_possible; then
     "$ROOT/script/services" up docker registry
     "$ROOT/script/images" echo
     TOOL_INIT=$(AGENTOPIA_STATIC_TARGET=$AGENTOPIA_CACHE/target-static "$ROOT/script/build-static")/tool-init
     RUNTIME_CHOICE=docker
-  elif [ "$DOCKER" = yes ]; then
+  elif [ "$1" = yes ]; then
     say 'no Docker Engine answers and none can be installed here: tools run as plain processes'
   fi
 }

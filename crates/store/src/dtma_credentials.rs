@@ -129,6 +129,8 @@ pub struct DtmaCredential {
     pub redeemed_at: Option<DateTime<Utc>>,
     /// The machine's public key (SPKI, DER).
     pub public_key: Option<Vec<u8>>,
+    /// The key before: whoever still signs with it has a copy of the machine's disk.
+    pub previous_public_key: Option<Vec<u8>>,
     /// The serial of the certificate in use.
     pub certificate_serial: Option<String>,
     /// The serial of the certificate that was handed out and not used yet.
@@ -372,6 +374,7 @@ impl DtmaCredentials<'_> {
                 Column::CertificateSerial,
                 Expr::col(Column::NextCertificateSerial),
             )
+            .col_expr(Column::PreviousPublicKey, Expr::col(Column::PublicKey))
             .col_expr(Column::PublicKey, Expr::col(Column::NextPublicKey))
             .col_expr(Column::NextPublicKey, Expr::value(Option::<Vec<u8>>::None))
             .col_expr(Column::PreviousBearerHash, Expr::col(Column::BearerHash))
@@ -561,6 +564,7 @@ fn to_credential(row: Model) -> Result<DtmaCredential, StoreError> {
         )?,
         redeemed_at: time_opt("dtma_credentials.redeemed_at", row.redeemed_at)?,
         public_key: row.public_key,
+        previous_public_key: row.previous_public_key,
         certificate_serial: row.certificate_serial,
         next_certificate_serial: row.next_certificate_serial,
         bearer_hash: hash(row.bearer_hash)?,

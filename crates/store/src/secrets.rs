@@ -18,7 +18,7 @@ use crate::convert::{fetch_limit, name, paged, time};
 use crate::entity::instance_secret as mapping;
 use crate::entity::secret::{ActiveModel, Column, Entity, Model};
 use crate::error::{StoreError, on_duplicate};
-use crate::leases::{self, LeaseKind};
+use crate::instances::start_afresh;
 use crate::store::Store;
 
 const WHAT: &str = "secret";
@@ -87,7 +87,7 @@ impl Secrets<'_> {
     }
 
     /// Puts a value, sealed for revision `expected_revision + 1`, in place of the one before, and
-    /// wakes the reconcilers of the instances that use it, which are returned too.
+    /// has the instances that use it and run start afresh; all that use it are returned too.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Stale`] when the revision is another by now.
@@ -109,7 +109,7 @@ impl Secrets<'_> {
         let row = replace(&transaction, Some(account), id, expected_revision, change).await?;
         let used_by = users_of(&transaction, id).await?;
         for instance in &used_by {
-            leases::wake(&transaction, LeaseKind::Instance, instance.as_uuid()).await?;
+            start_afresh(&transaction, *instance, self.0.now()).await?;
         }
         self.0.finish(transaction, events).await?;
         Ok((to_record(row)?, used_by))

@@ -14,6 +14,7 @@ pub(crate) struct Model {
     pub(crate) redeemed_at: Option<i64>,
     pub(crate) public_key: Option<Vec<u8>>,
     pub(crate) next_public_key: Option<Vec<u8>>,
+    pub(crate) previous_public_key: Option<Vec<u8>>,
     pub(crate) certificate_serial: Option<String>,
     pub(crate) next_certificate_serial: Option<String>,
     pub(crate) bearer_hash: Option<String>,

@@ -9,8 +9,10 @@ use agentopia_domain::instance::{DesiredInstance, Instance, InstanceEvent, Insta
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::{AccountId, InstanceId, SecretId};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QuerySelect as _,
 };
 
 use super::{Instances, WHAT, map_secrets, read, row, wanted_resources};
@@ -151,6 +153,39 @@ impl Instances<'_> {
             changed: true,
         })
     }
+}
+
+/// Has an instance run afresh because something that it reads at its start is another now (a
+/// secret's value). One that is stopped, or goes away, reads it when it is started next, if ever.
+pub(crate) async fn start_afresh(
+    connection: &impl ConnectionTrait,
+    id: InstanceId,
+    now: i64,
+) -> Result<(), StoreError> {
+    let (running, _) = row::split_desired(DesiredInstance::Running);
+    let change = ActiveModel {
+        status: Set(word(&InstanceStatus::PendingStart)),
+        error_message: Set(None),
+        progress: Set(None),
+        updated_at: Set(now),
+        ..ActiveModel::default()
+    };
+    // Its machine may be off, which is the environment's matter and leaves it stopped.
+    let restartable = [
+        InstanceStatus::PendingStart,
+        InstanceStatus::Starting,
+        InstanceStatus::Running,
+        InstanceStatus::ErrorRuntime,
+    ];
+    Entity::update_many()
+        .set(change)
+        .col_expr(Column::Generation, Expr::col(Column::Generation).add(1))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::Desired.eq(running))
+        .filter(Column::Status.is_in(restartable.map(|status| word(&status))))
+        .exec(connection)
+        .await?;
+    leases::wake(connection, LeaseKind::Instance, id.as_uuid()).await
 }
 
 struct Next {

@@ -29,6 +29,7 @@ use crate::environments;
 use crate::error::{StoreError, on_missing, on_missing_or_duplicate};
 use crate::store::Store;
 
+pub(crate) use intent::start_afresh;
 pub use intent::{InstanceIntent, Reconfigure};
 pub use observe::{InstancePatch, InstanceReport};
 pub(crate) use row::to_instances;

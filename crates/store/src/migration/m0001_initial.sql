@@ -214,6 +214,7 @@ CREATE TABLE dtma_credentials (
   redeemed_at BIGINT,
   public_key {bytes},
   next_public_key {bytes},
+  previous_public_key {bytes},
   certificate_serial TEXT,
   next_certificate_serial TEXT,
   bearer_hash TEXT,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agentopia_domain::instance::InstanceStatus;
 use agentopia_domain::page::PageRequest;
 use agentopia_store::{LeaseKind, NewSecret, RegistryLogin, StoreError};
 use futures::future::join_all;
@@ -109,6 +110,10 @@ async fn a_new_value_wakes_who_uses_it(db: TestDb) {
         .await
         .unwrap();
     assert_eq!(woken, [user.id]);
+    // Its machine is told because the generation grew: that alone makes it read the new value.
+    let after = db.store.instances().get(account, user.id).await.unwrap();
+    assert_eq!(after.generation, user.generation + 1);
+    assert_eq!(after.status, InstanceStatus::PendingStart);
     let due = leases
         .claim_due(kind, "test", Duration::from_secs(60), 10)
         .await

@@ -56,6 +56,8 @@ pub struct EnvironmentReconciler {
 struct Seen {
     environment: Environment,
     instances: Vec<InstanceReport>,
+    /// Why the machine's credentials are locked, if they are.
+    locked: Option<String>,
     observation: Observation,
 }
 
@@ -97,6 +99,10 @@ impl EnvironmentReconciler {
             .await?;
         let instances = self.store.instances().on_environment_unscoped(id).await?;
         let machine = self.provider.find(id).await?;
+        let locked = match credential.as_ref().map(|credential| &credential.state) {
+            Some(CredentialState::Locked { reason }) => Some(reason.clone()),
+            _ => None,
+        };
         let now = self.ambient.now();
         let enrolment = match credential.as_ref().map(|credential| &credential.state) {
             Some(CredentialState::Active) => Enrolment::Enrolled,
@@ -129,6 +135,7 @@ impl EnvironmentReconciler {
             has_tools: instances.iter().any(is_on_machine),
         };
         Ok(Seen {
+            locked,
             environment,
             instances,
             observation,
@@ -139,6 +146,15 @@ impl EnvironmentReconciler {
     async fn take(&self, claim: Claim, seen: &Seen, step: Step) -> anyhow::Result<Option<Next>> {
         match step {
             Step::Transition(event, reason) => {
+                if let Some(locked) = &seen.locked
+                    && event == EnvironmentEvent::HeartbeatLost
+                {
+                    let patch = EnvironmentPatch {
+                        error_message: Some(Some(locked.clone())),
+                        ..EnvironmentPatch::default()
+                    };
+                    self.update(claim, patch, &[]).await?;
+                }
                 self.transition(claim, &seen.environment, event, reason)
                     .await?;
                 Ok(None)

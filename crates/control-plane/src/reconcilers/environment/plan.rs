@@ -128,9 +128,11 @@ fn serving(seen: &Observation) -> Step {
         Some(MachineState::Off) => return Step::Start("it was off"),
         Some(MachineState::Starting | MachineState::Running) => {}
     }
-    let overdue = seen
+    let silent = seen
         .silent_for
         .is_none_or(|silence| silence > HEARTBEAT_LIMIT);
+    // Locked credentials are never heard again; no need to wait for the silence.
+    let overdue = silent || seen.enrolment == Enrolment::Locked;
     match (seen.status, overdue) {
         (S::Unresponsive, false) => Step::Transition(E::HeartbeatHeard, "heard again"),
         (S::Active | S::Scaling, true) => {
@@ -299,6 +301,23 @@ mod tests {
             ..seen(Enabled, S::Active)
         };
         assert!(matches!(plan(&gone), Step::Transition(E::MachineLost, _)));
+    }
+
+    #[test]
+    fn a_machine_with_locked_credentials_is_not_waited_for() {
+        let locked = Observation {
+            enrolment: Enrolment::Locked,
+            ..seen(Enabled, S::Active)
+        };
+        assert!(matches!(
+            plan(&locked),
+            Step::Transition(E::HeartbeatLost, _)
+        ));
+        let known = Observation {
+            status: S::Unresponsive,
+            ..locked
+        };
+        assert!(matches!(plan(&known), Step::Wait(_)));
     }
 
     #[test]

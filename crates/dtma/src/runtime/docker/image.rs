@@ -8,9 +8,10 @@ use agentopia_domain::spec::ImageRef;
 use agentopia_dtma_api::to_control_plane::RegistryLogin;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
-use bollard::models::{CreateImageInfo, ImageInspect};
+use bollard::models::{CreateImageInfo, ImageConfig, ImageInspect};
 use bollard::query_parameters::CreateImageOptions;
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout};
 
@@ -21,6 +22,28 @@ use crate::runtime::{ErrorCode, Prepared, Progress, RuntimeError};
 const SILENCE: Duration = Duration::from_secs(120);
 /// How often people are told how far a pull is.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+
+/// So many configurations are kept.
+const CONFIGS: usize = 64;
+
+/// Configurations of images that were prepared. An image id is a hash of what it names, so that
+/// what is kept under it is right for ever; it just says nothing about the image being there.
+#[derive(Debug, Default)]
+pub(super) struct ImageConfigs(Mutex<HashMap<String, ImageConfig>>);
+
+impl ImageConfigs {
+    pub(super) fn get(&self, id: &str) -> Option<ImageConfig> {
+        self.0.lock().get(id).cloned()
+    }
+
+    pub(super) fn keep(&self, id: &str, config: ImageConfig) {
+        let mut kept = self.0.lock();
+        if kept.len() >= CONFIGS {
+            kept.clear();
+        }
+        kept.insert(id.to_owned(), config);
+    }
+}
 
 impl DockerRuntime {
     /// The image, if the engine has it.
@@ -361,6 +384,21 @@ mod tests {
         ] {
             assert_eq!(classify_words(words), code, "{words}");
         }
+    }
+
+    #[test]
+    fn configurations_are_kept_by_id_and_their_number_is_bounded() {
+        let configs = ImageConfigs::default();
+        for number in 0..=CONFIGS {
+            let config = ImageConfig {
+                cmd: Some(vec![number.to_string()]),
+                ..ImageConfig::default()
+            };
+            configs.keep(&format!("sha256:{number}"), config);
+        }
+        let last = configs.get(&format!("sha256:{CONFIGS}")).unwrap();
+        assert_eq!(last.cmd, Some(vec![CONFIGS.to_string()]));
+        assert_eq!(configs.get("sha256:0"), None);
     }
 
     #[test]

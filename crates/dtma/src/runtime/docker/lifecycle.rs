@@ -73,7 +73,7 @@ impl DockerRuntime {
             image.env.as_deref().unwrap_or_default(),
             secrets,
         )?);
-        let allocation = self.ensure_network(id).await?;
+        let allocation = self.allocate(id).await?;
         let mut existing = self.container(id).await?;
         if existing
             .as_ref()
@@ -87,12 +87,12 @@ impl DockerRuntime {
             Some(link) if running => link,
             _ => self.listen(id, allocation).await?,
         };
-        if existing.is_none() {
-            self.create_container(spec, prepared, &image, allocation)
-                .await?;
-        }
+        self.make(spec, prepared, &image, allocation, existing.is_none())
+            .await?;
         if !running {
-            self.own_volume(id, allocation.uid).await?;
+            if spec.volume.is_some() {
+                self.own_volume(id, allocation.uid).await?;
+            }
             let started = self.docker.start_container(&names::object(id), None).await;
             started.map_err(|error| engine::failed("starting the container", &error))?;
         }
@@ -101,6 +101,31 @@ impl DockerRuntime {
             link.close().await;
         }
         served
+    }
+
+    /// Makes what is missing of network and container, at the same time: for the engine a network
+    /// is more work than a container, and it asks for the network only at the start.
+    async fn make(
+        &self,
+        spec: &InstanceSpec,
+        prepared: &Prepared,
+        image: &ImageConfig,
+        allocation: Allocation,
+        container: bool,
+    ) -> Result<(), RuntimeError> {
+        let id = spec.instance_id;
+        if !container {
+            return self.ensure_network(id, allocation).await;
+        }
+        let create = || self.create_container(spec, prepared, image, allocation);
+        // Both to their end, whatever becomes of the other: the engine would finish anyway.
+        let (network, created) = tokio::join!(self.ensure_network(id, allocation), create());
+        network?;
+        match created {
+            // An engine that wants the network to be there first has it now.
+            Err(_) if self.container(id).await?.is_none() => create().await,
+            created => created,
+        }
     }
 
     /// Waits for tool-init, starts an HTTP server, and enters the tool as reachable.
@@ -217,6 +242,7 @@ impl DockerRuntime {
         self.cpu.remove(&id);
         self.take_away_container(id).await?;
         self.remove_network(id).await?;
+        self.reserved.lock().await.remove(&id);
         if purge {
             self.purge_volume(id).await?;
         }
@@ -427,6 +453,9 @@ impl DockerRuntime {
     }
 
     async fn image_config(&self, image: &str) -> Result<ImageConfig, RuntimeError> {
+        if let Some(config) = self.images.get(image) {
+            return Ok(config);
+        }
         let inspected = self
             .docker
             .inspect_image(image)

@@ -27,7 +27,7 @@ mod subnet;
 mod usage;
 mod volume;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,13 +45,17 @@ use dashmap::DashMap;
 use futures::stream::BoxStream;
 use secrecy::SecretString;
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Prepared, Progress, Runtime, RuntimeContext, RuntimeError, RuntimeFacts, RuntimeInstance,
     RuntimeKind, ToolHandle,
 };
+use image::ImageConfigs;
 use lifecycle::Tool;
+use network::Allocation;
+use observe::FactsCache;
 use pulled::Pulled;
 use usage::CpuReading;
 
@@ -71,7 +75,11 @@ pub struct DockerRuntime {
     /// What this process started or adopted.
     tools: DashMap<InstanceId, Tool>,
     cpu: DashMap<InstanceId, CpuReading>,
-    allocating: tokio::sync::Mutex<()>,
+    /// What was allocated by this process; it may not stand in the engine's labels yet.
+    reserved: tokio::sync::Mutex<HashMap<InstanceId, Allocation>>,
+    /// Configurations of images by image id, which never change.
+    images: ImageConfigs,
+    facts: FactsCache,
     exits: broadcast::Sender<InstanceId>,
     epochs: AtomicU64,
     stop: CancellationToken,
@@ -119,7 +127,9 @@ impl DockerRuntime {
             context,
             tools: DashMap::new(),
             cpu: DashMap::new(),
-            allocating: tokio::sync::Mutex::new(()),
+            reserved: tokio::sync::Mutex::default(),
+            images: ImageConfigs::default(),
+            facts: FactsCache::default(),
             exits: broadcast::channel(EXIT_BACKLOG).0,
             epochs: AtomicU64::new(1),
             stop: CancellationToken::new(),
@@ -142,7 +152,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn facts(&self) -> RuntimeFacts {
-        self.engine_facts().await
+        self.facts.or_ask(Instant::now(), self.engine_facts()).await
     }
 
     async fn needs_fetch(&self, spec: &InstanceSpec) -> Result<bool, RuntimeError> {
@@ -160,8 +170,10 @@ impl Runtime for DockerRuntime {
         let (prepared, image) = self
             .ensure_image(&spec.program.image, login, progress)
             .await?;
-        body::command(spec, &image.config.unwrap_or_default())?;
-        let allocation = self.ensure_network(spec.instance_id).await?;
+        let config = image.config.unwrap_or_default();
+        body::command(spec, &config)?;
+        self.images.keep(&prepared.target, config);
+        let allocation = self.allocate(spec.instance_id).await?;
         if spec.volume.is_some() {
             self.ensure_volume(spec.instance_id, allocation.uid).await?;
         }

@@ -1,5 +1,7 @@
 //! The instance's own bridge network, which is also the record of what was allocated to it: its
-//! user id and its port stand in the network's labels from its first preparation to its removal.
+//! user id and its port stand in the network's labels from its first start to its removal. They
+//! stand in the container's as well, because the engine takes longest to make networks: both are
+//! made at the same time.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -8,6 +10,7 @@ use agentopia_domain::InstanceId;
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
 
+use super::lifecycle::labels;
 use super::names::{self, LABEL_PORT, LABEL_UID, Labels};
 use super::subnet::{self, Subnet};
 use super::{DockerRuntime, engine};
@@ -73,39 +76,75 @@ fn port_is_free(port: u16) -> bool {
 }
 
 impl DockerRuntime {
-    /// The instance's network and allocation, if it has one.
+    /// What is allocated to the instance, if anything is: its network's labels say so, or its
+    /// container's, where a start was cut off before the network was made.
     pub(super) async fn allocation(
         &self,
         id: InstanceId,
     ) -> Result<Option<Allocation>, RuntimeError> {
         let networks = self.networks_of(id).await?;
-        Ok(networks
+        let found = networks
             .iter()
-            .find_map(|network| Allocation::from_labels(network.labels.as_ref())))
+            .find_map(|network| Allocation::from_labels(network.labels.as_ref()));
+        if found.is_some() {
+            return Ok(found);
+        }
+        let container = self.container(id).await?;
+        Ok(container
+            .as_ref()
+            .and_then(|container| Allocation::from_labels(labels(container))))
     }
 
-    /// Makes the instance's network, if it has none.
-    pub(super) async fn ensure_network(&self, id: InstanceId) -> Result<Allocation, RuntimeError> {
-        if let Some(allocation) = self.allocation(id).await? {
-            return Ok(allocation);
-        }
+    /// What is allocated to the instance, from now on if not before. The record of it is written
+    /// with the container and the network; until then it is in [`DockerRuntime::reserved`].
+    pub(super) async fn allocate(&self, id: InstanceId) -> Result<Allocation, RuntimeError> {
         // One at a time: two instances must not be given the same.
-        let _turn = self.allocating.lock().await;
-        let allocation = self.allocate(id).await?;
-        self.create_network(id, allocation).await?;
+        let mut reserved = self.reserved.lock().await;
+        if let Some(allocation) = reserved.get(&id) {
+            return Ok(*allocation);
+        }
+        let allocation = match self.allocation(id).await? {
+            Some(allocation) => allocation,
+            None => self.find_free(id, reserved.values()).await?,
+        };
+        reserved.insert(id, allocation);
         Ok(allocation)
     }
 
-    async fn allocate(&self, id: InstanceId) -> Result<Allocation, RuntimeError> {
-        let labels = self.all_labels().await?;
-        let kept = self.volume_uid(id).await?;
+    /// Makes the instance's network, if it has none.
+    pub(super) async fn ensure_network(
+        &self,
+        id: InstanceId,
+        allocation: Allocation,
+    ) -> Result<(), RuntimeError> {
+        let listed = self.docker.list_networks(None).await;
+        let networks = listed.map_err(|error| engine::failed("listing networks", &error))?;
+        let is_there = networks.iter().any(|network| {
+            let labels = network.labels.as_ref();
+            names::is_ours(labels, self.environment) && names::instance(labels) == Some(id)
+        });
+        if is_there {
+            return Ok(());
+        }
+        self.create_network(id, allocation, used_subnets(networks))
+            .await
+    }
+
+    async fn find_free(
+        &self,
+        id: InstanceId,
+        reserved: impl Iterator<Item = &Allocation> + Clone,
+    ) -> Result<Allocation, RuntimeError> {
+        let (labels, kept) = tokio::try_join!(self.all_labels(), self.volume_uid(id))?;
         let uids: HashSet<u32> = labels
             .iter()
             .filter_map(|labels| names::number(Some(labels), LABEL_UID))
+            .chain(reserved.clone().map(|allocation| allocation.uid))
             .collect();
         let ports: HashSet<u16> = labels
             .iter()
             .filter_map(|labels| names::number(Some(labels), LABEL_PORT))
+            .chain(reserved.map(|allocation| allocation.port))
             .collect();
         // The files on a volume that was kept belong to the user id it had before.
         let uid = match kept {
@@ -134,8 +173,8 @@ impl DockerRuntime {
         &self,
         id: InstanceId,
         allocation: Allocation,
+        mut used: Vec<Subnet>,
     ) -> Result<(), RuntimeError> {
-        let mut used = self.used_subnets().await?;
         let mut labels = names::labels(self.environment, id);
         allocation.write(&mut labels);
         for _ in 0..SUBNET_TRIES {
@@ -228,41 +267,20 @@ impl DockerRuntime {
             .map_err(|error| engine::failed("listing networks", &error))
     }
 
-    /// Subnets of the engine's networks and of the machine's routes.
-    async fn used_subnets(&self) -> Result<Vec<Subnet>, RuntimeError> {
-        let networks = self
-            .docker
-            .list_networks(None)
-            .await
-            .map_err(|error| engine::failed("listing networks", &error))?;
-        let engine = networks
-            .into_iter()
-            .filter_map(|network| network.ipam?.config)
-            .flatten()
-            .filter_map(|config| config.subnet?.parse().ok());
-        let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-        Ok(engine.chain(subnet::routes(&routes)).collect())
-    }
-
     /// Labels of everything in the engine that may hold an allocation, of whatever environment:
     /// user ids are the machine's.
     async fn all_labels(&self) -> Result<Vec<Labels>, RuntimeError> {
         let failed = |error| engine::failed("looking for what is allocated", &error);
-        let networks = self.docker.list_networks(None).await.map_err(failed)?;
-        let volumes = self
-            .docker
-            .list_volumes(None::<ListVolumesOptions>)
-            .await
-            .map_err(failed)?;
-        let options = ListContainersOptions {
+        let all = ListContainersOptions {
             all: true,
             ..ListContainersOptions::default()
         };
-        let containers = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .map_err(failed)?;
+        let (networks, volumes, containers) = tokio::try_join!(
+            self.docker.list_networks(None),
+            self.docker.list_volumes(None::<ListVolumesOptions>),
+            self.docker.list_containers(Some(all)),
+        )
+        .map_err(failed)?;
         Ok(networks
             .into_iter()
             .filter_map(|network| network.labels)
@@ -280,6 +298,17 @@ impl DockerRuntime {
             )
             .collect())
     }
+}
+
+/// Subnets of the engine's networks and of the machine's routes.
+fn used_subnets(networks: Vec<Network>) -> Vec<Subnet> {
+    let engine = networks
+        .into_iter()
+        .filter_map(|network| network.ipam?.config)
+        .flatten()
+        .filter_map(|config| config.subnet?.parse().ok());
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    engine.chain(subnet::routes(&routes)).collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,48 @@
 //! What is there: containers, and what a start that was cut off left behind.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use agentopia_domain::InstanceId;
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum};
 use bollard::query_parameters::ListContainersOptions;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::init::HttpState;
 use super::lifecycle::labels;
 use super::names::{LABEL_DIGEST, LABEL_PORT};
 use super::{DockerRuntime, engine, names};
 use crate::runtime::{ExitInfo, RunState, RuntimeError, RuntimeFacts, RuntimeInstance};
+
+/// The engine is asked for its versions no more often than this: every heartbeat has them, and
+/// answering costs it tens of milliseconds, which a start that is under way would wait for.
+const FACTS_AGE: Duration = Duration::from_secs(60);
+
+/// What the engine told of itself last.
+#[derive(Debug, Default)]
+pub(super) struct FactsCache(Mutex<Option<(Instant, RuntimeFacts)>>);
+
+impl FactsCache {
+    /// What is known, if it is young enough, else what `ask` tells. An engine that did not answer
+    /// is asked again the next time.
+    pub(super) async fn or_ask(
+        &self,
+        now: Instant,
+        ask: impl Future<Output = RuntimeFacts>,
+    ) -> RuntimeFacts {
+        if let Some((told, facts)) = &*self.0.lock()
+            && now - *told < FACTS_AGE
+        {
+            return facts.clone();
+        }
+        let facts = ask.await;
+        if !facts.versions.is_empty() && facts.store.is_some() {
+            *self.0.lock() = Some((now, facts.clone()));
+        }
+        facts
+    }
+}
 
 impl DockerRuntime {
     pub(super) async fn observe_all(&self) -> Result<Vec<RuntimeInstance>, RuntimeError> {
@@ -162,6 +194,23 @@ mod tests {
             exit_code: Some(exit_code),
             ..ContainerState::default()
         }
+    }
+
+    #[tokio::test]
+    async fn the_engine_is_asked_once_a_minute_and_again_if_it_did_not_answer() {
+        let cache = FactsCache::default();
+        let facts = |engine: &str| RuntimeFacts {
+            versions: BTreeMap::from([("docker".to_owned(), engine.to_owned())]),
+            store: Some("/var/lib/docker".into()),
+            capacity: None,
+        };
+        let now = Instant::now();
+        let told = cache.or_ask(now, async { RuntimeFacts::default() }).await;
+        assert_eq!(told, RuntimeFacts::default());
+        assert_eq!(cache.or_ask(now, async { facts("1") }).await, facts("1"));
+        assert_eq!(cache.or_ask(now, async { facts("2") }).await, facts("1"));
+        let later = now + FACTS_AGE;
+        assert_eq!(cache.or_ask(later, async { facts("2") }).await, facts("2"));
     }
 
     #[test]

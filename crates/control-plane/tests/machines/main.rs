@@ -1,0 +1,11 @@
+//! Machines against the real listener, over real mutual TLS: enrolment, renewal, clones, and what a
+//! machine may not ask. The machine's side is the DTMA's own client.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails where it stands"
+)]
+
+mod credentials;
+mod foreign;
+mod installation;
