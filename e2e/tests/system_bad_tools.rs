@@ -292,10 +292,14 @@ async fn below_the_disk_floor_nothing_is_pulled_and_what_runs_goes_on() -> anyho
         Ok(())
     })
     .await?;
-    let said = admin
-        .call(running.id, "echo", json!({"text": "on"}))
-        .await?;
-    assert_eq!(said.result["content"][0]["text"], "on");
+    wait_for(SOON, "what ran before to go on", async || {
+        let said = admin
+            .call(running.id, "echo", json!({"text": "on"}))
+            .await?;
+        anyhow::ensure!(said.result["content"][0]["text"] == "on", "{said:?}");
+        Ok(())
+    })
+    .await?;
     // There is room again.
     machine.configure("disk_floor_bytes", 1).await?;
     admin.wait_status(refused.id, S::Running, HEALED).await?;

@@ -79,29 +79,42 @@ fn stubborn_in_docker() -> EchoEntry {
         .with("/versions/0/process", json!([]))
 }
 
+// Most of each is waiting, so two clusters at a time.
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_control_plane_is_killed_at_every_step() -> anyhow::Result<()> {
-    at_every_step(Victim::ControlPlane, Runtime::Docker, Database::Sqlite).await
+    both(
+        at_every_step(Victim::ControlPlane, Runtime::Docker, Database::Sqlite),
+        at_every_step(Victim::ControlPlane, Runtime::Process, Database::Postgres),
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dtma_is_killed_at_every_step_with_containers() -> anyhow::Result<()> {
-    at_every_step(Victim::Dtma, Runtime::Docker, Database::Postgres).await
+async fn the_dtma_is_killed_at_every_step() -> anyhow::Result<()> {
+    both(
+        at_every_step(Victim::Dtma, Runtime::Docker, Database::Postgres),
+        at_every_step(Victim::Dtma, Runtime::Process, Database::Sqlite),
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dtma_is_killed_at_every_step_with_child_processes() -> anyhow::Result<()> {
-    at_every_step(Victim::Dtma, Runtime::Process, Database::Sqlite).await
+async fn the_tool_is_killed_at_every_step() -> anyhow::Result<()> {
+    both(
+        at_every_step(Victim::Tool, Runtime::Docker, Database::Sqlite),
+        at_every_step(Victim::Tool, Runtime::Process, Database::Sqlite),
+    )
+    .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_tool_is_killed_at_every_step_with_containers() -> anyhow::Result<()> {
-    at_every_step(Victim::Tool, Runtime::Docker, Database::Sqlite).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_tool_is_killed_at_every_step_with_child_processes() -> anyhow::Result<()> {
-    at_every_step(Victim::Tool, Runtime::Process, Database::Sqlite).await
+/// Runs both to their ends, so that each cleans up, and fails if one does.
+async fn both(
+    first: impl Future<Output = anyhow::Result<()>>,
+    second: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let (first, second) = tokio::join!(first, second);
+    first.and(second)
 }
 
 async fn at_every_step(victim: Victim, runtime: Runtime, database: Database) -> anyhow::Result<()> {

@@ -65,13 +65,14 @@ impl EchoEntry {
                 format!("sha256:{}", "0".repeat(64)),
             )
         });
+        let process = [&["agentopia-echo"], args].concat();
         let definition = json!({
             "slug": slug,
             "name": slug,
             "packaging": {"type": "docker_image", "image": image},
             "transport": {"type": "stdio"},
             "versions": [{
-                "version": "1", "digest": digest, "args": args, "process": ["agentopia-echo"],
+                "version": "1", "digest": digest, "args": args, "process": process,
             }],
             "default_version": "1",
             "config": {

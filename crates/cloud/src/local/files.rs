@@ -163,3 +163,78 @@ fn remove_tree(path: &Path) -> Result<(), ProviderError> {
 pub(super) fn cannot(what: &str, path: &Path, error: &io::Error) -> ProviderError {
     ProviderError::Retryable(format!("can't {what} {}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use agentopia_domain::Ambient;
+
+    use super::*;
+    use crate::Bootstrap;
+
+    fn written(root: &Path, port: u16) -> MachineDir {
+        let ambient = Ambient::system();
+        let request = MachineRequest {
+            environment: ambient.new_id(),
+            bootstrap: Bootstrap {
+                control_plane_url: "https://127.0.0.1:8443".parse().unwrap(),
+                ca_fingerprint: "ab".repeat(32),
+                enrolment_token: SecretString::from("enr_canary"),
+            },
+            region: None,
+            size: None,
+            image: None,
+        };
+        let config = LocalConfig {
+            root: root.to_owned(),
+            dtma: "/bin/false".into(),
+            tool_init: None,
+            tools_dir: None,
+            runtime: "process".to_owned(),
+            first_port: port,
+        };
+        let dir = MachineDir::new(root.join(request.environment.to_string()));
+        dir.write(&request, &config, port).unwrap();
+        dir
+    }
+
+    #[test]
+    fn only_the_owner_can_read_what_a_machine_is_given() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = written(root.path(), 40_000);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&dir.path), 0o700);
+        assert_eq!(mode(&dir.token_file()), 0o600);
+        assert_eq!(mode(&dir.config()), 0o600);
+        let config = fs::read_to_string(dir.config()).unwrap();
+        assert!(
+            !config.contains("enr_canary"),
+            "the token stands in its own file only"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_was_not_written_to_the_end_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = written(root.path(), 40_000);
+        assert!(dir.is_complete());
+        fs::remove_file(dir.config()).unwrap();
+        assert!(dir.exists() && !dir.is_complete());
+        dir.remove().unwrap();
+        assert!(!dir.exists());
+        dir.remove().unwrap();
+    }
+
+    #[test]
+    fn ports_of_other_machines_are_known() {
+        let root = tempfile::tempdir().unwrap();
+        written(root.path(), 40_001);
+        written(root.path(), 40_002);
+        fs::create_dir(root.path().join("unfinished")).unwrap();
+        let mut ports = ports_given(root.path());
+        ports.sort_unstable();
+        assert_eq!(ports, [40_001, 40_002]);
+        assert!(ports_given(&root.path().join("missing")).is_empty());
+    }
+}

@@ -159,3 +159,54 @@ fn command(dtma: &Path, verb: &str, dir: &MachineDir) -> Command {
     }
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_number_and_its_start() {
+        let own = Identity::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(own.is_alive());
+        let stranger = Identity {
+            started: own.started + 1,
+            ..own
+        };
+        assert!(!stranger.is_alive(), "the same number, but another process");
+    }
+
+    #[test]
+    fn a_process_that_ended_is_not_alive_even_as_a_zombie() {
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let identity = Identity::of(i32::try_from(child.id()).unwrap()).unwrap();
+        child.kill().unwrap();
+        while identity.is_alive() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert_eq!(Identity::of(identity.pid), None);
+    }
+
+    #[tokio::test]
+    async fn stopping_ends_the_process_that_holds_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = MachineDir::new(root.path().join("machine"));
+        fs::create_dir_all(root.path().join("machine/data")).unwrap();
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let identity = Identity::of(i32::try_from(child.id()).unwrap()).unwrap();
+        fs::write(
+            dir.lock_file(),
+            format!("{} {}\n", identity.pid, identity.started),
+        )
+        .unwrap();
+        assert!(is_running(&dir));
+        stop(&dir).await.unwrap();
+        assert!(!is_running(&dir));
+        child.wait().unwrap();
+
+        // The same number with another start is somebody else: left alone.
+        let own = std::process::id();
+        fs::write(dir.lock_file(), format!("{own} 1\n")).unwrap();
+        stop(&dir).await.unwrap();
+    }
+}
