@@ -8,6 +8,9 @@ use agentopia_test_support::fixtures::EchoEntry;
 use agentopia_test_support::{Cluster, wait_for};
 use serde_json::{Value, json};
 
+/// Method, path and body (null for none), and the codes of which one is right.
+type Case<'a> = ((&'a str, String, Value), &'a [&'a str]);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_requests_are_refused_by_code_and_change_nothing() -> anyhow::Result<()> {
     let cluster = Cluster::local().start().await?;
@@ -29,7 +32,7 @@ async fn bad_requests_are_refused_by_code_and_change_nothing() -> anyhow::Result
     let deploy = |body: Value| ("POST", "/api/v1/instances".to_owned(), body);
     let long = "x".repeat(65);
 
-    let table: Vec<((&str, String, Value), &[&str])> = vec![
+    let table: Vec<Case> = vec![
         // Unknown ids and addresses.
         (
             ("GET", format!("/api/v1/instances/{unknown}"), Value::Null),

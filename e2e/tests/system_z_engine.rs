@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agentopia_test_support::process::Process;
+use agentopia_test_support::process::{self, Process};
 use agentopia_test_support::wait::HEALED;
 use agentopia_test_support::{Cluster, Runtime, binaries, docker, wait_for};
 use anyhow::Context as _;
@@ -42,12 +42,20 @@ async fn tools_come_back_after_the_engine_was_killed() -> anyhow::Result<()> {
     let agent = cluster.agent_with("a", &[http.id, echo.id]).await?;
     assert_eq!(agent.tools().await?.len(), 8);
 
+    // Its containerd ends with it, a moment later. An engine that is started in that moment counts on
+    // the dying one and gives up, which is nothing of ours: wait for both.
+    let mut gone = process::descendants(engine);
+    gone.retain(|child| {
+        let line = child.command_line();
+        line.contains("containerd") && !line.contains("shim")
+    });
+    gone.push(engine);
     engine.kill();
     wait_for(
-        Duration::from_secs(10),
+        Duration::from_secs(20),
         "the engine to be gone",
         async || {
-            anyhow::ensure!(!engine.is_alive());
+            anyhow::ensure!(gone.iter().all(|process| !process.is_alive()), "{gone:?}");
             Ok(())
         },
     )
@@ -80,7 +88,8 @@ async fn tools_come_back_after_the_engine_was_killed() -> anyhow::Result<()> {
         cluster.machine().await?.container(id).await?;
     }
     wait_for(HEALED, "both to show at the agent's endpoint", async || {
-        anyhow::ensure!(agent.tools().await?.len() == 8);
+        let tools = agent.tools().await?;
+        anyhow::ensure!(tools.len() == 8, "{tools:?}");
         Ok(())
     })
     .await?;

@@ -32,7 +32,7 @@ Environment:
 Exit status:
   0 done   1 error   2 wrong usage   3 not signed in   4 not found   124 timed out   130 interrupted";
 
-/// Runs MCP servers (\"tools\") for AI agents and gives each agent one address to reach them all.
+/// Runs MCP servers ("tools") for AI agents and gives each agent one address to reach them all.
 ///
 /// Tools come from a catalog, run isolated on a machine of your own, and are offered to agents over
 /// the Model Context Protocol. This program is both the server (`agentopia serve`) and the command

@@ -5,9 +5,12 @@ use agentopia_domain::CatalogEntryId;
 use agentopia_domain::catalog::{CatalogDefinition, CatalogStatus};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{KnownFormat, Schema, SchemaFormat, Type};
+use utoipa::openapi::{ObjectBuilder, Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A catalog entry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CatalogEntry {
     /// Its id.
     pub id: CatalogEntryId,
@@ -18,6 +21,45 @@ pub struct CatalogEntry {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// The fields of the definition and ours in one object. Derived it would be "all of the definition
+/// and of ours", which no entry satisfies: the definition allows no further fields.
+impl PartialSchema for CatalogEntry {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut entry)) = CatalogDefinition::schema() else {
+            return CatalogDefinition::schema();
+        };
+        entry.description = Some("A catalog entry.".to_owned());
+        let id = Ref::builder()
+            .ref_location_from_schema_name(CatalogEntryId::name())
+            .description(Some("Its id."))
+            .build();
+        let time = |what| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+                .description(Some(what))
+                .build()
+        };
+        let ours: [(&str, RefOr<Schema>); 3] = [
+            ("id", id.into()),
+            ("created_at", time("When it was added.").into()),
+            ("updated_at", time("When it last changed.").into()),
+        ];
+        for (name, schema) in ours {
+            entry.properties.insert(name.to_owned(), schema);
+            entry.required.push(name.to_owned());
+        }
+        RefOr::T(Schema::Object(entry))
+    }
+}
+
+impl ToSchema for CatalogEntry {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((CatalogEntryId::name().into(), CatalogEntryId::schema()));
+        CatalogDefinition::schemas(schemas);
+    }
 }
 
 impl From<agentopia_domain::catalog::CatalogEntry> for CatalogEntry {

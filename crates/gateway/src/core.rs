@@ -94,7 +94,7 @@ impl Core {
         for client in self.clients.all() {
             let lost_its_link = match (client.target, client.principal) {
                 (Target::Instance(instance), Principal::Agent { agent_id, .. }) => {
-                    routes.link_to(agent_id, instance).is_none()
+                    !routes.is_open(agent_id, instance)
                 }
                 (Target::Instance(instance), Principal::Person(_)) => {
                     !routes.instances.contains_key(&instance)

@@ -126,6 +126,13 @@ impl Routes {
         let links = &self.agents.get(&agent)?.links;
         links.iter().find(|link| link.instance_id == instance)
     }
+
+    /// Whether the agent may speak to `instance` at its own endpoint. Messages pass there as they
+    /// are, so a link that lets only some tools through opens the agent's endpoint alone.
+    pub(crate) fn is_open(&self, agent: AgentId, instance: InstanceId) -> bool {
+        self.link_to(agent, instance)
+            .is_some_and(|link| link.policy.allowed_tools.is_none())
+    }
 }
 
 /// The current routes; cheap to read from any task, never locked.

@@ -25,8 +25,9 @@ use crate::{binaries, docker, leaks, ports};
 
 /// From wanted to running, images pulled on the way.
 const DEPLOY: Duration = Duration::from_secs(60);
-/// From wanted off to gone: tools that ignore SIGTERM cost ten seconds each.
-const DISABLE: Duration = Duration::from_secs(90);
+/// From wanted off to gone: tools that ignore SIGTERM cost ten seconds. Less than the minute after
+/// which the control plane takes away a machine whose tools can't be wound down.
+const DISABLE: Duration = Duration::from_secs(45);
 
 /// How the machine runs tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

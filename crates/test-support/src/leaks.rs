@@ -139,3 +139,58 @@ pub fn files_with(dir: &Path, needle: &[u8]) -> Vec<String> {
 pub fn contains(content: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(content, needle).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use agentopia_domain::Ambient;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_left_is_seen() {
+        let data = tempfile::tempdir().unwrap();
+        let environment: EnvironmentId = Ambient::system().new_id();
+        assert!(
+            of_environment(environment, data.path(), false)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let machine = data.path().join("machines").join(environment.to_string());
+        std::fs::create_dir_all(&machine).unwrap();
+        let mark = format!("AGENTOPIA_ENVIRONMENT={environment}");
+        let (name, value) = mark.split_once('=').unwrap();
+        let mut by_directory = std::process::Command::new("sleep")
+            .arg("1000")
+            .current_dir(&machine)
+            .spawn()
+            .unwrap();
+        let mut by_mark = std::process::Command::new("sleep")
+            .arg("1000")
+            .env(name, value)
+            .spawn()
+            .unwrap();
+        let left = wait_for(Duration::from_secs(5), "all three", async || {
+            let left = of_environment(environment, data.path(), false).await?;
+            anyhow::ensure!(left.len() == 3, "{left:?}");
+            Ok(left)
+        })
+        .await;
+        for child in [&mut by_directory, &mut by_mark] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(left.is_ok(), "{left:?}");
+        std::fs::remove_dir(machine).unwrap();
+        none(environment, data.path(), false).await.unwrap();
+    }
+
+    #[test]
+    fn a_secret_in_a_file_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("deep")).unwrap();
+        std::fs::write(dir.path().join("deep/file"), b"\0\xffcanary-1\0").unwrap();
+        assert_eq!(files_with(dir.path(), b"canary-1").len(), 1);
+        assert!(files_with(dir.path(), b"canary-2").is_empty());
+    }
+}

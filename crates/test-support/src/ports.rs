@@ -2,14 +2,19 @@
 //! the kernel takes ports for outgoing connections, so that nobody takes one while its owner is
 //! dead.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 
 use agentopia_domain::Ambient;
+use parking_lot::Mutex;
 
 const FIRST: u16 = 20_000;
 const BLOCKS: u16 = 600;
 /// One block for each cluster: two replicas and a few machines.
 const BLOCK: u16 = 20;
+
+/// Blocks given to clusters of this process: a cluster does not listen on all of its ports at once.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// The first port of a block of which nobody listens on any.
 ///
@@ -19,7 +24,7 @@ pub fn block() -> anyhow::Result<u16> {
     let start = u16::from_le_bytes(Ambient::system().random::<2>()) % BLOCKS;
     (0..BLOCKS)
         .map(|offset| FIRST + (start + offset) % BLOCKS * BLOCK)
-        .find(|first| (*first..first + BLOCK).all(is_free))
+        .find(|first| (*first..first + BLOCK).all(is_free) && GIVEN.lock().insert(*first))
         .ok_or_else(|| anyhow::anyhow!("no {BLOCK} free ports in a row from {FIRST} on"))
 }
 

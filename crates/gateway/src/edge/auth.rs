@@ -71,7 +71,7 @@ fn reachable(core: &Core, agent: AgentId, endpoint: &Endpoint) -> Option<Target>
             Some(Target::Agent(id))
         }
         Endpoint::Instance(Some(id))
-            if routes.instances.contains_key(&id) && routes.link_to(agent, id).is_some() =>
+            if routes.instances.contains_key(&id) && routes.is_open(agent, id) =>
         {
             Some(Target::Instance(id))
         }

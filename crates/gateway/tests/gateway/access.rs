@@ -100,6 +100,27 @@ async fn without_a_good_token_nothing_is_revealed() {
     );
 }
 
+/// At an instance's own endpoint messages pass as they are, so nothing would hold back the tools
+/// that a link's allow-list leaves out.
+#[tokio::test]
+async fn a_link_for_some_tools_does_not_open_the_instance_itself() {
+    let server = Scripted::with_tools(&["read", "write"]).await;
+    let (mut rig, agent) = Rig::linked(&[("files", &server.url)]).await;
+    let instance = rig.snapshot.instances[0].id;
+    let direct = rig.wire_to(instance, &agent.token).opened().await;
+    assert_eq!(direct.tools().await, ["read", "write"]);
+    rig.policy(0).allowed_tools = Some(vec!["read".to_owned()]);
+    rig.apply();
+    for name in ["read", "write"] {
+        let call = direct.call("tools/call", json!({"name": name})).await;
+        assert_eq!(call.status, 404, "{name}");
+    }
+    let anew = rig.wire_to(instance, &agent.token);
+    assert_eq!(anew.modern_call("tools/list", json!({})).await.status, 404);
+    assert_eq!(rig.wire(&agent).opened().await.tools().await, ["read"]);
+    assert_eq!(rig.gateway.counts().sessions, 1, "the direct one ended");
+}
+
 /// Well formed, but nobody's.
 fn agentopia_token() -> String {
     let token = agentopia_domain::token::mint(

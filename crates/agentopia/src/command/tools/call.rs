@@ -23,7 +23,7 @@ Examples:
 pub(crate) struct Args {
     /// The tool's name or id.
     tool: String,
-    /// The function (\"tool\" in MCP), by the server's own name.
+    /// The function ("tool" in MCP), by the server's own name.
     function: String,
     /// All arguments as a JSON object; @FILE reads a file, - standard input.
     #[arg(long, value_name = "JSON")]
