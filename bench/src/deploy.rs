@@ -35,21 +35,25 @@ struct Took {
     answered: Duration,
 }
 
-pub(crate) async fn run(repeats: u16, logs: Option<&Path>) -> anyhow::Result<Vec<Record>> {
+pub(crate) async fn run(
+    repeats: u16,
+    network: &str,
+    logs: Option<&Path>,
+) -> anyhow::Result<Vec<Record>> {
     let cluster = Cluster::local().runtime(Runtime::Docker).start().await?;
     let cli = cluster.cli()?;
     let agent = cluster.agent_with("bench", &[]).await?;
     let image = raw::echo_image()?;
     // Once without being counted: the environment is turned on, the image pulled, caches are warm.
     once(&cluster, &cli, &agent).await?;
-    raw::first_call(&image).await?;
+    raw::first_call(&image, network).await?;
     raw::first_call_on_own_network(&image).await?;
 
     let (mut plain, mut own) = (Samples::default(), Samples::default());
     let [mut running, mut link, mut open, mut call, mut answered] =
         [(); 5].map(|()| Samples::default());
     for _ in 0..repeats {
-        plain.add(raw::first_call(&image).await?);
+        plain.add(raw::first_call(&image, network).await?);
         let took = once(&cluster, &cli, &agent).await?;
         running.add(took.running);
         link.add(took.linked - took.running);
@@ -74,7 +78,7 @@ pub(crate) async fn run(repeats: u16, logs: Option<&Path>) -> anyhow::Result<Vec
         time(
             "raw",
             &plain,
-            "`docker run -i` to the first answered tools/call",
+            &format!("`docker run -i` on the network `{network}` to the first answered tools/call"),
         ),
         time(
             "raw_own_network",

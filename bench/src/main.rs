@@ -30,6 +30,9 @@ struct Arguments {
     /// How often each thing is measured.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
+    /// The network, made before, that `deploy` gives to raw `docker run`: its own default.
+    #[arg(long, default_value = raw::DEFAULT_NETWORK)]
+    raw_network: String,
     /// Where `deploy` leaves what the product logged: with RUST_LOG=debug it says where time goes.
     #[arg(long, value_name = "FILE")]
     logs: Option<PathBuf>,
@@ -64,7 +67,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut output = report::Output::new(arguments.json);
     for name in names {
         let records = match name {
-            Bench::Deploy => deploy::run(arguments.repeats, arguments.logs.as_deref()).await?,
+            Bench::Deploy => {
+                let logs = arguments.logs.as_deref();
+                deploy::run(arguments.repeats, &arguments.raw_network, logs).await?
+            }
             Bench::Footprint => footprint::run().await?,
             Bench::Restart => restart::run(arguments.repeats).await?,
         };

@@ -11,6 +11,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
 
+/// The network that `docker run` takes unless it is told otherwise.
+pub(crate) const DEFAULT_NETWORK: &str = "bridge";
 /// No answer takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -26,11 +28,15 @@ pub(crate) fn echo_image() -> anyhow::Result<String> {
     Ok(format!("{}@{}", part("image")?, part("digest")?))
 }
 
-/// From the start of `docker run -i` to its first answered `tools/call`. The container is gone when
+/// From the start of `docker run -i` to its first answered `tools/call`, on a network that is there
+/// already. The container is gone when
 /// this returns.
-pub(crate) async fn first_call(image: &str) -> anyhow::Result<Duration> {
+pub(crate) async fn first_call(image: &str, network: &str) -> anyhow::Result<Duration> {
     let began = Instant::now();
-    let mut run = Run::start(&["--rm", image])?;
+    let mut run = match network {
+        DEFAULT_NETWORK => Run::start(&["--rm", image])?,
+        other => Run::start(&["--rm", "--network", other, image])?,
+    };
     run.first_call().await?;
     let took = began.elapsed();
     run.end().await?;

@@ -1,7 +1,7 @@
 //! `kill -9` of the Docker Engine itself. Named so that it runs last: everybody uses that engine.
 //! Only an engine that `script/services` started is killed, and that script starts it again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentopia_test_support::process::{self, Process};
@@ -42,8 +42,8 @@ async fn tools_come_back_after_the_engine_was_killed() -> anyhow::Result<()> {
     let agent = cluster.agent_with("a", &[http.id, echo.id]).await?;
     assert_eq!(agent.tools().await?.len(), 8);
 
-    // Its containerd ends with it, a moment later. An engine that is started in that moment counts on
-    // the dying one and gives up, which is nothing of ours: wait for both.
+    // Its containerd ends with it, a moment later. An engine that is started while that is dying, or
+    // dead and not yet reaped, counts on it and gives up: wait until neither has a number any more.
     let mut gone = process::descendants(engine);
     gone.retain(|child| {
         let line = child.command_line();
@@ -55,7 +55,8 @@ async fn tools_come_back_after_the_engine_was_killed() -> anyhow::Result<()> {
         Duration::from_secs(20),
         "the engine to be gone",
         async || {
-            anyhow::ensure!(gone.iter().all(|process| !process.is_alive()), "{gone:?}");
+            let known = |process: &Process| Path::new(&format!("/proc/{}", process.pid)).exists();
+            anyhow::ensure!(!gone.iter().any(known), "{gone:?}");
             Ok(())
         },
     )

@@ -144,7 +144,7 @@ fn free_port(first: u16, root: &Path) -> Result<u16, ProviderError> {
         .ok_or_else(|| {
             ProviderError::Final(format!(
                 "no free port from {first} on for the machine's management agent; \
-                 set local.first_port to another range"
+                 set `local_first_port` to another range"
             ))
         })
 }

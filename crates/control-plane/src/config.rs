@@ -267,8 +267,13 @@ impl Config {
         if self.body_limit_bytes < 1024 {
             return wrong("body_limit_bytes", "must be 1024 or more");
         }
-        if self.request_timeout_seconds == 0 || self.call_timeout_seconds == 0 {
-            return wrong("request_timeout_seconds", "must be 1 or more");
+        for (key, seconds) in [
+            ("request_timeout_seconds", self.request_timeout_seconds),
+            ("call_timeout_seconds", self.call_timeout_seconds),
+        ] {
+            if seconds == 0 {
+                return wrong(key, "must be 1 or more");
+            }
         }
         if self
             .internal_api_secret

@@ -1,10 +1,12 @@
 //! What the gateway is given by the control plane, see the seams in `agentopia_gateway`.
 //!
+//! * [`audit`]: what is remembered of every call;
 //! * [`connector`]: HTTP to an instance, through its machine's DTMA;
 //! * [`names`]: exposed names, kept in the links;
 //! * [`people`]: lets owners use the endpoint of their own instances;
 //! * [`typed`]: the calls that the product makes itself (`tools call`, discovery).
 
+pub mod audit;
 pub mod connector;
 pub mod names;
 pub mod people;

@@ -375,11 +375,11 @@ pub fn is_repository(text: &str) -> bool {
     };
     let host_ok = host.is_none_or(|host| {
         let (name, port) = host.split_once(':').unwrap_or((host, "80"));
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
-            && port.parse::<u16>().is_ok()
+        let label_ok = |label: &str| {
+            !(label.is_empty() || label.starts_with('-') || label.ends_with('-'))
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        name.split('.').all(label_ok) && port.parse::<u16>().is_ok()
     });
     let part_ok = |part: &str| {
         part.bytes()

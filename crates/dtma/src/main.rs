@@ -91,7 +91,7 @@ fn shutdown_signal() -> anyhow::Result<CancellationToken> {
 
 fn set_up_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,hyper=warn,rustls=warn,reqwest=warn"));
+        .unwrap_or_else(|_| EnvFilter::new("info,hyper=warn,rustls=warn,reqwest=warn,rmcp=off"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use agentopia_domain::token::TokenHash;
 use agentopia_domain::{AccountId, AgentId, InstanceId, UserId};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,6 +28,8 @@ pub struct AuditRecord {
     pub agent_id: Option<AgentId>,
     /// The person, unless an agent called.
     pub user_id: Option<UserId>,
+    /// The hash of the token that was shown.
+    pub credential: TokenHash,
     /// The instance that answered or should have.
     pub instance_id: InstanceId,
     /// The MCP method (`tools/call`, `prompts/get`, `resources/read`).
@@ -185,6 +188,7 @@ mod tests {
                 account_id: ambient.new_id(),
                 agent_id: None,
                 user_id: None,
+                credential: TokenHash::of("agt_test"),
                 instance_id: ambient.new_id(),
                 method: "tools/call",
                 target: n.to_string(),

@@ -30,9 +30,10 @@ mod relay;
 pub mod routes;
 mod upstream;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agentopia_domain::Ambient;
+use agentopia_domain::{AgentId, Ambient, LinkId};
 use secrecy::SecretBox;
 
 pub use audit::{AuditRecord, AuditSink, CallOutcome, TracingAudit};
@@ -117,6 +118,17 @@ impl Gateway {
     /// are gone end; clients of agents whose links changed are told to list again.
     pub fn replace(&self, snapshot: Snapshot) {
         self.core.replace(snapshot);
+    }
+
+    /// The names under which `agent` sees tools, given by link and the server's own name. Names
+    /// that are new are assigned for good, as if the agent had listed them now. Tools of links that
+    /// the route table does not have are left out.
+    pub async fn tool_names(
+        &self,
+        agent: AgentId,
+        tools: &[(LinkId, String)],
+    ) -> BTreeMap<(LinkId, String), String> {
+        aggregate::names::tool_names(&self.core, agent, tools).await
     }
 
     /// What is held at the moment.

@@ -16,6 +16,8 @@ use crate::ProviderError;
 /// How long a DTMA gets to stop by itself. It has to stop tools first where the runtime is
 /// `process`, which take up to ten seconds.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How large a DTMA's log may be when it is started.
+const LOG_LIMIT: u64 = 16 << 20;
 /// How often we look whether it has stopped: it is not always our child, so we can't wait for it.
 const POLL: Duration = Duration::from_millis(50);
 /// How long removing everything of a machine may take.
@@ -61,6 +63,7 @@ pub(super) fn is_running(dir: &MachineDir) -> bool {
 }
 
 pub(super) fn launch(dtma: &Path, dir: &MachineDir) -> Result<(), ProviderError> {
+    rotate(&dir.log_file())?;
     let log = fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -78,13 +81,22 @@ pub(super) fn launch(dtma: &Path, dir: &MachineDir) -> Result<(), ProviderError>
         .stderr(errors);
     let mut child = command.spawn().map_err(|error| {
         ProviderError::Final(format!(
-            "the management agent {} can't be started: {error}; set local.dtma to its path",
+            "the management agent {} can't be started: {error}; set `dtma_binary` to its path",
             dtma.display()
         ))
     })?;
     // Reaped by a thread of its own so that it never stays as a zombie of ours.
     std::thread::spawn(move || child.wait());
     Ok(())
+}
+
+/// Sets a log that has grown too large aside, in the place of the one before.
+fn rotate(log: &Path) -> Result<(), ProviderError> {
+    match fs::metadata(log) {
+        Ok(metadata) if metadata.len() > LOG_LIMIT => fs::rename(log, log.with_extension("log.1"))
+            .map_err(|error| cannot("rename", log, &error)),
+        _ => Ok(()),
+    }
 }
 
 pub(super) async fn stop(dir: &MachineDir) -> Result<(), ProviderError> {

@@ -21,12 +21,13 @@ build</code> in the folder <code>ui</code> and build the server again.</p>
 ";
 
 /// Addresses under these prefixes are programs' business: they get problem documents.
-const FOR_PROGRAMS: [&str; 5] = [
+const FOR_PROGRAMS: [&str; 6] = [
     "/api/",
     "/internal/",
     "/oauth/",
     "/.well-known/",
     "/agents/",
+    "/metrics",
 ];
 
 /// The handler of every address that nobody else has.

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentopia_domain::LinkId;
 use agentopia_domain::agent::Agent;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
 use agentopia_domain::page::PageRequest;
-use agentopia_gateway::{NameKind, book_key};
+use agentopia_gateway::Gateway;
 use agentopia_store::{LinkFilter, Store};
 use async_trait::async_trait;
 use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation, Tool};
@@ -19,6 +20,7 @@ use rmcp::{ServiceExt as _, serde_json};
 use secrecy::ExposeSecret as _;
 
 use crate::machines::Connections;
+use crate::reconcilers::routes::RoutesBell;
 use crate::state::{ServedInstance, ServedTool, ToolGateway, ToolGatewayError};
 
 /// How long opening a session may take: Python servers took 6.4 s.
@@ -33,6 +35,10 @@ pub struct TypedCalls {
     pub store: Store,
     /// The clients of all machines.
     pub connections: Arc<Connections>,
+    /// Knows what agents see tools as.
+    pub gateway: Gateway,
+    /// The gateway has to know a link before it can name its tools.
+    pub routes: RoutesBell,
     /// How long a call may take.
     pub call_limit: Duration,
 }
@@ -82,7 +88,7 @@ impl TypedCalls {
         Ok((tools?, capabilities))
     }
 
-    async fn serve(&self, link: &Link) -> ServedInstance {
+    async fn serve(&self, link: &Link) -> (LinkId, ServedInstance) {
         let mut served = ServedInstance {
             instance_id: link.instance_id,
             error: None,
@@ -109,7 +115,29 @@ impl TypedCalls {
             }
             Err(error) => served.error = Some(error),
         }
-        served
+        (link.id, served)
+    }
+
+    /// Puts the names that the agent sees in the place of the servers' own.
+    async fn name(&self, agent: &Agent, served: &mut [(LinkId, ServedInstance)]) {
+        self.routes.settled().await;
+        let tools: Vec<(LinkId, String)> = served
+            .iter()
+            .flat_map(|(link, instance)| {
+                instance
+                    .tools
+                    .iter()
+                    .map(|tool| (*link, tool.upstream_name.clone()))
+            })
+            .collect();
+        let mut names = self.gateway.tool_names(agent.id, &tools).await;
+        for (link, instance) in served {
+            for tool in &mut instance.tools {
+                if let Some(name) = names.remove(&(*link, tool.upstream_name.clone())) {
+                    tool.name = name;
+                }
+            }
+        }
     }
 }
 
@@ -156,7 +184,10 @@ impl ToolGateway for TypedCalls {
             .await;
         let links = links.map_err(|error| ToolGatewayError::Unreachable(error.to_string()))?;
         let active: Vec<_> = links.items.iter().filter(|link| link.enabled).collect();
-        Ok(futures::future::join_all(active.into_iter().map(|link| self.serve(link))).await)
+        let mut served =
+            futures::future::join_all(active.into_iter().map(|link| self.serve(link))).await;
+        self.name(agent, &mut served).await;
+        Ok(served.into_iter().map(|(_, served)| served).collect())
     }
 }
 
@@ -168,14 +199,8 @@ fn served_tool(link: &Link, tool: Tool) -> Option<ServedTool> {
     {
         return None;
     }
-    let key = book_key(NameKind::Tool, &tool.name);
-    let exposed = link.exposed_names.get(key.as_ref());
-    let renamed = link.policy.renamed_tools.get(tool.name.as_ref());
     Some(ServedTool {
-        name: exposed
-            .or(renamed)
-            .cloned()
-            .unwrap_or_else(|| tool.name.to_string()),
+        name: tool.name.to_string(),
         upstream_name: tool.name.to_string(),
         description: tool.description.as_ref().map(ToString::to_string),
         input_schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),

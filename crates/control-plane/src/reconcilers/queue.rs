@@ -142,6 +142,34 @@ pub async fn run(
     tasks.wait().await;
 }
 
+/// Takes the row off the list of those being worked on, however the work ends: after a panic it
+/// would otherwise never be looked at again by this replica, which goes on claiming it.
+struct AtWork {
+    rows: Arc<Mutex<HashSet<Uuid>>>,
+    row: Uuid,
+}
+
+impl AtWork {
+    /// `None` if the row is being worked on already.
+    fn begin(rows: &Arc<Mutex<HashSet<Uuid>>>, row: Uuid) -> Option<Self> {
+        let is_new = rows
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(row);
+        is_new.then(|| Self {
+            rows: Arc::clone(rows),
+            row,
+        })
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.remove(&self.row);
+    }
+}
+
 struct Worker {
     store: Store,
     reconciler: Arc<dyn Reconcile>,
@@ -156,9 +184,9 @@ impl Worker {
         // A lease of ours that ran out (the process was paused) may be claimed by ourselves again
         // while the first run still ends: the fencing token keeps it from writing, this from
         // starting twice.
-        if !self.at_work().insert(claim.id) {
+        let Some(at_work) = AtWork::begin(&self.at_work, claim.id) else {
             return;
-        }
+        };
         let next = tokio::select! {
             result = self.reconciler.reconcile(claim) => match result {
                 Ok(next) => next,
@@ -173,7 +201,7 @@ impl Worker {
             () = self.keep_lease(claim) => Next::After(Duration::ZERO),
             () = self.shutdown.cancelled() => Next::After(Duration::ZERO),
         };
-        self.at_work().remove(&claim.id);
+        drop(at_work);
         // What was done stands in the timeline; live streams should look.
         self.events.ring();
         self.give_back(claim, next).await;
@@ -223,8 +251,23 @@ impl Worker {
             });
         }
     }
+}
 
-    fn at_work(&self) -> std::sync::MutexGuard<'_, HashSet<Uuid>> {
-        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_gives_the_row_free() {
+        let rows = Arc::default();
+        let row = Uuid::nil();
+        let first = AtWork::begin(&rows, row).unwrap();
+        assert!(AtWork::begin(&rows, row).is_none(), "one run at a time");
+        let run = tokio::spawn(async move {
+            let _at_work = first;
+            panic!("a reconciler's mistake");
+        });
+        assert!(run.await.unwrap_err().is_panic());
+        assert!(AtWork::begin(&rows, row).is_some());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agentopia_cloud::local::LocalConfig;
 use agentopia_domain::Ambient;
-use agentopia_gateway::{Gateway, GatewayConfig, GatewayParts, TracingAudit};
+use agentopia_gateway::{Gateway, GatewayConfig, GatewayParts};
 use agentopia_store::{DatabaseConfig, Store, StoreError};
 use agentopia_vault::{BuiltIn, KeySource, Keyring, Vault};
 use anyhow::Context as _;
@@ -19,6 +19,7 @@ use crate::catalog_seed;
 use crate::config::{Config, LocalRuntime};
 use crate::installation;
 use crate::machines::{Authority, Connections};
+use crate::mcp_gateway::audit::CallAudit;
 use crate::mcp_gateway::connector::MachineConnector;
 use crate::mcp_gateway::names::StoredNames;
 use crate::mcp_gateway::people::Owners;
@@ -61,6 +62,17 @@ impl Parts {
             .context("the database can't be brought up to date")?;
         let (key, file) = (config.vault_key.clone(), config.vault_key_file.clone());
         let keys = KeySource::choose(key, file, &config.data_dir);
+        if let KeySource::Own(path) = &keys
+            && !path.exists()
+        {
+            let sealed = store.system_secrets().list().await?;
+            anyhow::ensure!(
+                sealed.is_empty(),
+                "the database has sealed values, but its key file {} is missing; put it back (from \
+                 the backup), or set `vault_key_file` to where it is",
+                path.display()
+            );
+        }
         let keyring = Keyring::load(&keys, &ambient)?;
         let vault: Arc<dyn Vault> = Arc::new(BuiltIn::new(keyring, ambient.clone()));
         let authority = Arc::new(Authority::open(&store, &*vault, ambient.clone()).await?);
@@ -88,10 +100,12 @@ impl Parts {
                 store: store.clone(),
                 ambient: ambient.clone(),
             }),
-            audit: Arc::new(TracingAudit),
+            audit: Arc::new(CallAudit::new(store.clone())),
         });
         let (setup, setup_token) = open_setup(&store, &*vault, &ambient, &config.data_dir).await?;
         let typed = TypedCalls {
+            gateway: gateway.clone(),
+            routes: routes.clone(),
             store: store.clone(),
             connections: Arc::clone(&connections),
             call_limit: std::time::Duration::from_secs(config.call_timeout_seconds),

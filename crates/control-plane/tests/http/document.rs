@@ -108,7 +108,13 @@ fn no_composed_schema_contradicts_itself() {
     let entry = &schemas["CatalogEntry"];
     for field in ["id", "slug", "versions", "created_at", "updated_at"] {
         assert!(entry["properties"][field].is_object(), "{field}");
-        assert!(entry["required"].as_array().unwrap().contains(&field.into()), "{field}");
+        assert!(
+            entry["required"]
+                .as_array()
+                .unwrap()
+                .contains(&field.into()),
+            "{field}"
+        );
     }
 }
 

@@ -187,8 +187,8 @@ impl Link {
             Standing::Locked => tracing::error!(
                 "the control plane saw a second machine with this machine's credentials (was its \
                  disk or a snapshot copied?) and locked both: commands and MCP are refused, tools \
-                 that run go on, nothing new is started. An admin has to delete one of the two and \
-                 unlock the environment"
+                 that run go on, nothing new is started. Remove the copy, then disable the \
+                 environment and enable it again"
             ),
             Standing::Good => tracing::warn!("the control plane trusts this machine again"),
         }

@@ -47,8 +47,8 @@ pub enum StoreError {
     },
     /// A file is damaged. Its content is not quoted: it may be secret.
     #[error(
-        "{path} is damaged ({reason}): give this machine a new enrolment token \
-         (`agentopia env repair`) and start the DTMA again"
+        "{path} is damaged ({reason}): its credentials are lost with it; disable \
+         the environment and enable it again (`agentopia env disable`, `agentopia env enable`)"
     )]
     Damaged {
         /// The file.

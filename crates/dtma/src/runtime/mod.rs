@@ -48,7 +48,7 @@ pub trait Runtime: fmt::Debug + Send + Sync {
     async fn needs_fetch(&self, spec: &InstanceSpec) -> Result<bool, RuntimeError>;
 
     /// Everything that can be done before the secrets are there: the image is present and its
-    /// digest known (pulled with `login` where it has to be), network and volume are made.
+    /// digest known (pulled with `login` where it has to be), the volume is made.
     async fn prepare(
         &self,
         spec: &InstanceSpec,

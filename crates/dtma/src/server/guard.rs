@@ -42,7 +42,7 @@ pub(super) async fn check(
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "machine_locked",
-            "a copy of this machine was seen: delete one of the two and unlock the environment",
+            "a copy of this machine was seen: remove it, then disable the environment and enable it again",
         ));
     }
     Ok(next.run(request).await)

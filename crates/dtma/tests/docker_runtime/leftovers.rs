@@ -4,14 +4,45 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use agentopia_domain::spec::InstanceSpec;
 use agentopia_dtma::runtime::{ErrorCode, Progress, RunState, Runtime as _};
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 
 use crate::machine::{Machine, secrets};
 
+/// As if killed when the network was made and the container was not: network and container are
+/// made at the same time, so either can be missing.
+async fn without_container(machine: &mut Machine, spec: &InstanceSpec) {
+    machine.start(spec).await;
+    let options = RemoveContainerOptions {
+        force: true,
+        ..RemoveContainerOptions::default()
+    };
+    let name = format!("agentopia-{}", spec.instance_id);
+    machine
+        .docker
+        .remove_container(&name, Some(options))
+        .await
+        .unwrap();
+    machine.restart().await;
+}
+
+/// As if killed when the container was made and the network was not.
+async fn without_network(machine: &mut Machine, spec: &InstanceSpec) {
+    machine.start(spec).await;
+    machine
+        .runtime
+        .stop(spec.instance_id, Duration::from_secs(2))
+        .await
+        .unwrap();
+    let name = format!("agentopia-{}", spec.instance_id);
+    machine.docker.remove_network(&name).await.unwrap();
+    machine.restart().await;
+}
+
 #[tokio::test]
-async fn a_start_that_was_cut_off_after_prepare_is_seen_and_completed() {
+async fn a_start_that_was_cut_off_after_prepare_is_done_again() {
     let mut machine = Machine::new().await;
     let spec = machine.echo().await;
     machine
@@ -20,6 +51,15 @@ async fn a_start_that_was_cut_off_after_prepare_is_seen_and_completed() {
         .await
         .unwrap();
     machine.restart().await;
+    machine.start(&spec).await;
+    machine.session(&spec).await.close().await;
+}
+
+#[tokio::test]
+async fn a_network_without_its_container_is_seen_and_used() {
+    let mut machine = Machine::new().await;
+    let spec = machine.echo().await;
+    without_container(&mut machine, &spec).await;
     let observed = machine.runtime.observe().await.unwrap();
     assert_eq!(
         (observed.len(), &observed[0].state),
@@ -27,6 +67,29 @@ async fn a_start_that_was_cut_off_after_prepare_is_seen_and_completed() {
     );
     machine.start(&spec).await;
     machine.session(&spec).await.close().await;
+}
+
+#[tokio::test]
+async fn a_container_without_its_network_keeps_what_was_allocated_to_it() {
+    let mut machine = Machine::new().await;
+    let spec = machine.echo().await;
+    machine.start(&spec).await;
+    let before = machine.inspect(&spec).await.config.unwrap();
+    without_network(&mut machine, &spec).await;
+    machine.start(&spec).await;
+    machine.session(&spec).await.close().await;
+    let container = machine.inspect(&spec).await.config.unwrap();
+    assert_eq!(
+        (&container.user, &container.labels),
+        (&before.user, &before.labels)
+    );
+    let name = format!("agentopia-{}", spec.instance_id);
+    let network = machine.docker.inspect_network(&name, None).await.unwrap();
+    let (network, container) = (network.labels.unwrap(), container.labels.unwrap());
+    for label in ["agentopia.uid", "agentopia.port"] {
+        assert!(container.contains_key(label), "{container:?}");
+        assert_eq!(network.get(label), container.get(label), "{label}");
+    }
 }
 
 #[tokio::test]
@@ -47,20 +110,22 @@ async fn a_container_that_was_made_and_never_started_is_used() {
 
 #[tokio::test]
 async fn half_made_things_are_removed_like_whole_ones() {
-    let machine = Machine::new().await;
+    let mut machine = Machine::new().await;
     let spec = machine.echo().await;
-    machine
-        .runtime
-        .prepare(&spec, None, &Progress::none())
-        .await
-        .unwrap();
-    assert_eq!(machine.everything().await.len(), 1);
-    machine
-        .runtime
-        .remove(spec.instance_id, true)
-        .await
-        .unwrap();
-    assert!(machine.everything().await.is_empty());
+    for only_network in [true, false] {
+        if only_network {
+            without_container(&mut machine, &spec).await;
+        } else {
+            without_network(&mut machine, &spec).await;
+        }
+        assert_eq!(machine.everything().await.len(), 1);
+        machine
+            .runtime
+            .remove(spec.instance_id, true)
+            .await
+            .unwrap();
+        assert!(machine.everything().await.is_empty());
+    }
 }
 
 #[tokio::test]

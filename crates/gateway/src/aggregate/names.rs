@@ -5,10 +5,10 @@
 //! made by [`agentopia_mcp::names`], offered to the [`crate::NameBook`], and what the book answers
 //! is what holds: two replicas that list at the same time end up with the same names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use agentopia_domain::AgentId;
+use agentopia_domain::{AgentId, LinkId};
 use agentopia_mcp::{Assignments, NewName, names::assign};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -208,6 +208,36 @@ pub(crate) async fn names_for(
     }
     table.current.store(names.clone());
     names
+}
+
+/// See [`crate::Gateway::tool_names`].
+pub(crate) async fn tool_names(
+    core: &Core,
+    agent: AgentId,
+    tools: &[(LinkId, String)],
+) -> BTreeMap<(LinkId, String), String> {
+    let Some(route) = core.routes.load().agents.get(&agent).cloned() else {
+        return BTreeMap::new();
+    };
+    let place = |link: &LinkId| route.links.iter().position(|known| known.id == *link);
+    let mut placed: Vec<(usize, &(LinkId, String))> = tools
+        .iter()
+        .filter_map(|tool| Some((place(&tool.0)?, tool)))
+        .collect();
+    // The first link keeps a name that several have, so they go in the links' order.
+    placed.sort_by_key(|(place, _)| *place);
+    let wanted: Vec<(usize, &str)> = placed
+        .iter()
+        .map(|(place, (_, own))| (*place, own.as_str()))
+        .collect();
+    let names = names_for(core, &route, NameKind::Tool, &wanted).await;
+    placed
+        .into_iter()
+        .filter_map(|(place, tool)| {
+            let exposed = names.exposed(NameKind::Tool, place, &tool.1)?;
+            Some((tool.clone(), exposed.to_string()))
+        })
+        .collect()
 }
 
 fn has_all(names: &Names, kind: NameKind, wanted: &[(usize, &str)]) -> bool {

@@ -8,14 +8,16 @@ use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation};
 use rmcp::service::ServiceError;
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{
+    AuthRequiredError, StreamableHttpClientTransportConfig,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Map;
 use tokio::time::Instant;
 
 use crate::app::App;
 use crate::command::tools::call::text;
-use crate::failure::Failure;
+use crate::failure::{Failure, Unsuccessful};
 use crate::{input, resolve, values};
 
 /// Call a tool as an agent does: through the agent's own address, with one of its tokens.
@@ -103,21 +105,47 @@ async fn call(
     let session = ClientConfig::new(ClientCapabilities::default(), own)
         .serve(transport)
         .await
-        .map_err(|error| {
-            Failure::other(
-                error,
-                "the agent's address did not open an MCP session; is the token right?",
-            )
-        })?;
+        .map_err(|error| not_opened(&error))?;
     let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
     let answer = session.call_tool(params).await;
     // The answer counts; how the goodbye went does not.
     let _closed = session.cancel().await;
     let result = answer.map_err(|error| match error {
-        ServiceError::McpError(error) => {
-            Failure::NotFound(format!("the agent's endpoint answered: {}", error.message))
-        }
+        ServiceError::McpError(error) => Failure::Unsuccessful(Box::new(Unsuccessful {
+            code: "mcp_error",
+            message: format!("the agent's endpoint answered: {}", error.message),
+            log: Vec::new(),
+            hints: vec!["agentopia agents discovery AGENT shows what it can use".to_owned()],
+        })),
         other => Failure::other(other, "the call did not go through"),
     })?;
     serde_json::to_value(result).map_err(|error| Failure::other(error, "the answer is no JSON"))
+}
+
+/// Why the agent's address opened no session. The library's own text names its types, which help
+/// nobody; a refused token is told apart from the rest by its source.
+fn not_opened(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<AuthRequiredError>().is_some() {
+            return refused_token();
+        }
+        cause = inner.source();
+    }
+    // Behind a boxed error the source is not always kept; its text is.
+    if error.to_string().to_lowercase().contains("auth required") {
+        return refused_token();
+    }
+    Failure::Other(anyhow::anyhow!(
+        "the agent's address did not open an MCP session; `agentopia agents show AGENT` and the \
+         server's log say more"
+    ))
+}
+
+fn refused_token() -> Failure {
+    Failure::NotSignedIn(
+        "the agent's token was refused: it is wrong, expired or revoked, or of another agent; make \
+         one with `agentopia agents token create AGENT`"
+            .to_owned(),
+    )
 }

@@ -84,7 +84,7 @@ impl Task {
             Phase::Backoff | Phase::Failed => self.history.message.clone(),
             Phase::Pending => Some(
                 "this machine is locked because a copy of it was seen: nothing is started until \
-                 an admin unlocks the environment"
+                 the environment was disabled and enabled again"
                     .to_owned(),
             ),
             _ => None,

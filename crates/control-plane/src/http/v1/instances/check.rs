@@ -57,7 +57,7 @@ pub(super) fn config(entry: &CatalogDefinition, config: &Map<String, Value>) -> 
     let mut whole = template.defaults.clone();
     whole.extend(config.clone());
     let whole = Value::Object(whole);
-    let errors: Vec<FieldProblem> = validator
+    let mut errors: Vec<FieldProblem> = validator
         .iter_errors(&whole)
         .map(|error| FieldProblem {
             field: field_of(&error.instance_path().to_string()),
@@ -65,10 +65,28 @@ pub(super) fn config(entry: &CatalogDefinition, config: &Map<String, Value>) -> 
             problem: error.masked().to_string(),
         })
         .collect();
+    // No schema says so, but a setting becomes an argument or a variable of a process.
+    errors.extend(config.iter().filter(|(_, value)| has_zero_byte(value)).map(
+        |(key, _)| FieldProblem {
+            field: format!("config.{key}"),
+            problem: "a program can't be given a zero byte".to_owned(),
+        },
+    ));
     if errors.is_empty() {
         Ok(())
     } else {
         Err(invalid(errors))
+    }
+}
+
+fn has_zero_byte(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_zero_byte),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, value)| key.contains('\0') || has_zero_byte(value)),
+        _ => false,
     }
 }
 
@@ -201,6 +219,7 @@ mod tests {
             (json!({"zone": 4711}), "config.zone"),
             (json!({"n": 4711}), "config.n"),
             (json!({"x": 4711}), "config"),
+            (json!({"zone": "4711\0"}), "config.zone"),
         ] {
             let problem = config(&tool, &object(bad)).unwrap_err().to_problem(None);
             assert_eq!(problem.code, "invalid_config");

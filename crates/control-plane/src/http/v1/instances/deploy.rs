@@ -45,7 +45,7 @@ pub(super) async fn handler(
         Err(StoreError::NotFound { .. }) => {
             return Err(Refusal::new(
                 kind::UNKNOWN_CATALOG_ENTRY,
-                "use the slug or id of an entry of GET /api/v1/catalog",
+                "the catalog has no such entry; `agentopia catalog list` or GET /api/v1/catalog shows all",
             ));
         }
         other => other?,

@@ -105,7 +105,9 @@ mod tests {
         for good in ["127.0.0.1:5000", "registry.example.com", "localhost"] {
             assert!(check_host(good).is_ok(), "{good}");
         }
-        for bad in ["", "registry", "a.b/c", "a.b:x", "http://a.b"] {
+        for bad in [
+            "", "registry", "a.b/c", "a.b:x", "http://a.b", "..", ".a", "a.", "a..b", "-a.b", ":5",
+        ] {
             assert!(check_host(bad).is_err(), "{bad}");
         }
     }
