@@ -7,7 +7,7 @@ use agentopia_domain::environment::EnvironmentStatus;
 use agentopia_domain::instance::InstanceStatus;
 use agentopia_e2e::peers::Peer;
 use agentopia_test_support::api::instances::deployment;
-use agentopia_test_support::{Cluster, Runtime, TestAgent};
+use agentopia_test_support::{Cluster, Runtime, TestAgent, wait_for};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
@@ -131,6 +131,19 @@ async fn every_official_client_uses_every_reference_server() -> anyhow::Result<(
     }
     // All of them behind one endpoint: names that two servers share get a prefix, once and for all.
     let agent = cluster.agent_with("everything at once", &all).await?;
+    // Python servers take up to seven seconds to their first word on two busy cores, and a list does
+    // not wait that long for one server (rule 16): it comes with a later list.
+    wait_for(
+        Duration::from_secs(30),
+        "the slow servers to show",
+        async || {
+            let tools = agent.tools().await?;
+            let shown = |name: &str| tools.iter().any(|tool| tool == name);
+            anyhow::ensure!(shown("fetch") && shown("convert_time"), "{tools:?}");
+            Ok(())
+        },
+    )
+    .await?;
     let mut lists = Vec::new();
     for peer in Peer::ALL {
         let calls = json!([{"tool": "convert_time", "arguments": {

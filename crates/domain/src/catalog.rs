@@ -377,7 +377,9 @@ pub fn is_repository(text: &str) -> bool {
         let (name, port) = host.split_once(':').unwrap_or((host, "80"));
         let label_ok = |label: &str| {
             !(label.is_empty() || label.starts_with('-') || label.ends_with('-'))
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
         };
         name.split('.').all(label_ok) && port.parse::<u16>().is_ok()
     });

@@ -92,6 +92,42 @@ async fn a_container_without_its_network_keeps_what_was_allocated_to_it() {
     }
 }
 
+/// As if killed while the engine was making a network that the next start did not see yet.
+async fn with_a_second_network(machine: &mut Machine, spec: &InstanceSpec) {
+    let name = format!("agentopia-{}", spec.instance_id);
+    let network = machine.docker.inspect_network(&name, None).await.unwrap();
+    let request = bollard::models::NetworkCreateRequest {
+        name,
+        driver: Some("bridge".to_owned()),
+        labels: network.labels,
+        ..bollard::models::NetworkCreateRequest::default()
+    };
+    machine.docker.create_network(request).await.unwrap();
+    machine.restart().await;
+}
+
+#[tokio::test]
+async fn two_networks_of_one_name_are_made_one() {
+    let mut machine = Machine::new().await;
+    let spec = machine.echo().await;
+    let name = format!("agentopia-{}", spec.instance_id);
+    // Before the container was made, and after it ran.
+    without_container(&mut machine, &spec).await;
+    for _ in 0..2 {
+        with_a_second_network(&mut machine, &spec).await;
+        machine.start(&spec).await;
+        machine.session(&spec).await.close().await;
+        let all = machine.docker.list_networks(None).await.unwrap();
+        let named = all.iter().filter(|n| n.name.as_ref() == Some(&name));
+        assert_eq!(named.count(), 1);
+        machine
+            .runtime
+            .stop(spec.instance_id, Duration::from_secs(2))
+            .await
+            .unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_container_that_was_made_and_never_started_is_used() {
     let mut machine = Machine::new().await;

@@ -75,9 +75,9 @@ impl DockerRuntime {
         )?);
         let allocation = self.allocate(id).await?;
         let mut existing = self.container(id).await?;
-        if existing
-            .as_ref()
-            .is_some_and(|container| !is_of(container, spec, prepared))
+        // A container that ran once only starts on the very network that it ran on.
+        if let Some(container) = &existing
+            && (!is_of(container, spec, prepared) || !self.has_one_network(id).await?)
         {
             self.take_away_container(id).await?;
             existing = None;
@@ -87,8 +87,9 @@ impl DockerRuntime {
             Some(link) if running => link,
             _ => self.listen(id, allocation).await?,
         };
-        self.make(spec, prepared, &image, allocation, existing.is_none())
-            .await?;
+        if existing.is_none() {
+            self.make(spec, prepared, &image, allocation).await?;
+        }
         if !running {
             if spec.volume.is_some() {
                 self.own_volume(id, allocation.uid).await?;
@@ -103,20 +104,16 @@ impl DockerRuntime {
         served
     }
 
-    /// Makes what is missing of network and container, at the same time: for the engine a network
-    /// is more work than a container, and it asks for the network only at the start.
+    /// Makes the container, and the network if it is missing, at the same time: for the engine a
+    /// network is more work than a container, and it asks for the network only at the start.
     async fn make(
         &self,
         spec: &InstanceSpec,
         prepared: &Prepared,
         image: &ImageConfig,
         allocation: Allocation,
-        container: bool,
     ) -> Result<(), RuntimeError> {
         let id = spec.instance_id;
-        if !container {
-            return self.ensure_network(id, allocation).await;
-        }
         let create = || self.create_container(spec, prepared, image, allocation);
         // Both to their end, whatever becomes of the other: the engine would finish anyway.
         let (network, created) = tokio::join!(self.ensure_network(id, allocation), create());

@@ -111,7 +111,17 @@ impl DockerRuntime {
         Ok(allocation)
     }
 
+    /// Whether a container of the instance can start: it has a network, and no second one of the
+    /// same name. See [`Self::ensure_network`].
+    pub(super) async fn has_one_network(&self, id: InstanceId) -> Result<bool, RuntimeError> {
+        Ok(self.networks_of(id).await?.len() == 1)
+    }
+
     /// Makes the instance's network, if it has none.
+    ///
+    /// It has two after a start that was cut off while the engine was still making the first: the
+    /// next start could not see that one yet, and engines before API 1.44 let names repeat. They
+    /// then refuse to start the container because the name is ambiguous.
     pub(super) async fn ensure_network(
         &self,
         id: InstanceId,
@@ -119,12 +129,14 @@ impl DockerRuntime {
     ) -> Result<(), RuntimeError> {
         let listed = self.docker.list_networks(None).await;
         let networks = listed.map_err(|error| engine::failed("listing networks", &error))?;
-        let is_there = networks.iter().any(|network| {
+        let ours = networks.iter().filter(|network| {
             let labels = network.labels.as_ref();
             names::is_ours(labels, self.environment) && names::instance(labels) == Some(id)
         });
-        if is_there {
-            return Ok(());
+        match ours.count() {
+            0 => {}
+            1 => return Ok(()),
+            _ => self.remove_network(id).await?,
         }
         self.create_network(id, allocation, used_subnets(networks))
             .await

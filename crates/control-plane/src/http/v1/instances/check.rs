@@ -66,12 +66,15 @@ pub(super) fn config(entry: &CatalogDefinition, config: &Map<String, Value>) -> 
         })
         .collect();
     // No schema says so, but a setting becomes an argument or a variable of a process.
-    errors.extend(config.iter().filter(|(_, value)| has_zero_byte(value)).map(
-        |(key, _)| FieldProblem {
-            field: format!("config.{key}"),
-            problem: "a program can't be given a zero byte".to_owned(),
-        },
-    ));
+    errors.extend(
+        config
+            .iter()
+            .filter(|(_, value)| has_zero_byte(value))
+            .map(|(key, _)| FieldProblem {
+                field: format!("config.{key}"),
+                problem: "a program can't be given a zero byte".to_owned(),
+            }),
+    );
     if errors.is_empty() {
         Ok(())
     } else {

@@ -106,7 +106,17 @@ mod tests {
             assert!(check_host(good).is_ok(), "{good}");
         }
         for bad in [
-            "", "registry", "a.b/c", "a.b:x", "http://a.b", "..", ".a", "a.", "a..b", "-a.b", ":5",
+            "",
+            "registry",
+            "a.b/c",
+            "a.b:x",
+            "http://a.b",
+            "..",
+            ".a",
+            "a.",
+            "a..b",
+            "-a.b",
+            ":5",
         ] {
             assert!(check_host(bad).is_err(), "{bad}");
         }
