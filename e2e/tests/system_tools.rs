@@ -426,7 +426,7 @@ async fn the_first_deploy_enables_the_environment_and_a_second_one_is_another_in
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_passed_over_and_waited_for() -> anyhow::Result<()> {
-    let cluster = Cluster::local().start().await?;
+    let mut cluster = Cluster::local().start().await?;
     let first = cluster.first_machine_port();
     let taken = std::net::TcpListener::bind(("127.0.0.1", first))?;
     let echo = cluster.deploy("echo").await?;
@@ -434,10 +434,13 @@ async fn a_port_that_is_taken_is_passed_over_and_waited_for() -> anyhow::Result<
     assert_eq!(port, Some(first + 1));
     drop(taken);
 
-    // Its own port is taken while it is dead: it says so, and is back when the port is free.
+    // Its own port is taken while it is dead: it says so, and is back when the port is free. The
+    // control plane, which would start it again at once, is away until the port is taken.
     let machine = cluster.machine().await?;
+    cluster.control_plane.kill()?;
     let before = machine.kill_dtma().await?;
     let taken = std::net::TcpListener::bind(("127.0.0.1", first + 1))?;
+    cluster.control_plane.start().await?;
     wait_for(
         Duration::from_secs(40),
         "the DTMA to say that its port is taken",

@@ -41,8 +41,17 @@ docker_up() {
   }
 }
 
+# The containerd that an engine started ends with it, a moment later. An engine that is started while
+# it is dying, or dead and not yet reaped, counts on it and gives up.
+_containerd_gone() {
+  local pid
+  pid=$(cat /var/run/docker/containerd/containerd.pid 2>/dev/null) || return 0
+  [ ! -e "/proc/$pid" ] || ! grep -q containerd "/proc/$pid/comm"
+}
+
 _dockerd_start() {
   say "docker: none answers at $DOCKER_HOST, starting dockerd"
+  wait_for 20 _containerd_gone || say 'docker: the containerd of the engine before still runs'
   # An engine that was killed leaves its pid file, and refuses to start if that pid is taken.
   rm -f "$STATE/dockerd.engine.pid"
   start_process "$_DOCKER_PID" "$_DOCKER_LOG" dockerd "--host=$DOCKER_HOST" "$_DOCKER_MARK"

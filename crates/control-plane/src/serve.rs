@@ -8,6 +8,7 @@
 mod housekeeping;
 mod parts;
 mod public;
+mod sole;
 
 use std::sync::Arc;
 

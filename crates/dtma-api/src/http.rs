@@ -7,16 +7,25 @@ use crate::problem::Problem;
 /// Why a request to the other side brought no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// It was not reached, or the connection broke: the request may or may not have been carried
-    /// out. Trying again is right, since every request of this contract can be repeated.
+    /// It was not reached, or the connection broke. Trying again is right whichever it was, since
+    /// every request of this contract can be repeated; what an MCP request does can't.
     #[error("{0} can't be reached: {1}")]
-    Unreachable(&'static str, String),
+    Unreachable(&'static str, String, Sent),
     /// It said no.
     #[error(transparent)]
     Refused(#[from] Problem),
     /// It answered with something that is not of the contract.
     #[error("{0} answered with something unexpected: {1}")]
     Protocol(&'static str, String),
+}
+
+/// Whether a request that brought no answer may have been carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// There was no connection to send it on.
+    No,
+    /// The connection broke at some point after.
+    Perhaps,
 }
 
 impl CallError {
@@ -49,7 +58,12 @@ pub(crate) fn unreachable(who: &'static str, error: &reqwest::Error) -> CallErro
         text.push_str(&inner.to_string());
         cause = inner.source();
     }
-    CallError::Unreachable(who, text)
+    let sent = if error.is_connect() {
+        Sent::No
+    } else {
+        Sent::Perhaps
+    };
+    CallError::Unreachable(who, text, sent)
 }
 
 /// Turns a refusal into an error, leaving the body of a success unread.

@@ -12,7 +12,8 @@
 //! | `POST/GET/DELETE /v1/instances/{id}/mcp` | Streamable HTTP, whatever the server speaks |
 //!
 //! The MCP path takes [`SESSION_KEY_HEADER`]: requests without an `Mcp-Session-Id` that carry the
-//! same key share a stdio process; requests with different keys never do.
+//! same key share a stdio process; requests with different keys never do. An answer of the DTMA with
+//! [`NOT_DELIVERED_HEADER`] says that the tool did not get the request and may be back in a moment.
 
 mod client;
 
@@ -20,12 +21,15 @@ use agentopia_domain::observed::ObservedInstance;
 use serde::{Deserialize, Serialize};
 
 pub use agentopia_domain::spec::InstanceSpec;
-pub use client::{DtmaClient, DtmaEndpoint, DtmaError, WatchQuery};
+pub use client::{DtmaClient, DtmaEndpoint, DtmaError, Sent, WatchQuery};
 
 use crate::to_control_plane::MachineFacts;
 
 /// Names the isolation domain of a stateless (modern-era) MCP request, see the module's header.
 pub const SESSION_KEY_HEADER: &str = "agentopia-session-key";
+/// On an answer of the MCP path: the tool did not get the request, because it is just being started
+/// or adopted. It may be sent again in a moment. Never taken over from what a tool answers.
+pub const NOT_DELIVERED_HEADER: &str = "agentopia-not-delivered";
 
 /// Answer to `GET /v1/info`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

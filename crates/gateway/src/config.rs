@@ -17,6 +17,9 @@ pub struct GatewayConfig {
     pub max_upstream_message_bytes: usize,
     /// How long a list waits for its slowest upstream (rule 16).
     pub fan_out_deadline: Duration,
+    /// The same for upstreams that this client has no connection with yet: one that is missing in a
+    /// client's first list is one that it may never know of. A Python server takes seconds to start.
+    pub first_contact_deadline: Duration,
     /// How long an upstream may take to answer its handshake. Generous: Python servers took 6.4 s.
     pub handshake_timeout: Duration,
     /// How long a call may go without a sign of life from its upstream.
@@ -47,6 +50,7 @@ impl Default for GatewayConfig {
             max_body_bytes: 4 << 20,
             max_upstream_message_bytes: 16 << 20,
             fan_out_deadline: Duration::from_secs(5),
+            first_contact_deadline: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(20),
             call_idle_timeout: Duration::from_mins(5),
             max_list_pages: 100,

@@ -171,6 +171,23 @@ impl Leases<'_> {
         self.with_lease(kind, id, token, &set, [value.into()]).await
     }
 
+    /// Takes every lease from whoever holds it, so that what they worked on is due again now. Only
+    /// for a process that knows that nobody else uses the database: the holders are dead.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn release_all(&self, kind: LeaseKind) -> Result<(), StoreError> {
+        let table = kind.table();
+        let sql = format!(
+            "UPDATE {table} SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL"
+        );
+        let transaction = self.0.begin().await?;
+        transaction
+            .execute_raw(Statement::from_string(self.0.backend(), sql))
+            .await?;
+        self.0.finish(transaction, &[]).await
+    }
+
     /// Makes the row due now, or right after whoever works on it is done. Unknown rows are left
     /// alone.
     ///

@@ -73,6 +73,12 @@ impl Connections {
         }
     }
 
+    /// Where the credentials are kept.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// A client that was looked at a moment ago: no database access. The way of the hot path.
     #[must_use]
     pub fn recent(&self, environment: EnvironmentId) -> Option<DtmaClient> {

@@ -26,12 +26,15 @@ use crate::mcp_gateway::people::Owners;
 use crate::mcp_gateway::typed::TypedCalls;
 use crate::reconcilers::Bells;
 use crate::reconcilers::routes::RoutesBell;
+use crate::serve::sole::{self, SoleUse};
 use crate::state::{AppState, Seams, Wake};
 
 const SEAL_KEY_NAME: &str = "gateway-seal-key";
 const SETUP_TOKEN_NAME: &str = "setup-token";
 
 pub(super) struct Parts {
+    /// Held for as long as the process uses its database.
+    pub(super) _sole_use: Option<SoleUse>,
     pub(super) store: Store,
     pub(super) vault: Arc<dyn Vault>,
     pub(super) ambient: Ambient,
@@ -53,6 +56,7 @@ impl Parts {
     ) -> anyhow::Result<(Self, Option<SecretString>)> {
         make_private(&config.data_dir)?;
         let database = database(&config)?;
+        let sole_use = SoleUse::of(&database, sole::PATIENCE).await?;
         let store = Store::connect(&database, ambient.clone())
             .await
             .with_context(|| format!("{} can't be opened", database.describe()))?;
@@ -60,6 +64,9 @@ impl Parts {
             .migrate()
             .await
             .context("the database can't be brought up to date")?;
+        if let Some(sole_use) = &sole_use {
+            sole_use.take_over(&store).await?;
+        }
         let (key, file) = (config.vault_key.clone(), config.vault_key_file.clone());
         let keys = KeySource::choose(key, file, &config.data_dir);
         if let KeySource::Own(path) = &keys
@@ -91,6 +98,7 @@ impl Parts {
             seal_key: seal_key(&store, &*vault, &ambient).await?,
             connector: Arc::new(MachineConnector {
                 connections: Arc::clone(&connections),
+                bells: bells.clone(),
             }),
             name_book: Arc::new(StoredNames {
                 store: store.clone(),
@@ -129,6 +137,7 @@ impl Parts {
         state.shutdown = shutdown;
         let replica = replica_name(&ambient);
         let parts = Self {
+            _sole_use: sole_use,
             store,
             vault,
             ambient,

@@ -19,7 +19,7 @@ use super::{Info, InstanceSpec, LogLine, LogQuery};
 use crate::http::{accepted, json, unreachable};
 use crate::{PROTOCOL, PROTOCOL_HEADER};
 
-pub use crate::http::CallError as DtmaError;
+pub use crate::http::{CallError as DtmaError, Sent};
 
 const WHO: &str = "the machine's DTMA";
 
@@ -222,7 +222,7 @@ fn log_lines(
         let line = lines
             .next_line()
             .await
-            .map_err(|error| DtmaError::Unreachable(WHO, error.to_string()))?;
+            .map_err(|error| DtmaError::Unreachable(WHO, error.to_string(), Sent::Perhaps))?;
         let Some(line) = line else { return Ok(None) };
         let line = serde_json::from_str(&line)
             .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;

@@ -189,7 +189,7 @@ fn a_damaged_identity_says_so_without_quoting_itself() {
     std::fs::write(&path, &content[..content.len() - 20]).unwrap();
     let error = store.load().unwrap_err().to_string();
     assert!(
-        error.contains("damaged") && error.contains("token"),
+        error.contains("damaged") && error.contains("agentopia env enable"),
         "{error}"
     );
     assert!(!error.contains(&identity.bearer.expose_secret()[5..20]));

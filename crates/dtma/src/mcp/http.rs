@@ -67,7 +67,7 @@ fn unknown_instance() -> Response {
 async fn not_running(path: &DataPath, id: InstanceId) -> Response {
     match path.runtime.inspect(id).await {
         Ok(None) => unknown_instance(),
-        Ok(Some(_)) => refusal::problem(
+        Ok(Some(_)) => refusal::not_delivered(
             StatusCode::SERVICE_UNAVAILABLE,
             "not_running",
             "the instance does not run at the moment: start it, or try again once it has started",

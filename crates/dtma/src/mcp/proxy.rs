@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agentopia_dtma_api::to_dtma::SESSION_KEY_HEADER;
+use agentopia_dtma_api::to_dtma::{NOT_DELIVERED_HEADER, SESSION_KEY_HEADER};
 use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderName};
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
@@ -38,13 +38,14 @@ const DROPPED: [HeaderName; 13] = [
     header::ORIGIN,
     header::FORWARDED,
 ];
-const DROPPED_BY_NAME: [&str; 6] = [
+const DROPPED_BY_NAME: [&str; 7] = [
     "keep-alive",
     "proxy-connection",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
     SESSION_KEY_HEADER,
+    NOT_DELIVERED_HEADER,
 ];
 
 /// Connections to the HTTP servers of this machine.
@@ -89,7 +90,7 @@ impl Proxy {
                 parts.extensions = axum::http::Extensions::new();
                 Response::from_parts(parts, Body::new(body))
             }
-            Err(error) if error.is_connect() => refusal::problem(
+            Err(error) if error.is_connect() => refusal::not_delivered(
                 StatusCode::BAD_GATEWAY,
                 "tool_unreachable",
                 format!(

@@ -2,6 +2,7 @@
 //! what concerns the message.
 
 use agentopia_dtma_api::problem::Problem;
+use agentopia_dtma_api::to_dtma::NOT_DELIVERED_HEADER;
 use agentopia_mcp::{Id, RpcError};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -33,13 +34,25 @@ pub(super) fn problem(status: StatusCode, code: &str, detail: impl Into<String>)
 
 /// A failure of the runtime.
 pub(super) fn runtime(error: &RuntimeError) -> Response {
-    let status = match error.code {
-        ErrorCode::NotRunning | ErrorCode::SpawnFailed | ErrorCode::EngineUnreachable => {
-            StatusCode::SERVICE_UNAVAILABLE
+    let detail = &error.message;
+    match error.code {
+        code @ (ErrorCode::NotRunning | ErrorCode::EngineUnreachable) => {
+            not_delivered(StatusCode::SERVICE_UNAVAILABLE, code.as_str(), detail)
         }
-        _ => StatusCode::BAD_GATEWAY,
-    };
-    problem(status, error.code.as_str(), &error.message)
+        code @ ErrorCode::SpawnFailed => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, code.as_str(), detail)
+        }
+        code => problem(StatusCode::BAD_GATEWAY, code.as_str(), detail),
+    }
+}
+
+/// A problem document for a request that the tool did not get, and may get in a moment.
+pub(super) fn not_delivered(status: StatusCode, code: &str, detail: impl Into<String>) -> Response {
+    let mut response = problem(status, code, detail);
+    response
+        .headers_mut()
+        .insert(NOT_DELIVERED_HEADER, HeaderValue::from_static("1"));
+    response
 }
 
 /// A session that is not (or no longer) there: by the specification the client begins a new one.

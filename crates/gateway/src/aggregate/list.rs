@@ -9,6 +9,7 @@ use agentopia_mcp::{
 };
 use bytes::Bytes;
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use super::about;
 use super::names::names_for;
@@ -21,8 +22,6 @@ use crate::upstream::{Upstream, UpstreamError, call};
 
 /// Where failed servers are reported in a list's `_meta`.
 const FAILURES: &str = "io.agentopia/failures";
-/// Resources remembered for one client.
-const MAX_REMEMBERED: usize = 100_000;
 
 /// What one link's server answered.
 pub(crate) struct Part {
@@ -49,8 +48,13 @@ pub(crate) async fn gather(
             let route = routes.instances.get(&link_route.instance_id)?.clone();
             Some(async move {
                 let upstream = client.upstream(route.id);
+                let deadline = if upstream.is_live() {
+                    core.config.fan_out_deadline
+                } else {
+                    core.config.first_contact_deadline
+                };
                 let fetching = fetch(core, client, &upstream, &route, kind);
-                let outcome = tokio::time::timeout(core.config.fan_out_deadline, fetching)
+                let outcome = tokio::time::timeout(deadline, fetching)
                     .await
                     .unwrap_or(Err(UpstreamError::Timeout));
                 Part {
@@ -62,7 +66,11 @@ pub(crate) async fn gather(
         });
     let parts = join_all(asking).await;
     if kind == ListKind::Resources {
-        remember_origins(client, &parts);
+        let lists = parts.iter().map(|part| {
+            let listed = part.outcome.as_ref().ok();
+            (part.route.id, listed.map(|listed| listed.keys()))
+        });
+        client.origins.lock().learn(lists, Instant::now());
     }
     parts
 }
@@ -129,21 +137,6 @@ async fn fetch(
         None => {}
     }
     Ok(listed)
-}
-
-/// Two servers may offer the same URI: the first link keeps it (rule 8).
-fn remember_origins(client: &Client, parts: &[Part]) {
-    let mut fresh = std::collections::HashMap::new();
-    for part in parts {
-        for item in part.outcome.iter().flat_map(|listed| &listed.items) {
-            fresh.entry(item.key().to_owned()).or_insert(part.route.id);
-        }
-    }
-    let mut known = client.resources.lock();
-    if known.len() > MAX_REMEMBERED {
-        known.clear();
-    }
-    known.extend(fresh);
 }
 
 /// The answer to a client's list request.

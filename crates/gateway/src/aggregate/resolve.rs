@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use agentopia_domain::InstanceId;
 use agentopia_mcp::{Envelope, Field, ListKind, RpcError, method};
+use tokio::time::Instant;
 
 use super::{list, uris};
 use crate::clients::Client;
@@ -166,7 +167,7 @@ async fn by_uri(core: &Arc<Core>, client: &Arc<Client>, agent: &Arc<AgentRoute>,
 }
 
 fn known_uri(core: &Core, client: &Client, agent: &AgentRoute, uri: &str) -> Option<Hop> {
-    let instance = *client.resources.lock().get(uri)?;
+    let instance = client.origins.lock().of(uri, Instant::now())?;
     // The link may have gone since.
     agent
         .links

@@ -6,6 +6,7 @@
 //! and `listeners` carry what belongs to no request, `reaper` ends what nobody uses.
 
 pub(crate) mod listeners;
+pub(crate) mod origins;
 pub(crate) mod outbox;
 pub(crate) mod reaper;
 pub(crate) mod seal;
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::origins::Origins;
 use crate::Counts;
 use crate::core::Core;
 use crate::principal::Principal;
@@ -70,7 +72,7 @@ pub(crate) struct Client {
     pub(crate) isolation: String,
     upstreams: Mutex<HashMap<InstanceId, Arc<Upstream>>>,
     /// Which upstream offered a resource, as last listed (rule 8).
-    pub(crate) resources: Mutex<HashMap<String, InstanceId>>,
+    pub(crate) origins: Mutex<Origins>,
     /// Calls in flight by the client's own ids (session era only), for notifications/cancelled.
     pub(crate) calls: Mutex<HashMap<Id, CancellationToken>>,
     /// Requests that upstreams made and that the client has yet to answer.
@@ -145,9 +147,7 @@ impl Client {
             return;
         }
         let gone: HashSet<_> = dropped.iter().map(|u| u.instance).collect();
-        self.resources
-            .lock()
-            .retain(|_, instance| !gone.contains(instance));
+        self.origins.lock().forget(&gone);
         self.asked
             .lock()
             .retain(|_, asked| !gone.contains(&asked.upstream.instance));
@@ -356,7 +356,7 @@ fn new_client(
         hello,
         isolation: hex::encode(key),
         upstreams: Mutex::default(),
-        resources: Mutex::default(),
+        origins: Mutex::default(),
         calls: Mutex::default(),
         asked: Mutex::default(),
         next_asked: AtomicU64::new(0),

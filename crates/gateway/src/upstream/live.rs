@@ -49,6 +49,11 @@ impl Listed {
         }
     }
 
+    /// The names or URIs of all items.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.items.iter().map(ListItem::key)
+    }
+
     /// The arguments of a tool that are mirrored into headers, if it has any.
     pub(crate) fn param_headers(&self, tool: &str) -> Option<&ParamHeaders> {
         self.param_headers.get(tool)

@@ -19,6 +19,7 @@ const DEADLINE: Duration = Duration::from_millis(700);
 async fn impatient() -> Rig {
     let config = GatewayConfig {
         fan_out_deadline: DEADLINE,
+        first_contact_deadline: DEADLINE,
         ..GatewayConfig::default()
     };
     Rig::with(config, Ambient::system()).await

@@ -19,6 +19,7 @@ on_both_engines!(
     no_row_is_held_twice_and_none_starves,
     turns_are_even,
     what_a_dead_reconciler_held_is_claimed_again,
+    what_the_dead_held_is_free_when_the_next_one_says_so,
     who_lost_the_lease_writes_nothing,
     a_wake_during_a_lease_is_not_lost,
     a_row_is_due_when_it_was_said_to_be,
@@ -110,6 +111,29 @@ async fn turns_are_even(db: TestDb) {
     // 60 turns for 10 rows; the order within one claim is the database's, so one more or less.
     let even = |turns: &usize| (5..=7).contains(turns);
     assert!(turns.len() == 10 && turns.values().all(even), "{turns:?}");
+}
+
+async fn what_the_dead_held_is_free_when_the_next_one_says_so(db: TestDb) {
+    let account = db.account("a@b.c").await;
+    let id = db.instance(account, "echo").await.id;
+    let first = claim(&db.store, LONG).await;
+    let next = db.another_replica().await;
+    assert!(claim(&next, LONG).await.is_empty(), "it is held");
+    next.leases()
+        .release_all(LeaseKind::Environment)
+        .await
+        .unwrap();
+    assert!(claim(&next, LONG).await.is_empty(), "only of that kind");
+    next.leases().release_all(KIND).await.unwrap();
+    let second = claim(&next, LONG).await;
+    assert_eq!(second.iter().map(Claim::instance).collect::<Vec<_>>(), [id]);
+    let leases = db.store.leases();
+    assert_refused!(
+        leases
+            .release(KIND, first[0].id, first[0].token, None)
+            .await,
+        StoreError::LeaseLost { .. },
+    );
 }
 
 async fn what_a_dead_reconciler_held_is_claimed_again(db: TestDb) {

@@ -20,6 +20,9 @@ use crate::runtime::RuntimeError;
 const MOST_LINES: u32 = 10_000;
 /// How often a follower looks whether a container that ended has been started again.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often and at what distance last words are looked for; most tools that fail have some.
+const LAST_WORDS_LOOKS: u32 = 3;
+const LAST_WORDS_LOOK: Duration = Duration::from_millis(80);
 /// Looks without a container and without a network after which the instance counts as removed.
 const GONE_AFTER: u32 = 2;
 
@@ -37,7 +40,20 @@ impl DockerRuntime {
         Ok(follow(self.docker.clone(), id, query, from).boxed())
     }
 
+    /// The last lines of stderr. The engine writes them down a moment after they were said: where
+    /// there are none yet, looks again for a while.
     pub(super) async fn last_stderr_lines(&self, id: InstanceId, lines: usize) -> Vec<String> {
+        for _ in 0..LAST_WORDS_LOOKS {
+            let said = self.stderr_lines(id, lines).await;
+            if !said.is_empty() {
+                return said;
+            }
+            tokio::time::sleep(LAST_WORDS_LOOK).await;
+        }
+        self.stderr_lines(id, lines).await
+    }
+
+    async fn stderr_lines(&self, id: InstanceId, lines: usize) -> Vec<String> {
         let options = LogsOptions {
             stderr: true,
             stdout: false,

@@ -7,6 +7,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentopia_domain::Ambient;
 use agentopia_dtma_api::to_dtma::{LogLine, LogQuery, LogStream};
@@ -14,7 +15,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_stream::wrappers::BroadcastStream;
 
 use crate::runtime::RuntimeError;
@@ -27,6 +28,8 @@ const FILE_BYTES: u64 = 4 << 20;
 const KEPT: usize = 64;
 /// Lines that a slow follower may be behind before it loses some.
 const FOLLOW_BACKLOG: usize = 256;
+/// How long the end of what a process wrote is waited for after the process has ended.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 /// The most lines of a tail.
 const MOST_LINES: usize = 10_000;
 
@@ -35,6 +38,8 @@ const MOST_LINES: usize = 10_000;
 pub(super) struct Log {
     path: PathBuf,
     ambient: Ambient,
+    /// How many streams are being read.
+    open: watch::Sender<usize>,
     inner: Mutex<Inner>,
 }
 
@@ -56,6 +61,7 @@ impl Log {
         Ok(Self {
             path,
             ambient,
+            open: watch::Sender::new(0),
             inner: Mutex::new(Inner {
                 file,
                 written,
@@ -72,6 +78,7 @@ impl Log {
         source: impl AsyncRead + Send + Unpin + 'static,
     ) {
         let log = Arc::clone(self);
+        self.open.send_modify(|open| *open += 1);
         tokio::spawn(async move {
             let mut source = source;
             let mut lines = Lines::default();
@@ -80,6 +87,7 @@ impl Log {
                 lines.push(&chunk[..read], |line| log.take(stream, line));
             }
             lines.finish(|line| log.take(stream, line));
+            log.open.send_modify(|open| *open -= 1);
         });
     }
 
@@ -118,7 +126,13 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn last_stderr(&self, lines: usize) -> Vec<String> {
+    /// The last lines of stderr. What ended a moment ago may not have been read to its end: waits
+    /// for that, though not for processes that go on.
+    pub(super) async fn last_stderr(&self, lines: usize) -> Vec<String> {
+        let mut open = self.open.subscribe();
+        let all_read = open.wait_for(|open| *open == 0);
+        // Too late is fine: then another process of the tool still runs.
+        let _ = tokio::time::timeout(LAST_WORDS, all_read).await;
         let inner = self.inner.lock();
         let skip = inner.stderr.len().saturating_sub(lines);
         inner.stderr.iter().skip(skip).cloned().collect()
@@ -222,6 +236,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     async fn tail(log: &Log, tail: u32) -> Vec<String> {
@@ -274,7 +290,18 @@ mod tests {
         let lines = tail(&log, 3).await;
         assert_eq!(lines.len(), 3);
         assert!(lines[2].starts_with("1499 ") && lines[0].starts_with("1497 "));
-        assert_eq!(log.last_stderr(2).len(), 2);
+        assert_eq!(log.last_stderr(2).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn last_words_that_are_still_on_their_way_are_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Arc::new(Log::open(directory.path(), Ambient::system()).unwrap());
+        let (reader, mut writer) = tokio::io::duplex(64);
+        log.follow(LogStream::Stderr, reader);
+        let speaking = async move { writer.write_all(b"no database\n").await.unwrap() };
+        let (words, ()) = tokio::join!(log.last_stderr(1), speaking);
+        assert_eq!(words, ["no database"]);
     }
 
     #[tokio::test]

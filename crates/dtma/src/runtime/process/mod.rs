@@ -246,8 +246,9 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn last_stderr(&self, id: InstanceId, lines: usize) -> Vec<String> {
-        match self.logs.lock().get(&id) {
-            Some(log) => log.last_stderr(lines),
+        let log = self.logs.lock().get(&id).cloned();
+        match log {
+            Some(log) => log.last_stderr(lines).await,
             None => Vec::new(),
         }
     }

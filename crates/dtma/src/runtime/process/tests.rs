@@ -271,7 +271,11 @@ async fn an_http_server_gets_a_port_and_its_end_is_told() {
     assert_eq!(path, "/mcp");
     let ports = format!("{0} --port={0}\n", address.port());
     until(|| read(&work.join("ports")) == ports).await;
-    until(|| machine.runtime.logs.lock()[&spec.instance_id].last_stderr(1) == ["bad"]).await;
+    until(|| read(&work.join("log")).contains("bad")).await;
+    assert_eq!(
+        machine.runtime.last_stderr(spec.instance_id, 1).await,
+        ["bad"]
+    );
 
     let pid = sweep::find(&mark(&spec))[0];
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
