@@ -173,6 +173,13 @@ impl From<StoreError> for Refusal {
             )
             .retry_after(1)
             .with_source(error),
+            StoreError::Full(_) => Self::new(
+                kind::STORAGE_FULL,
+                "the disk of the control plane's database is full and nothing was changed; its \
+                 operator has to make room on it",
+            )
+            .retry_after(60)
+            .with_source(error),
             StoreError::Unavailable(_) => Self::new(
                 kind::UNAVAILABLE,
                 "the database does not answer; try again in a moment",

@@ -4,7 +4,8 @@
 //! Both take `$1`, `$2`, … as placeholders, `RETURNING`, `ON CONFLICT`, partial indexes and
 //! booleans, so most statements need no second form.
 
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{Connection as _, Error as SqlxError};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     DbErr, IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -97,6 +98,9 @@ fn sqlite_options(path: &Path, sync: SqliteSync, connections: u32, reader: bool)
         .idle_timeout(Option::<Duration>::None)
         .max_lifetime(Option::<Duration>::None)
         .test_before_acquire(false)
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| Box::pin(has_no_transaction(connection)))
+        })
         .map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .filename(&path)
@@ -115,6 +119,15 @@ fn sqlite_options(path: &Path, sync: SqliteSync, connections: u32, reader: bool)
         });
     quiet(&mut options);
     options
+}
+
+/// Whether a connection may be used again. SQLite ends a transaction by itself when the disk is full,
+/// and the driver, which then can't end it once more, takes it for open for ever: transactions after
+/// that would be savepoints in one that nobody commits. Such a connection is closed.
+async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, SqlxError> {
+    // A rollback may be queued: this comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Statements would drown the log; what goes wrong comes back as an error.

@@ -69,6 +69,9 @@ pub enum StoreError {
     /// The database was too busy, or two transactions collided. Trying again helps.
     #[error("the database is busy; try again")]
     Busy(#[source] DatabaseFailure),
+    /// The database's disk is full. What was asked for did not happen.
+    #[error("the database's disk is full; make room on it, then try again")]
+    Full(#[source] DatabaseFailure),
     /// The database does not answer. Trying again may help; look at the database.
     #[error("the database does not answer; check that it runs and can be reached")]
     Unavailable(#[source] DatabaseFailure),
@@ -100,6 +103,10 @@ impl std::error::Error for DatabaseFailure {}
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 const TRY_AGAIN: [&str; 7] = ["5", "517", "6", "40001", "40P01", "55P03", "57014"];
 
+/// `SQLITE_FULL`, and `SQLITE_IOERR_WRITE` and `SQLITE_IOERR_SHMSIZE`, which SQLite says instead for
+/// some of its files; PostgreSQL's `disk_full`.
+const NO_ROOM: [&str; 4] = ["13", "778", "4874", "53100"];
+
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match &error {
@@ -107,13 +114,15 @@ impl From<DbErr> for StoreError {
             DbErr::Conn(_) => return Self::Unavailable(DatabaseFailure(error)),
             DbErr::Exec(RuntimeErr::SqlxError(inner))
             | DbErr::Query(RuntimeErr::SqlxError(inner)) => match &**inner {
-                sea_orm::SqlxError::Database(said)
-                    if said
-                        .code()
-                        .is_some_and(|code| TRY_AGAIN.contains(&code.as_ref())) =>
-                {
-                    return Self::Busy(DatabaseFailure(error));
-                }
+                sea_orm::SqlxError::Database(said) => match said.code().as_deref() {
+                    Some(code) if TRY_AGAIN.contains(&code) => {
+                        return Self::Busy(DatabaseFailure(error));
+                    }
+                    Some(code) if NO_ROOM.contains(&code) => {
+                        return Self::Full(DatabaseFailure(error));
+                    }
+                    _ => {}
+                },
                 sea_orm::SqlxError::Io(_) | sea_orm::SqlxError::PoolClosed => {
                     return Self::Unavailable(DatabaseFailure(error));
                 }
@@ -129,7 +138,7 @@ impl StoreError {
     /// Whether the same call may succeed a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Unavailable(_))
+        matches!(self, Self::Busy(_) | Self::Full(_) | Self::Unavailable(_))
     }
 
     pub(crate) const fn not_found(what: &'static str) -> Self {

@@ -142,3 +142,49 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use agentopia_domain::event::{NewEvent, ObjectKind};
+
+    use super::*;
+
+    async fn write(store: &Store, text: &str) -> Result<(), StoreError> {
+        let account = uuid::Uuid::nil().into();
+        let object = (ObjectKind::User, uuid::Uuid::nil());
+        let event = NewEvent::system(account, "test", object, text);
+        store.finish(store.begin().await?, &[event]).await
+    }
+
+    async fn limit(store: &Store, pages: u32) {
+        let pragma = format!("PRAGMA max_page_count = {pages}");
+        store.writer().execute_unprepared(&pragma).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_written_after_a_full_disk_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = DatabaseConfig::sqlite(dir.path().join("x.db"));
+        let store = Store::connect(&config, Ambient::system()).await.unwrap();
+        store.migrate().await.unwrap();
+        // SQLite's own way to have a full disk; numbers below what it has mean just that.
+        limit(&store, 1).await;
+        let large = "x".repeat(100_000);
+        let refused = write(&store, &large).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Full(_)), "{refused:?}");
+        limit(&store, u32::MAX).await;
+        // A transaction that is given up, as every refused request does.
+        drop(store.begin().await.unwrap());
+        write(&store, "after").await.unwrap();
+
+        let other = Store::connect(&config, Ambient::system()).await.unwrap();
+        let count = "SELECT count(*) AS count FROM events";
+        let row = other
+            .read()
+            .query_one_raw(sea_orm::Statement::from_string(other.backend(), count))
+            .await
+            .unwrap();
+        let written: i64 = row.unwrap().try_get_by("count").unwrap();
+        assert_eq!(written, 1);
+    }
+}

@@ -21,6 +21,7 @@ use crate::control_plane::ControlPlane;
 use crate::fixtures::Registry;
 use crate::machine::Machine;
 use crate::postgres::TestDatabase;
+use crate::small_disk::{Filling, SmallDisk};
 use crate::{binaries, docker, leaks, ports};
 
 /// From wanted to running, images pulled on the way.
@@ -53,6 +54,7 @@ pub struct ClusterBuilder {
     runtime: Runtime,
     database: Database,
     environment: BTreeMap<String, String>,
+    small_disk: Option<u16>,
 }
 
 /// See the module's header.
@@ -63,6 +65,8 @@ pub struct Cluster {
     /// The first replica.
     pub control_plane: ControlPlane,
     runtime: Runtime,
+    /// Unmounted before the directory that it is in goes.
+    disk: Option<SmallDisk>,
     root: tempfile::TempDir,
     first_port: u16,
     environment: BTreeMap<String, String>,
@@ -82,6 +86,7 @@ impl Cluster {
             runtime: Runtime::Process,
             database: Database::Sqlite,
             environment: BTreeMap::new(),
+            small_disk: None,
         }
     }
 }
@@ -98,6 +103,13 @@ impl ClusterBuilder {
     #[must_use]
     pub const fn database(mut self, database: Database) -> Self {
         self.database = database;
+        self
+    }
+
+    /// Puts the data of control plane and machines on a disk of so many mebibytes.
+    #[must_use]
+    pub const fn small_disk(mut self, mebibytes: u16) -> Self {
+        self.small_disk = Some(mebibytes);
         self
     }
 
@@ -128,6 +140,10 @@ impl ClusterBuilder {
             }
         };
         let root = cleanup::root()?;
+        let disk = self
+            .small_disk
+            .map(|mebibytes| SmallDisk::mount(&root.path().join("data"), mebibytes))
+            .transpose()?;
         let first_port = ports::block()?;
         let database = match self.database {
             Database::Sqlite => None,
@@ -159,6 +175,7 @@ impl ClusterBuilder {
             admin,
             control_plane,
             runtime: self.runtime,
+            disk,
             root,
             first_port,
             environment,
@@ -222,6 +239,15 @@ impl Cluster {
     #[must_use]
     pub fn root(&self) -> &Path {
         self.root.path()
+    }
+
+    /// Fills the disk of [`ClusterBuilder::small_disk`].
+    ///
+    /// # Errors
+    /// When the cluster has none.
+    pub fn fill_disk(&self) -> anyhow::Result<Filling> {
+        let disk = self.disk.as_ref();
+        disk.context("the cluster has no small disk")?.fill()
     }
 
     /// Whether tools are containers.

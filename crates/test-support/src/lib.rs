@@ -39,6 +39,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod small_disk;
 pub mod wait;
 
 pub use agent::TestAgent;

@@ -103,6 +103,8 @@ kinds! {
     UNREACHABLE = BAD_GATEWAY, "unreachable", "The tool's machine can't be reached";
     /// A part that we need is away.
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Not available right now";
+    /// The control plane's disk is full.
+    STORAGE_FULL = SERVICE_UNAVAILABLE, "storage_full", "The control plane's disk is full";
     /// It took too long.
     TIMED_OUT = GATEWAY_TIMEOUT, "timed_out", "It took too long";
 }

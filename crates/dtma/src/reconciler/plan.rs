@@ -107,6 +107,8 @@ fn run(situation: &Situation<'_>) -> Step {
         (RunState::Exited(exit), Grip::Started | Grip::Healthy) if same => {
             Step::NoteCrash(exit.clone())
         }
+        // What was whole is not any more: somebody took a part of it away.
+        (RunState::Partial, Grip::Started | Grip::Healthy) => Step::NoteCrash(ExitInfo::default()),
         (RunState::Running, _) => start(situation, StartReason::Changed),
         (RunState::Exited(_) | RunState::Partial, _) => start(situation, StartReason::Ended),
     }

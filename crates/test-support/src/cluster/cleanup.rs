@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use agentopia_domain::EnvironmentId;
 
 use crate::process::Process;
-use crate::{docker, process};
+use crate::{docker, process, small_disk};
 
 /// Cluster directories begin with this, followed by the process that made them.
 const PREFIX: &str = "agentopia-e2e-";
@@ -40,6 +40,7 @@ pub(super) fn stale() {
             });
         if maker.is_some_and(|maker| !maker.is_alive()) {
             force(&entry.path());
+            small_disk::unmount(&entry.path().join("data"));
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

@@ -101,6 +101,7 @@ fn expected(
         (_, Some((RunState::Running, true)), Grip::Healthy) => "rest Running",
         (_, Some((RunState::Running, false)), _) => start("start Changed"),
         (_, Some((RunState::Exited(_), true)), Grip::Started | Grip::Healthy) => "crash",
+        (_, Some((RunState::Partial, _)), Grip::Started | Grip::Healthy) => "crash",
         (_, Some((RunState::Exited(_) | RunState::Partial, _)), _) => start("start Ended"),
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use agentopia_domain::{EnvironmentId, InstanceId};
+use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
 use bollard::Docker;
 use bollard::query_parameters::{EventsOptions, ListContainersOptions};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,8 @@ use super::{firewall, names};
 /// Pause before the engine is asked again, growing to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// How far back events are asked for; the engine takes whole seconds.
+const OVERLAP: TimeDelta = TimeDelta::seconds(2);
 
 /// Sends the instance of every container of ours that ends, until told to stop. When the engine
 /// went away and is back, sends all of them: anything may have ended meanwhile (an engine without
@@ -23,13 +26,17 @@ pub(super) async fn follow(
     docker: Docker,
     environment: EnvironmentId,
     exits: broadcast::Sender<InstanceId>,
+    ambient: Ambient,
     stop: CancellationToken,
 ) {
     let work = async {
         let mut pause = FIRST_PAUSE;
         let mut was_away = false;
         loop {
-            let mut events = std::pin::pin!(docker.events(Some(options(environment))));
+            // The stream opens with its first poll, some time after this: the engine then tells of
+            // what ended in between. Twice is fine.
+            let since = ambient.now() - OVERLAP;
+            let mut events = std::pin::pin!(docker.events(Some(options(environment, since))));
             if was_away && let Ok(ids) = all(&docker, environment).await {
                 tracing::info!("the Docker Engine answers again");
                 firewall::close_metadata_service().await;
@@ -60,11 +67,12 @@ pub(super) async fn follow(
     }
 }
 
-fn options(environment: EnvironmentId) -> EventsOptions {
+fn options(environment: EnvironmentId, since: DateTime<Utc>) -> EventsOptions {
     let mut filters: HashMap<String, Vec<String>> = names::filter(environment);
     filters.insert("type".to_owned(), vec!["container".to_owned()]);
     filters.insert("event".to_owned(), vec!["die".to_owned()]);
     EventsOptions {
+        since: Some(since.timestamp().to_string()),
         filters: Some(filters),
         ..EventsOptions::default()
     }

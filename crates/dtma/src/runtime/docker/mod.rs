@@ -139,6 +139,7 @@ impl DockerRuntime {
             runtime.docker.clone(),
             runtime.environment,
             runtime.exits.clone(),
+            runtime.context.ambient.clone(),
             runtime.stop.clone(),
         ));
         Ok(runtime)
