@@ -130,6 +130,24 @@ async fn somebody_signs_in_and_out() -> anyhow::Result<()> {
         std::fs::metadata(&file)?.permissions().mode() & 0o777,
         0o600
     );
+    // A new password counts at once, and the sign-in of this machine stays.
+    let change = ["auth", "password"];
+    let new = "another good password";
+    let wrong = cli.run_with_input(&change, &format!("no\n{new}\n")).await?;
+    assert_eq!(wrong.code, 3, "{wrong:?}");
+    let short = cli
+        .run_with_input(&change, &format!("{PASSWORD}\nshort\n"))
+        .await?;
+    assert_eq!(short.code, 1, "{short:?}");
+    let changed = cli
+        .run_with_input(&change, &format!("{PASSWORD}\n{new}\n"))
+        .await?;
+    assert_eq!(changed.code, 0, "{changed:?}");
+    let _: Value = cli.json(&["tools", "list"]).await?;
+    let old = cli.run_with_input(&login, &format!("{PASSWORD}\n")).await?;
+    assert_eq!(old.code, 3, "{old:?}");
+    let again = cli.run_with_input(&login, &format!("{new}\n")).await?;
+    assert_eq!(again.code, 0, "{again:?}");
     let out = cli.run(&["auth", "logout"]).await?;
     assert_eq!(out.code, 0, "{out:?}");
     assert_eq!(cli.run(&["tools", "list"]).await?.code, 3);

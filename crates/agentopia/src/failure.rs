@@ -154,13 +154,14 @@ impl Failure {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("error: {}\n", clean(&self.message()));
-        for field in self.fields() {
-            text.push_str(&format!(
-                "  {}: {}\n",
-                clean(&field.field),
-                clean(&field.problem)
-            ));
+        let message = self.message();
+        let mut text = format!("error: {}\n", clean(&message));
+        for FieldProblem { field, problem } in self.fields() {
+            // Where there is only one, the message says it already.
+            let line = format!("{field}: {problem}");
+            if !message.contains(&line) {
+                text.push_str(&format!("  {}\n", clean(&line)));
+            }
         }
         if !self.log().is_empty() {
             text.push_str("its last words:\n");
@@ -292,6 +293,11 @@ mod tests {
         let text = problem(422, "invalid_config").text();
         assert!(text.contains("  config.zone: unknown\n"), "{text}");
         assert!(text.contains("request id: r1"), "{text}");
+        let mut said = problem(422, "invalid_config");
+        if let Failure::Client(ClientError::Problem(problem)) = &mut said {
+            problem.detail = "config.zone: unknown".into();
+        }
+        assert_eq!(said.text().matches("config.zone: unknown").count(), 1);
         let failure = Failure::Unsuccessful(Box::new(Unsuccessful {
             code: "instance_failed",
             message: "died\u{1b}[2J".into(),

@@ -1,7 +1,7 @@
 //! Setting up, signing in, personal tokens, users.
 
 use agentopia_api::SESSION_COOKIE;
-use agentopia_api::auth::{Session, SetupRequest, SignInRequest};
+use agentopia_api::auth::{ChangePasswordRequest, Session, SetupRequest, SignInRequest};
 use agentopia_api::token::{CreatePersonalTokenRequest, CreatedToken, Token};
 use agentopia_api::user::{CreateUserRequest, UpdateUserRequest, User};
 use agentopia_domain::{ApiTokenId, UserId};
@@ -74,6 +74,15 @@ impl Client {
     /// Ends the session that this client acts in.
     pub(crate) async fn sign_out(&self) -> Result<(), ClientError> {
         self.delete(&["session"]).await
+    }
+
+    /// Changes the password of whoever this client's session is of. The session ends.
+    pub(crate) async fn change_password(
+        &self,
+        request: &ChangePasswordRequest,
+    ) -> Result<(), ClientError> {
+        let _next: Session = self.change(Method::POST, &["password"], request).await?;
+        Ok(())
     }
 
     /// Who is signed in.

@@ -3,6 +3,7 @@
 mod list;
 pub(crate) mod login;
 mod logout;
+mod password;
 mod switch;
 
 use clap::Subcommand;
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 pub(crate) enum Command {
     Login(login::Args),
     Logout(logout::Args),
+    Password(password::Args),
     List(list::Args),
     Switch(switch::Args),
 }
@@ -23,6 +25,7 @@ impl Command {
         match self {
             Self::Login(args) => login::run(args, app).await,
             Self::Logout(args) => logout::run(&args, app).await,
+            Self::Password(args) => password::run(&args, app).await,
             Self::List(args) => list::run(&args, app),
             Self::Switch(args) => switch::run(&args, app),
         }

@@ -11,7 +11,7 @@ mod show;
 mod start;
 mod stop;
 mod update;
-mod watch;
+pub(in crate::command) mod watch;
 
 pub(crate) use watch::quoted;
 

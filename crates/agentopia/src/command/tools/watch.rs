@@ -39,12 +39,32 @@ pub(super) async fn reach(
     if wait.detach {
         return app.out.result(&asked, || detached(&asked, goal));
     }
-    let mut progress = Progress::new(app.out);
-    let result = watch(client, asked, goal, wait.wait_timeout, &mut progress).await;
-    // What follows is written below the steps.
-    drop(progress);
-    let instance = result?;
+    let instance = watched(app, client, asked, goal, wait).await?;
     app.out.result(&instance, || reached(&instance, goal))
+}
+
+/// Waits until a tool that is being restarted runs, and writes no result.
+pub(in crate::command) async fn until_running(
+    app: &App,
+    client: &Client,
+    restarting: Instance,
+    wait: &WaitArgs,
+) -> Result<(), Failure> {
+    watched(app, client, restarting, Goal::Running, wait)
+        .await
+        .map(drop)
+}
+
+async fn watched(
+    app: &App,
+    client: &Client,
+    asked: Instance,
+    goal: Goal,
+    wait: &WaitArgs,
+) -> Result<Instance, Failure> {
+    let mut progress = Progress::new(app.out);
+    // What follows is written below the steps, which end when `progress` is dropped.
+    watch(client, asked, goal, wait.wait_timeout, &mut progress).await
 }
 
 async fn watch(
