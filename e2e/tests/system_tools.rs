@@ -102,6 +102,18 @@ async fn main_job(runtime: Runtime, database: Database) -> anyhow::Result<()> {
         "{discovery:?}"
     );
 
+    // The names that an agent is told of before it ever listed its tools are those that it gets.
+    let fresh = cluster.agent_with("fresh", &[echo.id, http.id]).await?;
+    let discovery: Discovery = admin
+        .get(&format!("/api/v1/agents/{}/discovery", fresh.id()))
+        .await?;
+    let tools = discovery.servers.iter().flat_map(|server| &server.tools);
+    let mut told: Vec<String> = tools.map(|tool| tool.name.clone()).collect();
+    let mut listed = fresh.tools().await?;
+    told.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(told, listed);
+
     // Measurements arrive, of the machine and of each instance.
     wait_for(SOON * 2, "measurements", async || {
         let host: UsageSeries = admin.get("/api/v1/environment/usage").await?;
