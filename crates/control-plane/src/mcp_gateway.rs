@@ -10,4 +10,5 @@ pub mod audit;
 pub mod connector;
 pub mod names;
 pub mod people;
+pub mod restarts;
 pub mod typed;

@@ -117,6 +117,12 @@ impl Refusal {
         }
     }
 
+    /// What is wrong here, and what to do about it.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The answer, with the id of the request.
     #[must_use]
     pub fn render(&self, request_id: Option<String>) -> Response {

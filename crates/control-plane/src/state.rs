@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use agentopia_domain::agent::Agent;
-use agentopia_domain::instance::Instance;
+use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
 use agentopia_dtma_api::to_dtma::{LogLine, LogQuery};
 use agentopia_store::Store;
@@ -197,11 +197,11 @@ pub struct ServedTool {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ToolGatewayError {
     /// The instance does not run.
-    #[error("the instance is not running; start it, or look at its error message")]
-    NotRunning,
-    /// It runs, but could not be reached.
+    #[error("{}", not_running(*.0))]
+    NotRunning(InstanceStatus),
+    /// It runs, but could not be reached; why, in words for people.
     #[error("the tool could not be reached: {0}")]
-    Unreachable(String),
+    Unreachable(&'static str),
     /// The server answered with a JSON-RPC error.
     #[error("the server answered with error {code}: {message}")]
     Rpc {
@@ -213,4 +213,17 @@ pub enum ToolGatewayError {
     /// It took too long.
     #[error("the tool gave no answer in time")]
     TimedOut,
+}
+
+fn not_running(status: InstanceStatus) -> &'static str {
+    match status {
+        InstanceStatus::PendingStart | InstanceStatus::Starting | InstanceStatus::Running => {
+            "the instance is starting; try again in a moment"
+        }
+        InstanceStatus::ErrorRuntime => "the instance does not run; its error message says why",
+        InstanceStatus::Stopping | InstanceStatus::Stopped => {
+            "the instance is stopped; start it first"
+        }
+        InstanceStatus::PendingRemoval | InstanceStatus::Removed => "the instance was removed",
+    }
 }

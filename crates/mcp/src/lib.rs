@@ -15,6 +15,7 @@
 //! | check a modern request before anything else happens | [`headers::check_request`] → [`ModernRequest`] or [`Refusal`] |
 //! | headers towards a modern upstream | [`headers::set_standard`], [`ParamHeaders`] |
 //! | Server-Sent Events in and out | [`SseParser`], [`sse`] |
+//! | the id of an answer that is not all there | [`head::id_span`] |
 //! | newline-framed stdio in and out | [`LineReader`], [`Line`], [`stdio`] |
 //! | exposed tool and prompt names of an agent | [`names::assign`], [`Assignments`], [`NewName`] |
 //! | list results: take apart and put together | [`ListKind`], [`ListItem`], [`ListPage`], [`ListResult`] |
@@ -55,6 +56,7 @@ mod capabilities;
 mod code;
 mod envelope;
 mod era;
+pub mod head;
 pub mod headers;
 mod id;
 mod json;

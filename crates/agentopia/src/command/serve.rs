@@ -86,8 +86,8 @@ fn start_log(format: LogFormat) -> Result<(), Failure> {
         .or_else(|_| std::env::var("RUST_LOG"))
         .ok()
         .filter(|text| !text.trim().is_empty())
-        // The MCP client library tells of every call at `info`, with what the server said of itself.
-        .unwrap_or_else(|| "info,rmcp=off,sea_orm_migration=warn".to_owned());
+        // PostgreSQL notes at each start that tables exist. The MCP client library tells of every call at `info`, with what the server said of itself.
+        .unwrap_or_else(|| "info,rmcp=off,sea_orm_migration=warn,sqlx::postgres::notice=warn".to_owned());
     let filter = EnvFilter::try_new(wanted)
         .map_err(|error| Failure::Usage(format!("AGENTOPIA_LOG: {error}")))?;
     let log = tracing_subscriber::fmt()

@@ -84,7 +84,7 @@ async fn unknown_things_are_4() {
         "catalog show nothing",
         "tools deploy nothing",
         "secrets rm nothing --yes",
-        "registry logout nothing.example",
+        "registry logout nothing.example --yes",
         "tokens revoke nothing --yes",
         "users disable nothing@example.com --yes",
         &format!("tools logs {id}"),

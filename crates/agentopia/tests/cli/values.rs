@@ -44,7 +44,10 @@ async fn registry_logins_keep_their_passwords_to_themselves() {
     let listed = server.run("registry list -o json").await.ok();
     assert_eq!(listed.json()[0]["host"], "127.0.0.1:5000");
     assert!(!listed.out.contains("hush-hush"));
-    server.run("registry logout 127.0.0.1:5000").await.ok();
+    server
+        .run("registry logout 127.0.0.1:5000 --yes")
+        .await
+        .ok();
     assert_eq!(server.json("registry list").await, json!([]));
 }
 

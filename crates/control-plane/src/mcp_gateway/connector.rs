@@ -3,36 +3,22 @@
 //! A DTMA or a tool that is just being restarted is waited for, as long as it is certain that the
 //! tool did not get the request: agents don't notice such restarts (AGT-5).
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use agentopia_domain::EnvironmentId;
 use agentopia_dtma_api::to_dtma::{DtmaClient, DtmaError, NOT_DELIVERED_HEADER, Sent};
 use agentopia_gateway::{
     BodyError, ConnectError, InstanceRoute, UpstreamBody, UpstreamConnector, UpstreamLocation,
 };
-use agentopia_store::LeaseKind;
 use async_trait::async_trait;
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 
-use crate::machines::Connections;
-use crate::reconcilers::Bells;
-
-/// How long a request waits for what is being restarted. A killed DTMA is back, with its tools
-/// adopted, after a second or two.
-const PATIENCE: Duration = Duration::from_secs(10);
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+use super::restarts::Restarts;
 
 /// See the module's header.
 #[derive(Debug)]
 pub struct MachineConnector {
-    /// The clients of all machines.
-    pub connections: Arc<Connections>,
-    /// Told when a machine does not listen.
-    pub bells: Bells,
+    /// The clients of all machines, and patience with them.
+    pub restarts: Restarts,
 }
 
 /// What an attempt says about a next one.
@@ -69,12 +55,7 @@ impl UpstreamConnector for MachineConnector {
             ));
         };
         let (head, body) = request.into_parts();
-        let mut pauses = ExponentialBuilder::new()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .with_total_delay(Some(PATIENCE))
-            .without_max_times()
-            .build();
+        let mut pauses = Restarts::pauses();
         loop {
             // Asked for each time: a machine that was made anew has another address.
             let client = self.client(*environment).await?;
@@ -86,7 +67,7 @@ impl UpstreamConnector for MachineConnector {
                 (_, Some(pause)) => pause,
             };
             if again == Again::MachineIsAway {
-                self.look_after(*environment).await;
+                self.restarts.look_after(*environment).await;
             }
             tokio::time::sleep(pause).await;
         }
@@ -95,24 +76,14 @@ impl UpstreamConnector for MachineConnector {
 
 impl MachineConnector {
     async fn client(&self, environment: EnvironmentId) -> Result<DtmaClient, ConnectError> {
-        match self.connections.recent(environment) {
+        let connections = &self.restarts.connections;
+        match connections.recent(environment) {
             Some(client) => Ok(client),
-            None => self
-                .connections
+            None => connections
                 .by_id(environment)
                 .await
                 .map_err(|error| ConnectError::Unreachable(error.to_string())),
         }
-    }
-
-    /// Has the environment's reconciler look at the machine now, and not with its next round.
-    async fn look_after(&self, environment: EnvironmentId) {
-        let id = environment.as_uuid();
-        let leases = self.connections.store().leases();
-        if let Err(error) = leases.wake(LeaseKind::Environment, id).await {
-            tracing::warn!(%error, "the reconciler could not be told of a machine that is away");
-        }
-        self.bells.environments.ring(id);
     }
 }
 

@@ -1,14 +1,15 @@
 //! MCP calls that the product makes itself, typed: listing and calling tools of an instance by
 //! hand, and telling what an agent's endpoint offers. Not the agents' way: that is the gateway.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_domain::LinkId;
 use agentopia_domain::agent::Agent;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
+use agentopia_domain::observed::Phase;
 use agentopia_domain::page::PageRequest;
+use agentopia_dtma_api::to_dtma::DtmaClient;
 use agentopia_gateway::Gateway;
 use agentopia_store::{LinkFilter, Store};
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{ServiceExt as _, serde_json};
 use secrecy::ExposeSecret as _;
 
-use crate::machines::Connections;
+use super::restarts::Restarts;
 use crate::reconcilers::routes::RoutesBell;
 use crate::state::{ServedInstance, ServedTool, ToolGateway, ToolGatewayError};
 
@@ -33,8 +34,8 @@ const DISCOVERY_LIMIT: Duration = Duration::from_secs(10);
 pub struct TypedCalls {
     /// Where links and instances are kept.
     pub store: Store,
-    /// The clients of all machines.
-    pub connections: Arc<Connections>,
+    /// The clients of all machines, and patience with them.
+    pub restarts: Restarts,
     /// Knows what agents see tools as.
     pub gateway: Gateway,
     /// The gateway has to know a link before it can name its tools.
@@ -48,15 +49,9 @@ type Session = RunningService<RoleClient, ClientConfig>;
 impl TypedCalls {
     async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
         if instance.status != InstanceStatus::Running {
-            return Err(ToolGatewayError::NotRunning);
+            return Err(ToolGatewayError::NotRunning(instance.status));
         }
-        let unreachable =
-            |error: &dyn std::fmt::Display| ToolGatewayError::Unreachable(error.to_string());
-        let client = self
-            .connections
-            .by_id(instance.environment_id)
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let client = self.reached(instance).await?;
         let (http, address, bearer) = client.mcp_endpoint(instance.id);
         let config = StreamableHttpClientTransportConfig::with_uri(address)
             .auth_header(bearer.expose_secret());
@@ -69,8 +64,41 @@ impl TypedCalls {
         let opening = info.serve(transport);
         match tokio::time::timeout(OPEN_LIMIT, opening).await {
             Ok(Ok(session)) => Ok(session),
-            Ok(Err(error)) => Err(unreachable(&error)),
+            Ok(Err(error)) => {
+                tracing::info!(instance = %instance.id, %error, "no session with a tool");
+                Err(ToolGatewayError::Unreachable(
+                    "it did not open a session; its log may say why",
+                ))
+            }
             Err(_) => Err(ToolGatewayError::TimedOut),
+        }
+    }
+
+    /// The client of the instance's machine, once that says that the instance runs.
+    async fn reached(&self, instance: &Instance) -> Result<DtmaClient, ToolGatewayError> {
+        let environment = instance.environment_id;
+        let mut pauses = Restarts::pauses();
+        loop {
+            let client = self.restarts.connections.by_id(environment).await;
+            let client = client.map_err(|error| {
+                tracing::info!(%environment, %error, "no connection with a machine");
+                ToolGatewayError::Unreachable("its machine can't be reached; look at its status")
+            })?;
+            let trouble = match client.instance(instance.id).await {
+                Ok(Some(observed)) if observed.phase == Phase::Running => return Ok(client),
+                Ok(_) => ToolGatewayError::NotRunning(InstanceStatus::Starting),
+                Err(error) => {
+                    tracing::info!(%environment, %error, "a machine does not answer");
+                    self.restarts.look_after(environment).await;
+                    ToolGatewayError::Unreachable(
+                        "its machine does not answer; it may be back in a moment",
+                    )
+                }
+            };
+            let Some(pause) = pauses.next() else {
+                return Err(trouble);
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -165,7 +193,7 @@ impl ToolGateway for TypedCalls {
             .map_err(|_| ToolGatewayError::TimedOut)?
             .map_err(refusal)?;
         serde_json::to_value(result)
-            .map_err(|error| ToolGatewayError::Unreachable(error.to_string()))
+            .map_err(|_| ToolGatewayError::Unreachable("its answer can't be read"))
     }
 
     async fn discover(&self, agent: &Agent) -> Result<Vec<ServedInstance>, ToolGatewayError> {
@@ -182,7 +210,10 @@ impl ToolGateway for TypedCalls {
             .links()
             .list(agent.account_id, filter, page)
             .await;
-        let links = links.map_err(|error| ToolGatewayError::Unreachable(error.to_string()))?;
+        let links = links.map_err(|error| {
+            tracing::warn!(%error, "an agent's links can't be read");
+            ToolGatewayError::Unreachable("the database does not answer")
+        })?;
         let active: Vec<_> = links.items.iter().filter(|link| link.enabled).collect();
         let mut served =
             futures::future::join_all(active.into_iter().map(|link| self.serve(link))).await;
@@ -220,6 +251,9 @@ fn refusal(error: ServiceError) -> ToolGatewayError {
             message: error.message.into_owned(),
         },
         ServiceError::Timeout { .. } => ToolGatewayError::TimedOut,
-        other => ToolGatewayError::Unreachable(other.to_string()),
+        other => {
+            tracing::info!(error = %other, "a call by hand broke off");
+            ToolGatewayError::Unreachable("the connection broke before it answered")
+        }
     }
 }

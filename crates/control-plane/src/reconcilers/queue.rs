@@ -18,9 +18,9 @@ use uuid::Uuid;
 use crate::http::live::EventBell;
 
 /// How long a lease lasts without renewal: how long a row waits when a replica dies.
-const LEASE: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(8);
 /// How often a lease is renewed.
-const RENEWAL: Duration = Duration::from_secs(5);
+const RENEWAL: Duration = Duration::from_secs(2);
 /// How often a replica looks for due rows that nobody told it of.
 const POLL: Duration = Duration::from_secs(1);
 /// How many rows of one kind a replica works on at once.

@@ -31,6 +31,7 @@ impl<S: Serialize> Change<'_, S> {
             message.push(' ');
             message.push_str(error);
         }
+        tracing::info!(account = %self.account, object = %self.object.1, "{message}");
         let outcome = if self.error.is_some() {
             Outcome::Failed
         } else {

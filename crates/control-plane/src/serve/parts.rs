@@ -23,6 +23,7 @@ use crate::mcp_gateway::audit::CallAudit;
 use crate::mcp_gateway::connector::MachineConnector;
 use crate::mcp_gateway::names::StoredNames;
 use crate::mcp_gateway::people::Owners;
+use crate::mcp_gateway::restarts::Restarts;
 use crate::mcp_gateway::typed::TypedCalls;
 use crate::reconcilers::Bells;
 use crate::reconcilers::routes::RoutesBell;
@@ -92,13 +93,16 @@ impl Parts {
 
         let bells = Bells::default();
         let routes = RoutesBell::default();
+        let restarts = Restarts {
+            connections: Arc::clone(&connections),
+            bells: bells.clone(),
+        };
         let gateway = Gateway::start(GatewayParts {
             config: gateway_config(&config),
             ambient: ambient.clone(),
             seal_key: seal_key(&store, &*vault, &ambient).await?,
             connector: Arc::new(MachineConnector {
-                connections: Arc::clone(&connections),
-                bells: bells.clone(),
+                restarts: restarts.clone(),
             }),
             name_book: Arc::new(StoredNames {
                 store: store.clone(),
@@ -115,7 +119,7 @@ impl Parts {
             gateway: gateway.clone(),
             routes: routes.clone(),
             store: store.clone(),
-            connections: Arc::clone(&connections),
+            restarts,
             call_limit: std::time::Duration::from_secs(config.call_timeout_seconds),
         };
         let seams = Seams {

@@ -81,6 +81,40 @@ async fn garbage_on_standard_output_is_dropped_and_the_session_works() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_long_is_told_to_whoever_asked_and_the_session_goes_on() {
+    let config = DataPathConfig {
+        limits: agentopia_mcp::Limits {
+            max_bytes: 100_000,
+            ..agentopia_mcp::Limits::default()
+        },
+        ..DataPathConfig::default()
+    };
+    let bench = Bench::with(config).await;
+    // Repeats what it was told so often that the answer is longer than the request may be.
+    let script = r#"while read -r line; do
+        id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+        case $line in
+            *initialize*) echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"serverInfo\":{\"name\":\"agentopia-echo\"}}}" ;;
+            *long*) printf '{"jsonrpc":"2.0","id":%s,"result":{"x":"%0200000d"}}\n' "$id" 0 ;;
+            *) echo "{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{}}" ;;
+        esac
+    done"#;
+    let id = bench
+        .tool(|spec| spec.program.process = vec!["/bin/sh".into(), "-c".into(), script.into()])
+        .await;
+    let session = bench.initialize(id).await;
+    let headers = [("mcp-session-id", session.as_str())];
+    let refused = bench.post(id, &headers, &call(7, "long", &json!({}))).await;
+    assert_eq!(refused.json()["id"], 7);
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(message.contains("larger than 100000 bytes"), "{message}");
+    let fine = bench
+        .post(id, &headers, &call(8, "short", &json!({})))
+        .await;
+    assert_eq!(fine.json()["result"], json!({}));
+}
+
+#[tokio::test]
 async fn a_server_that_reads_nothing_is_called_stuck_and_holds_nobody_up_for_long() {
     let config = DataPathConfig {
         stdin_patience: Duration::from_millis(100),

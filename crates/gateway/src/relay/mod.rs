@@ -5,7 +5,6 @@
 //! stream is passed on message by message (`stream`). `incoming` is what is changed in the final
 //! answer, `record` the audit.
 
-mod head;
 mod incoming;
 mod outgoing;
 mod record;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentopia_mcp::{Id, Kind};
+use agentopia_mcp::{Id, Kind, head};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use super::incoming::{self, Finished, Returning};
 use super::record::Record;
-use super::{Asking, failed, head};
+use super::{Asking, failed};
 use crate::aggregate::resolve::Hop;
 use crate::audit::CallOutcome;
 use crate::edge::answer;

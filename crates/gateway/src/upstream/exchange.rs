@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentopia_mcp::{Envelope, Era, Field, Limits, headers};
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 
@@ -203,6 +203,14 @@ fn reply(core: &Core, response: http::Response<UpstreamBody>) -> Result<Reply, U
     let media_type = content_type
         .and_then(|text| text.split(';').next())
         .map(|text| text.trim().to_ascii_lowercase());
+    // Where the length is told, an answer that is too long is refused while it still can be: the
+    // client has nothing of it yet.
+    let limit = core.config.max_upstream_message_bytes;
+    let length = response.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(UpstreamError::TooLarge(limit));
+    }
     match media_type.as_deref() {
         Some("application/json") => Ok(Reply::Json(status, response.into_body())),
         Some("text/event-stream") if status.is_success() => {

@@ -386,6 +386,13 @@ async fn a_restarted_instance_gets_new_sessions_without_its_clients_noticing() {
 
 #[tokio::test]
 async fn answers_that_are_too_large_end_the_call_alone() {
+    // Below and above the size from which answers are streamed.
+    for limit in [60 << 10, 200 << 10] {
+        too_large_an_answer(limit).await;
+    }
+}
+
+async fn too_large_an_answer(limit: usize) {
     let server = Scripted::start(|seen| async move {
         match seen.method() {
             "tools/call" => result(&seen, json!({"f": "x".repeat(1 << 20)})),
@@ -394,7 +401,7 @@ async fn answers_that_are_too_large_end_the_call_alone() {
     })
     .await;
     let config = GatewayConfig {
-        max_upstream_message_bytes: 60 << 10,
+        max_upstream_message_bytes: limit,
         ..GatewayConfig::default()
     };
     let mut rig = Rig::with(config, Ambient::system()).await;
@@ -404,6 +411,9 @@ async fn answers_that_are_too_large_end_the_call_alone() {
     let wire = rig.wire(&agent).opened().await;
     wire.tools().await;
     assert_eq!(wire.tool("echo", json!({})).await.code(), -32603);
+    let call = json!({"name": "echo", "arguments": {}});
+    let refused = wire.modern_call("tools/call", call).await;
+    assert_eq!(refused.code(), -32603);
     assert_eq!(wire.tools().await, ["echo"]);
 }
 

@@ -178,15 +178,20 @@ pub(super) fn step(instance: &Instance) -> String {
 async fn explain(client: &Client, instance: &Instance, message: String) -> Failure {
     let name = quoted(instance.name.as_str());
     let failed = instance.status == InstanceStatus::ErrorRuntime;
-    // The machine often quotes the log in its message: nothing is said twice.
-    let news = |line: &String| !message.contains(line.trim());
+    // The machine often quotes the log in its message, with the secrets taken out: then the log is
+    // not shown besides.
+    let quoted_already = message.contains("its last words:");
     let (log, hints) = if failed {
         let hints = vec![
             format!("see its log with: agentopia tools logs {name}"),
             format!("try again with: agentopia tools restart {name}"),
         ];
-        let log = last_words(client, instance).await;
-        (log.into_iter().filter(news).collect(), hints)
+        let log = if quoted_already {
+            Vec::new()
+        } else {
+            last_words(client, instance).await
+        };
+        (log, hints)
     } else {
         (
             Vec::new(),

@@ -35,7 +35,14 @@ pub async fn problems(request: Request, next: Next) -> Response {
                 "refused"
             );
         }
-        None => tracing::debug!(code = refusal.kind().code, "refused"),
+        None if refusal.kind().status.is_server_error() => {
+            tracing::warn!(
+                code = refusal.kind().code,
+                detail = refusal.detail(),
+                "refused"
+            );
+        }
+        None => tracing::info!(code = refusal.kind().code, "refused"),
     }
     let mut rendered = refusal.render(id);
     // What other layers and the handler said besides, for example `Allow` or `Set-Cookie`.

@@ -81,10 +81,10 @@ pub fn plan(seen: &Observation) -> Step {
             Step::Transition(E::RemoveFinished, "its machine knows nothing of it")
         }
         // A machine that was made anew has nothing to stop.
-        Machine::Unknown if seen.desired == DesiredInstance::Stopped => match seen.status {
-            S::Stopping => Step::Transition(E::StopFinished, "its machine does not run it"),
-            _ => Step::Wait(IDLE),
-        },
+        Machine::Unknown if seen.status == S::Stopping => {
+            Step::Transition(E::StopFinished, "its machine does not run it")
+        }
+        // Also what is to stay stopped: the machine's word is what shows that a change was taken up.
         Machine::Unknown => Step::Put,
         Machine::Reports { generation, .. } if generation < seen.generation => Step::Put,
         Machine::Reports { phase, .. } => follow(seen, phase),

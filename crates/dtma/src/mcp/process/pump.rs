@@ -4,7 +4,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use agentopia_mcp::{Envelope, Id, Line, LineReader, RpcError};
+use agentopia_mcp::stdio::Garbage;
+use agentopia_mcp::{Envelope, Id, Limits, Line, LineReader, RpcError, ScanError, head};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
@@ -142,13 +143,14 @@ impl Reader {
                 }
             }
             Line::Garbage(garbage) => {
+                if let Some(answer) = in_place_of(&garbage) {
+                    return self.message(answer).await;
+                }
                 self.garbage += 1;
                 if self.garbage <= GARBAGE_SHOWN {
-                    let start =
-                        String::from_utf8_lossy(&garbage.start[..garbage.start.len().min(120)])
-                            .into_owned();
+                    // Nothing of the line itself: it may hold a secret, and this log is ours.
                     tracing::warn!(
-                        instance = %self.config.instance, length = garbage.length, reason = %garbage.reason, start,
+                        instance = %self.config.instance, length = garbage.length, reason = %garbage.reason,
                         "dropped a line of a tool's standard output that is no MCP message"
                     );
                 }
@@ -188,6 +190,18 @@ impl Reader {
             }
         }
     }
+}
+
+/// What a request is told whose answer is longer than we take; `None` if the line is something else.
+fn in_place_of(garbage: &Garbage) -> Option<Envelope<Bytes>> {
+    let ScanError::TooLarge { limit } = garbage.reason else {
+        return None;
+    };
+    let number = garbage.start.get(head::id_span(&garbage.start)?)?;
+    let number: u64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+    let words = format!("the tool's answer is larger than {limit} bytes: ask it for less");
+    let message = RpcError::internal(words).to_message(Some(&Id::from(number)));
+    Envelope::scan(message.into(), &Limits::default()).ok()
 }
 
 /// Answers everything that is in flight.

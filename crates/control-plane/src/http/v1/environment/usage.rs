@@ -47,7 +47,10 @@ pub(super) async fn handler(
         .environments()
         .find(account)
         .await?
-        .ok_or_else(|| Refusal::not_found("environment"))?;
+        .ok_or_else(|| {
+            let never = "the tool environment was never turned on, so nothing was measured";
+            Refusal::new(kind::NOT_FOUND, never)
+        })?;
     if let Some(instance) = query.instance_id {
         call.store().instances().get(account, instance).await?;
     }

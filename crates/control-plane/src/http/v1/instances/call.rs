@@ -71,7 +71,10 @@ pub(super) async fn handler(
         .event(
             "instance.tool_called",
             (ObjectKind::Instance, id),
-            format!("called the tool {} by hand", request.tool),
+            format!(
+                "called the tool {} of {} by hand",
+                request.tool, instance.name
+            ),
         )
         .outcome(outcome)
         .data(json!({ "tool": request.tool, "duration_ms": duration_ms }));
@@ -87,7 +90,7 @@ impl From<ToolGatewayError> for Refusal {
     fn from(error: ToolGatewayError) -> Self {
         let said = error.to_string();
         let kind = match error {
-            ToolGatewayError::NotRunning => kind::NOT_RUNNING,
+            ToolGatewayError::NotRunning(_) => kind::NOT_RUNNING,
             ToolGatewayError::Unreachable(_) => kind::UNREACHABLE,
             ToolGatewayError::Rpc { .. } => kind::UPSTREAM,
             ToolGatewayError::TimedOut => kind::TIMED_OUT,

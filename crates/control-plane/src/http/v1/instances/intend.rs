@@ -19,10 +19,11 @@ pub(super) async fn intend(
     kind: &'static str,
     message: &str,
 ) -> Answer<(StatusCode, Json<Instance>)> {
-    let event = call.event(kind, (ObjectKind::Instance, id), message);
-    let changed = call
-        .store()
-        .instances()
+    let instances = call.store().instances();
+    let name = instances.get(call.account(), id).await?.name;
+    let object = (ObjectKind::Instance, id);
+    let event = call.event(kind, object, format!("{name}: {message}"));
+    let changed = instances
         .set_intent(call.account(), id, intent, check::fits, &[event])
         .await?;
     call.state.wake.instance(id);

@@ -6,6 +6,7 @@ use agentopia_domain::{AgentId, InstanceId};
 use http::StatusCode;
 
 use super::find::find;
+use super::words::words;
 use crate::http::extract::{Call, PathIds};
 use crate::problem::{Answer, Refusal};
 
@@ -33,12 +34,9 @@ pub(super) async fn handler(
     let link = find(&call, agent, instance)
         .await?
         .ok_or_else(|| Refusal::not_found("link"))?;
+    let words = words(&call, "may no longer use", agent, instance).await?;
     let event = call
-        .event(
-            "link.deleted",
-            (ObjectKind::Link, link.id),
-            "an agent may no longer use an instance",
-        )
+        .event("link.deleted", (ObjectKind::Link, link.id), words)
         .data(serde_json::json!({ "agent_id": agent, "instance_id": instance }));
     call.store()
         .links()

@@ -9,6 +9,7 @@ use agentopia_store::{LinkPatch, NewLink, StoreError};
 use axum::Json;
 
 use super::find::find;
+use super::words::words;
 use crate::http::extract::{Body, Call, PathIds};
 use crate::problem::{Answer, Refusal};
 
@@ -43,12 +44,12 @@ pub(super) async fn handler(
     let request = body.map(|Body(request)| request).unwrap_or_default();
     check(&request.policy)?;
     let link = match find(&call, agent, instance).await? {
-        Some(link) => change(&call, link.id, &request).await?,
+        Some(link) => change(&call, &link, &request).await?,
         None => match create(&call, agent, instance, &request).await {
             Ok(link) => link,
             // Somebody else made it at the same moment.
             Err(StoreError::Duplicate { .. }) => match find(&call, agent, instance).await? {
-                Some(link) => change(&call, link.id, &request).await?,
+                Some(link) => change(&call, &link, &request).await?,
                 None => return Err(Refusal::not_found("link")),
             },
             Err(error) => return Err(error.into()),
@@ -65,12 +66,9 @@ async fn create(
     request: &PutLinkRequest,
 ) -> Result<agentopia_domain::link::Link, StoreError> {
     let id: LinkId = call.new_id();
+    let words = words(call, "may use", agent, instance).await?;
     let event = call
-        .event(
-            "link.created",
-            (ObjectKind::Link, id),
-            "let an agent use an instance",
-        )
+        .event("link.created", (ObjectKind::Link, id), words)
         .data(serde_json::json!({ "agent_id": agent, "instance_id": instance }));
     let new = NewLink {
         id,
@@ -85,15 +83,16 @@ async fn create(
 
 async fn change(
     call: &Call,
-    id: LinkId,
+    link: &agentopia_domain::link::Link,
     request: &PutLinkRequest,
 ) -> Answer<agentopia_domain::link::Link> {
-    let message = if request.enabled {
-        "the link is on"
+    let verb = if request.enabled {
+        "may use"
     } else {
-        "the link is off"
+        "may for now not use"
     };
-    let event = call.event("link.updated", (ObjectKind::Link, id), message);
+    let words = words(call, verb, link.agent_id, link.instance_id).await?;
+    let event = call.event("link.updated", (ObjectKind::Link, link.id), words);
     let patch = LinkPatch {
         enabled: Some(request.enabled),
         policy: Some(request.policy.clone()),
@@ -101,7 +100,7 @@ async fn change(
     let changed = call
         .store()
         .links()
-        .update(call.account(), id, patch, &[event])
+        .update(call.account(), link.id, patch, &[event])
         .await?;
     Ok(changed.value)
 }

@@ -1,10 +1,13 @@
-//! Finds the id in the first bytes of a long answer, so that the rest can stream through.
+//! Finds the id in the first bytes of a long answer, so that the rest can stream through, or so that
+//! its request can be told that the answer is too long.
 
 use std::ops::Range;
 
 /// Where the id stands in an answer that begins with nothing but `jsonrpc` and `id`, in either
-/// order, and then has the key that carries the payload; `None` if this can't be said.
-pub(super) fn id_span(head: &[u8]) -> Option<Range<usize>> {
+/// order, and then has the key that carries the payload; `None` if this can't be said. Only plain
+/// numbers count, such as gateway and DTMA give out.
+#[must_use]
+pub fn id_span(head: &[u8]) -> Option<Range<usize>> {
     let mut at = expect(head, skip(head, 0), b'{')?;
     let mut id = None;
     for _ in 0..3 {
