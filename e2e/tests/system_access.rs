@@ -9,8 +9,11 @@ use agentopia_domain::InstanceId;
 use agentopia_domain::instance::InstanceStatus;
 use agentopia_test_support::api::instances::deployment;
 use agentopia_test_support::api::{code, refused};
+use agentopia_test_support::fixtures::EchoEntry;
 use agentopia_test_support::mcp::ModernError;
-use agentopia_test_support::{Cluster, Runtime, TestAgent, docker, leaks, process, wait_for};
+use agentopia_test_support::{
+    Cluster, Runtime, TestAgent, binaries, docker, leaks, process, wait_for,
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -93,6 +96,30 @@ async fn secrets(runtime: Runtime) -> anyhow::Result<()> {
         "its use is in the audit: {events}"
     );
     drop(session);
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_a_tool_prints_to_its_standard_output_is_in_no_log() -> anyhow::Result<()> {
+    let cluster = Cluster::local().start().await?;
+    let echo = binaries::static_build("agentopia-echo")?;
+    let script = format!("echo key is $ECHO_SECRET; exec {}", echo.display());
+    EchoEntry::new("talkative", &[])
+        .with("/versions/0/process", json!(["/bin/sh", "-c", script]))
+        .with("/secrets", json!([{"name": "ECHO_SECRET"}]))
+        .add(&cluster.admin)
+        .await?;
+    cluster.admin.put_secret("api-key", CANARY).await?;
+    let mut request = deployment("talkative");
+    request.secrets = BTreeMap::from([("ECHO_SECRET".to_owned(), "api-key".to_owned())]);
+    let talkative = cluster.deploy_with(request).await?;
+    let agent = cluster.agent_with("a", &[talkative.id]).await?;
+    let session = agent.session().await?;
+    let said = session.call("env", json!({"name": "ECHO_SECRET"})).await?;
+    assert_eq!(said.text(), sha256(CANARY));
+    assert!(cluster.logs().contains("dropped a line"), "it was noticed");
+    nowhere(&cluster, talkative.id, CANARY).await?;
+    session.close().await?;
     cluster.finish().await
 }
 

@@ -253,6 +253,17 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_was_made_anew_is_told_of_what_stays_stopped() {
+        let stopped = DesiredInstance::Stopped;
+        assert_eq!(
+            plan(&seen(stopped, S::Stopped, Machine::Unknown)),
+            Step::Put
+        );
+        let stopping = plan(&seen(stopped, S::Stopping, Machine::Unknown));
+        assert!(matches!(stopping, Step::Transition(E::StopFinished, _)));
+    }
+
+    #[test]
     fn an_older_generation_is_never_believed() {
         for desired in WISHES {
             let status = match desired {
