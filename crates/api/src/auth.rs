@@ -23,6 +23,7 @@ pub struct SetupRequest {
     #[schema(value_type = String)]
     pub token: SecretString,
     /// What the admin will sign in with.
+    #[schema(min_length = 3, max_length = 254)]
     pub email: String,
     /// 12 to 256 characters.
     #[serde(serialize_with = "expose")]

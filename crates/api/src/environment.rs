@@ -105,6 +105,7 @@ pub struct EnableEnvironmentRequest {
 pub struct UsageQuery {
     /// How far back, in seconds; an hour unless given, at most a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 86_400)]
     pub since_seconds: Option<u64>,
     /// Of one instance; of the machine itself unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -195,6 +195,7 @@ pub enum LogStream {
 #[serde(deny_unknown_fields)]
 pub struct CallRequest {
     /// The server's own name of the tool.
+    #[schema(min_length = 1, max_length = 256)]
     pub tool: String,
     /// Its arguments.
     #[serde(default)]

@@ -19,6 +19,7 @@ pub struct Page<T> {
 pub struct PageQuery {
     /// `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(min_length = 1)]
     pub cursor: Option<String>,
     /// At most this many items, 1 to 200; 50 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,6 +40,6 @@ pub struct SecretUse {
 pub struct PutSecretRequest {
     /// 1 to 65,536 bytes.
     #[serde(serialize_with = "expose")]
-    #[schema(value_type = String, format = Password)]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 65_536)]
     pub value: SecretString,
 }

@@ -59,9 +59,11 @@ pub struct CreatePersonalTokenRequest {
     /// What it is for.
     pub name: Name,
     /// What it may do; at least one. `write` includes `read`.
+    #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
     /// Seconds until it ends by itself, at most 366 days; 90 days unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31_622_400)]
     pub expires_in_seconds: Option<u64>,
 }
 
@@ -73,6 +75,7 @@ pub struct CreateAgentTokenRequest {
     pub name: Name,
     /// Seconds until it ends by itself; it has no end unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 316_224_000)]
     pub expires_in_seconds: Option<u64>,
 }
 

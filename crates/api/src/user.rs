@@ -43,6 +43,7 @@ impl From<agentopia_domain::user::User> for User {
 #[serde(deny_unknown_fields)]
 pub struct CreateUserRequest {
     /// What they will sign in with; unique, compared without case.
+    #[schema(min_length = 3, max_length = 254)]
     pub email: String,
     /// 12 to 256 characters.
     #[serde(serialize_with = "expose")]
