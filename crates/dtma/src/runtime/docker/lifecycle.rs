@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::body::{self, HostPaths};
 use super::init::{HttpState, InitLink, Launch, LinkConfig, Spawner};
 use super::network::Allocation;
-use super::{DockerRuntime, engine, names};
+use super::{DockerRuntime, engine, names, strays};
 use crate::runtime::{ErrorCode, Prepared, RuntimeError, ToolChannel, ToolHandle, spec_hash};
 
 /// From the start of a container to its tool-init's first word; normally milliseconds.
@@ -94,7 +94,19 @@ impl DockerRuntime {
             if spec.volume.is_some() {
                 self.own_volume(id, allocation.uid).await?;
             }
-            let started = self.docker.start_container(&names::object(id), None).await;
+            let name = names::object(id);
+            let mut started = self.docker.start_container(&name, None).await;
+            // An engine that was killed can be at odds with its containerd over a container ("task
+            // already exists"), and then never starts it again: a new one takes its place.
+            let is_refused = started
+                .as_ref()
+                .is_err_and(|error| engine::status(error).is_some());
+            if let Some(container) = existing.filter(|_| is_refused) {
+                self.take_away_container(id).await?;
+                strays::end(container.id.as_deref().unwrap_or_default());
+                self.make(spec, prepared, &image, allocation).await?;
+                started = self.docker.start_container(&name, None).await;
+            }
             started.map_err(|error| engine::failed("starting the container", &error))?;
         }
         let served = self.serve(spec, &link, launch).await;

@@ -23,6 +23,7 @@ mod names;
 mod network;
 mod observe;
 mod pulled;
+mod strays;
 mod subnet;
 mod usage;
 mod volume;
