@@ -8,11 +8,14 @@
 //! * [`MachineProvider::delete`] can be repeated, and says `Gone` only when nothing is left;
 //! * errors say whether trying again can help ([`ProviderError`]).
 //!
-//! [`local`] is this very machine (ENV-5); DigitalOcean has a crate of its own.
+//! [`local`] is this very machine (ENV-5); DigitalOcean has a crate of its own. What a machine in a
+//! cloud does at its first start is in [`bootstrap`].
 
+pub mod bootstrap;
 pub mod local;
 mod provider;
 
 pub use provider::{
     Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, MachineState, ProviderError,
+    Sought,
 };

@@ -18,7 +18,9 @@ use agentopia_domain::EnvironmentId;
 use agentopia_domain::environment::ProviderKind;
 use async_trait::async_trait;
 
-use crate::{Deletion, Machine, MachineProvider, MachineRequest, MachineState, ProviderError};
+use crate::{
+    Deletion, Machine, MachineProvider, MachineRequest, MachineState, ProviderError, Sought,
+};
 use files::MachineDir;
 
 /// How a `dtma` is started on this machine.
@@ -81,7 +83,8 @@ impl MachineProvider for LocalProvider {
         ProviderKind::Local
     }
 
-    async fn find(&self, environment: EnvironmentId) -> Result<Option<Machine>, ProviderError> {
+    async fn find(&self, sought: Sought<'_>) -> Result<Option<Machine>, ProviderError> {
+        let environment = sought.environment;
         let dir = self.dir(environment);
         if !dir.is_complete() {
             return Ok(None);
@@ -111,16 +114,16 @@ impl MachineProvider for LocalProvider {
         Ok(true)
     }
 
-    async fn start(&self, environment: EnvironmentId) -> Result<(), ProviderError> {
-        let dir = self.dir(environment);
+    async fn start(&self, sought: Sought<'_>) -> Result<(), ProviderError> {
+        let dir = self.dir(sought.environment);
         if process::is_running(&dir) {
             return Ok(());
         }
         self.launch(&dir)
     }
 
-    async fn delete(&self, environment: EnvironmentId) -> Result<Deletion, ProviderError> {
-        let dir = self.dir(environment);
+    async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {
+        let dir = self.dir(sought.environment);
         if !dir.exists() {
             return Ok(Deletion::Gone);
         }

@@ -18,6 +18,10 @@ pub struct Bootstrap {
     pub control_plane_url: Url,
     /// SHA-256 of the control plane's CA certificate, lower-case hex.
     pub ca_fingerprint: String,
+    /// That certificate in PEM.
+    pub ca_pem: String,
+    /// The name in the control plane's certificate, whatever its address is.
+    pub control_plane_name: String,
     /// The one-time `enr_` token.
     pub enrolment_token: SecretString,
 }
@@ -35,6 +39,16 @@ pub struct MachineRequest {
     pub size: Option<String>,
     /// The provider's image.
     pub image: Option<String>,
+}
+
+/// Which machine is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sought<'a> {
+    /// Whose it is.
+    pub environment: EnvironmentId,
+    /// The provider's id of it, as far as that was written down. Lists of clouds lag behind, and
+    /// can hold a second machine of a request that was made twice: what was written down is right.
+    pub known: Option<&'a str>,
 }
 
 /// What a machine is doing.
@@ -93,19 +107,27 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
     /// Which one it is.
     fn kind(&self) -> ProviderKind;
 
-    /// The machine of an environment, if there is one.
-    async fn find(&self, environment: EnvironmentId) -> Result<Option<Machine>, ProviderError>;
+    /// The machine of an environment, if there is one. Where there are several, the one that is
+    /// known, and the others are taken away.
+    async fn find(&self, sought: Sought<'_>) -> Result<Option<Machine>, ProviderError>;
 
-    /// Makes a machine. The caller has made sure with [`Self::find`] that there is none.
+    /// Makes a machine. The caller has made sure with [`Self::find`] that there is none, has
+    /// written down that it wants one, and has made a new token for this very call: machines of
+    /// earlier calls can no longer enrol.
     async fn create(&self, request: &MachineRequest) -> Result<Machine, ProviderError>;
+
+    /// Whether [`Self::rebootstrap`] can help at all. Where it can't, no new token is made for it.
+    fn can_rebootstrap(&self) -> bool {
+        true
+    }
 
     /// Hands a machine that exists, but whose first enrolment failed, a new token, where the
     /// provider can. `false` means that it can't, and the machine has to be made anew.
     async fn rebootstrap(&self, request: &MachineRequest) -> Result<bool, ProviderError>;
 
     /// Turns on a machine that is off.
-    async fn start(&self, environment: EnvironmentId) -> Result<(), ProviderError>;
+    async fn start(&self, sought: Sought<'_>) -> Result<(), ProviderError>;
 
     /// Takes the machine away, with everything that belongs to it.
-    async fn delete(&self, environment: EnvironmentId) -> Result<Deletion, ProviderError>;
+    async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError>;
 }

@@ -5,6 +5,7 @@
 //! `DTMA_DOCKER_IMAGE_URL`, `DO_*`); `config/env.rs` has the table. A key that is unknown or wrong
 //! is an error that names the key and where it stands; nothing is started then.
 
+mod digitalocean;
 mod env;
 mod hosts;
 
@@ -19,6 +20,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+pub use digitalocean::DigitalOcean;
 pub use env::names as environment_names;
 
 /// Everything that an operator can set.
@@ -103,22 +105,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Defaults for the `digitalocean` provider.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DigitalOcean {
-    /// `DO_API_TOKEN`.
-    pub api_token: Option<SecretString>,
-    /// `DO_DEFAULT_REGION`.
-    pub default_region: Option<String>,
-    /// `DO_DEFAULT_SIZE`.
-    pub default_size: Option<String>,
-    /// `DO_DEFAULT_IMAGE`.
-    pub default_image: Option<String>,
-    /// `DO_SSH_KEY_FINGERPRINTS`, separated by commas.
-    pub ssh_key_fingerprints: Vec<String>,
 }
 
 impl Default for Config {

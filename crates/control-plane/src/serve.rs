@@ -7,15 +7,13 @@
 
 mod housekeeping;
 mod parts;
+mod provider;
 mod public;
 mod sole;
 
 use std::sync::Arc;
 
-use agentopia_cloud::MachineProvider;
-use agentopia_cloud::local::LocalProvider;
 use agentopia_domain::Ambient;
-use agentopia_domain::environment::ProviderKind;
 use agentopia_pki::listener;
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -45,7 +43,7 @@ pub async fn run(
     let public = bind(config.bind, "bind").await?;
     let machines = bind(config.dtma_listen, "dtma_listen").await?;
     let control_plane_url = Url::parse(&config.dtma_url()).context("`dtma_advertise_url`")?;
-    let provider = provider(&config)?;
+    let made = provider::machines(&config, &ambient)?;
     let (parts, setup_token) = Parts::assemble(config, ambient, shutdown.clone()).await?;
     announce(&parts, setup_token.as_ref());
 
@@ -55,7 +53,7 @@ pub async fn run(
         vault: Arc::clone(&parts.vault),
         authority: Arc::clone(&parts.authority),
         connections: Arc::clone(&parts.connections),
-        provider,
+        provider: made.provider,
         control_plane_url,
         ambient: parts.ambient.clone(),
         bells: parts.bells.clone(),
@@ -103,6 +101,7 @@ pub async fn run(
         authority: Arc::clone(&parts.authority),
         ambient: parts.ambient.clone(),
         bells: parts.bells.clone(),
+        downloads: made.downloads,
     };
     let router = crate::machines::listener::router(listener_state);
     let tls = parts.authority.server_config()?;
@@ -127,15 +126,6 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
     TcpListener::bind(address).await.with_context(|| {
         format!("`{key}` {address} can't be listened on; is another control plane running?")
     })
-}
-
-fn provider(config: &Config) -> anyhow::Result<Arc<dyn MachineProvider>> {
-    match config.provider {
-        ProviderKind::Local => Ok(Arc::new(LocalProvider::new(parts::local_config(config)?))),
-        ProviderKind::Digitalocean => {
-            anyhow::bail!("the provider `digitalocean` is not built yet; use `local`")
-        }
-    }
 }
 
 /// The lines that whoever starts the product looks for. On stdout, because they are the answer of

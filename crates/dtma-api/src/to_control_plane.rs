@@ -1,7 +1,7 @@
 //! What a machine asks of the control plane (`/api/dtma/v1/…`).
 //!
-//! `enrol` and `credentials/renew` are called without a client certificate (there is none yet, or
-//! it may have expired while the machine was away); everything else needs the certificate *and*
+//! `enrol`, `bootstrap`, `download/…` and `credentials/renew` are called without a client
+//! certificate (there is none yet, or it may have expired while the machine was away); all else needs the certificate *and*
 //! the bearer token of the same machine.
 
 mod client;
@@ -26,12 +26,44 @@ pub mod path {
     pub const RENEW: &str = "/api/dtma/v1/credentials/renew";
     /// `POST`: [`super::Heartbeat`] → [`super::HeartbeatReply`].
     pub const HEARTBEAT: &str = "/api/dtma/v1/heartbeat";
+    /// `POST`: [`super::BootstrapReport`], with the one-time token as bearer.
+    pub const BOOTSTRAP: &str = "/api/dtma/v1/bootstrap";
+    /// `GET`: a program for machines, `dtma` or `tool-init`, to everybody.
+    #[must_use]
+    pub fn download(program: &str) -> String {
+        format!("/api/dtma/v1/download/{program}")
+    }
     /// `POST /api/dtma/v1/instances/{id}/secrets`: [`super::SecretsRequest`] →
     /// [`super::SecretsReply`].
     #[must_use]
     pub fn secrets(instance: agentopia_domain::InstanceId) -> String {
         format!("/api/dtma/v1/instances/{instance}/secrets")
     }
+}
+
+/// How far a machine's first start has come (ENV-6). Sent by the script in its user-data, with the
+/// one-time token as bearer; that token is looked at and not used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootstrapReport {
+    /// What it is at: `docker`, `metadata`, `download`, `enrol`.
+    pub phase: String,
+    /// What became of it.
+    pub outcome: BootstrapOutcome,
+    /// On failure: the end of its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// What became of a phase of a machine's first start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BootstrapOutcome {
+    /// It began; the ones before have ended well.
+    Started,
+    /// It was the last one, and ended well.
+    Finished,
+    /// It failed, and nothing comes after it.
+    Failed,
 }
 
 /// Enrolment: a one-time token for credentials (DTMA-2).

@@ -180,6 +180,8 @@ mod tests {
             bootstrap: Bootstrap {
                 control_plane_url: "https://127.0.0.1:8443".parse().unwrap(),
                 ca_fingerprint: "ab".repeat(32),
+                ca_pem: String::new(),
+                control_plane_name: String::new(),
                 enrolment_token: SecretString::from("enr_canary"),
             },
             region: None,

@@ -58,6 +58,8 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("DTMA_DOCKER_IMAGE_URL", "dtma_docker_image_url", Text),
     ("AGENTOPIA_LOG_FORMAT", "log_format", Text),
     ("DO_API_TOKEN", "digitalocean.api_token", Text),
+    ("DO_API_URL", "digitalocean.api_url", Text),
+    ("DO_INSTALLATION", "digitalocean.installation", Text),
     ("DO_DEFAULT_REGION", "digitalocean.default_region", Text),
     ("DO_DEFAULT_SIZE", "digitalocean.default_size", Text),
     ("DO_DEFAULT_IMAGE", "digitalocean.default_image", Text),
@@ -66,6 +68,13 @@ const VARIABLES: &[(&str, &str, Form)] = &[
         "digitalocean.ssh_key_fingerprints",
         List,
     ),
+    (
+        "DO_CONTROL_PLANE_RANGES",
+        "digitalocean.control_plane_ranges",
+        List,
+    ),
+    ("DO_ADMIN_SSH_RANGES", "digitalocean.admin_ssh_ranges", List),
+    ("DO_PROJECT_ID", "digitalocean.project_id", Text),
 ];
 
 /// Every variable that is read, for documentation and `--help`.

@@ -1,7 +1,9 @@
 //! What machines ask of the control plane: `/api/dtma/v1`, on a listener of its own
 //! (`docs/decisions/0002`). The contract is `agentopia_dtma_api::to_control_plane`.
 
+mod bootstrap;
 mod caller;
+mod download;
 mod enrol;
 mod heartbeat;
 mod refusal;
@@ -16,8 +18,10 @@ use agentopia_store::Store;
 use agentopia_vault::Vault;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::post;
+use axum::routing::{get, post};
 use tower_http::timeout::TimeoutLayer;
+
+pub use download::Downloads;
 
 use super::Authority;
 use super::credentials::Issuer;
@@ -40,6 +44,8 @@ pub struct ListenerState {
     pub ambient: Ambient,
     /// Rung when a machine has news.
     pub bells: Bells,
+    /// What new machines download; none where machines have it from elsewhere.
+    pub downloads: Option<Downloads>,
 }
 
 impl ListenerState {
@@ -55,7 +61,10 @@ impl ListenerState {
 
 /// The router to serve with `agentopia_pki::listener`.
 pub fn router(state: ListenerState) -> Router {
+    let bounded = post(bootstrap::bootstrap).layer(DefaultBodyLimit::max(bootstrap::BODY_LIMIT));
     Router::new()
+        .route(path::BOOTSTRAP, bounded)
+        .route(&path::download("{program}"), get(download::download))
         .route(path::ENROL, post(enrol::enrol))
         .route(path::RENEW, post(renew::renew))
         .route(path::HEARTBEAT, post(heartbeat::heartbeat))

@@ -1,9 +1,8 @@
 //! Everything that the control plane is made of, opened and connected.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use agentopia_cloud::local::LocalConfig;
 use agentopia_domain::Ambient;
 use agentopia_gateway::{Gateway, GatewayConfig, GatewayParts};
 use agentopia_store::{DatabaseConfig, Store, StoreError};
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::setup::{self, SetupGate};
 use crate::catalog_seed;
-use crate::config::{Config, LocalRuntime};
+use crate::config::Config;
 use crate::installation;
 use crate::machines::{Authority, Connections};
 use crate::mcp_gateway::audit::CallAudit;
@@ -263,44 +262,6 @@ async fn seed_catalog(store: &Store, config: &Config, ambient: &Ambient) -> anyh
             .await?;
     }
     Ok(())
-}
-
-/// How the `local` provider starts machines, with programs found beside our own unless given.
-pub(super) fn local_config(config: &Config) -> anyhow::Result<LocalConfig> {
-    let beside = |name: &str| -> Option<PathBuf> {
-        let path = std::env::current_exe().ok()?.parent()?.join(name);
-        path.is_file().then_some(path)
-    };
-    let dtma = config
-        .dtma_binary
-        .clone()
-        .or_else(|| beside("dtma"))
-        .context(
-            "the program `dtma` is not beside `agentopia`; put it there or set `dtma_binary`",
-        )?;
-    let own_dir = std::env::current_exe()
-        .ok()
-        .and_then(|exe| exe.parent().map(Path::to_owned));
-    Ok(LocalConfig {
-        root: absolute(&config.data_dir)?.join("machines"),
-        dtma: absolute(&dtma)?,
-        tool_init: config
-            .tool_init_binary
-            .clone()
-            .or_else(|| beside("tool-init")),
-        tools_dir: config.tools_dir.clone().or(own_dir),
-        runtime: match config.local_runtime {
-            LocalRuntime::Auto => "auto",
-            LocalRuntime::Docker => "docker",
-            LocalRuntime::Process => "process",
-        }
-        .to_owned(),
-        first_port: config.local_first_port,
-    })
-}
-
-fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()))
 }
 
 fn replica_name(ambient: &Ambient) -> Arc<str> {

@@ -1,11 +1,12 @@
 //! An installation with a listener for machines, and machines that talk to it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use agentopia_control_plane::machines::Authority;
 use agentopia_control_plane::machines::credentials::Issuer;
-use agentopia_control_plane::machines::listener::{self, ListenerState};
+use agentopia_control_plane::machines::listener::{self, Downloads, ListenerState};
 use agentopia_control_plane::reconcilers::Bells;
 use agentopia_domain::environment::ProviderKind;
 use agentopia_domain::resources::Capacity;
@@ -51,6 +52,7 @@ impl Installation {
             authority: Arc::clone(&authority),
             ambient: ambient.clone(),
             bells: Bells::default(),
+            downloads: Some(downloads(dir.path())),
         };
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", socket.local_addr().unwrap())
@@ -185,6 +187,23 @@ impl Installation {
             ..*machine
         })
     }
+}
+
+/// Programs of different lengths, one of several pieces.
+fn downloads(dir: &Path) -> Downloads {
+    let (dtma, tool_init) = (dir.join("dtma"), dir.join("tool-init"));
+    std::fs::write(&dtma, program("dtma")).unwrap();
+    std::fs::write(&tool_init, program("tool-init")).unwrap();
+    let downloads = Downloads::open(&dtma, &tool_init).unwrap();
+    // Machines were promised what was there at the start.
+    std::fs::remove_file(&dtma).unwrap();
+    std::fs::write(&dtma, "something else").unwrap();
+    downloads
+}
+
+/// What the program of this name consists of.
+pub(crate) fn program(name: &str) -> Vec<u8> {
+    name.bytes().cycle().take(name.len() * 50_001).collect()
 }
 
 #[derive(Debug)]

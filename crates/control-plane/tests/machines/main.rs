@@ -6,6 +6,8 @@
     reason = "a test that can't go on fails where it stands"
 )]
 
+mod adoption;
 mod credentials;
+mod first_start;
 mod foreign;
 mod installation;

@@ -77,12 +77,23 @@ impl FromRequestParts<ListenerState> for Caller {
 }
 
 /// The bearer token of a request.
-pub(super) async fn bearer(
-    parts: &mut Parts,
-    state: &ListenerState,
-) -> Result<SecretString, Refusal> {
+async fn bearer(parts: &mut Parts, state: &ListenerState) -> Result<SecretString, Refusal> {
     let header = TypedHeader::<Authorization<Bearer>>::from_request_parts(parts, state).await;
     let TypedHeader(Authorization(bearer)) =
         header.map_err(|_| Refusal::unauthenticated("show the machine's bearer token"))?;
     Ok(SecretString::from(bearer.token()))
+}
+
+/// The bearer token alone, for those who have no certificate (any more). Nothing is known of it yet.
+pub(super) struct Token(pub(super) SecretString);
+
+impl FromRequestParts<ListenerState> for Token {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &ListenerState,
+    ) -> Result<Self, Self::Rejection> {
+        bearer(parts, state).await.map(Self)
+    }
 }

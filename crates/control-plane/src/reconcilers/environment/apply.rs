@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_cloud::{Bootstrap, Deletion, MachineProvider, MachineRequest, ProviderError};
+use agentopia_cloud::{
+    Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, ProviderError, Sought,
+};
 use agentopia_domain::Ambient;
 use agentopia_domain::environment::{Environment, EnvironmentEvent};
 use agentopia_domain::event::{NewEvent, ObjectKind, Outcome};
@@ -98,7 +100,8 @@ impl EnvironmentReconciler {
             .by_environment_unscoped(id)
             .await?;
         let instances = self.store.instances().on_environment_unscoped(id).await?;
-        let machine = self.provider.find(id).await?;
+        let machine = self.provider.find(sought(&environment)).await?;
+        let environment = self.adopt(claim, environment, machine.as_ref()).await?;
         let locked = match credential.as_ref().map(|credential| &credential.state) {
             Some(CredentialState::Locked { reason }) => Some(reason.clone()),
             _ => None,
@@ -142,6 +145,42 @@ impl EnvironmentReconciler {
         })
     }
 
+    /// Writes down which machine the provider found, where that is not what is written: after a
+    /// crash between making a machine and writing it down, or when its address came late.
+    async fn adopt(
+        &self,
+        claim: Claim,
+        environment: Environment,
+        machine: Option<&Machine>,
+    ) -> anyhow::Result<Environment> {
+        let Some(machine) = machine else {
+            return Ok(environment);
+        };
+        let same = environment.machine_id.as_ref() == Some(&machine.id);
+        let placed = machine.address.is_none() || environment.ip_address.is_some();
+        if same && placed {
+            return Ok(environment);
+        }
+        let patch = EnvironmentPatch {
+            machine_id: Some(Some(machine.id.clone())),
+            ip_address: machine.address.map(Some),
+            provider_created_at: Some(machine.created_at),
+            ..EnvironmentPatch::default()
+        };
+        let events = if same {
+            Vec::new()
+        } else {
+            let text = "A machine that the provider has for this environment was taken over.";
+            vec![self.event(&environment, "environment.machine_adopted", text)]
+        };
+        self.update(claim, patch, &events).await?;
+        Ok(self
+            .store
+            .environments()
+            .get_unscoped(environment.id)
+            .await?)
+    }
+
     /// Takes one step; `None` means to look again at once.
     async fn take(&self, claim: Claim, seen: &Seen, step: Step) -> anyhow::Result<Option<Next>> {
         match step {
@@ -160,6 +199,11 @@ impl EnvironmentReconciler {
                 Ok(None)
             }
             Step::Create => {
+                if seen.environment.machine_id.is_some() {
+                    // It is gone; the next one must not be refused for having another id.
+                    let patch = EnvironmentPatch::without_machine();
+                    self.update(claim, patch, &[]).await?;
+                }
                 let request = self.request(&seen.environment).await?;
                 let machine = self.provider.create(&request).await?;
                 let patch = EnvironmentPatch {
@@ -179,14 +223,13 @@ impl EnvironmentReconciler {
                 Ok(None)
             }
             Step::Rebootstrap => {
-                let request = self.request(&seen.environment).await?;
-                if !self.provider.rebootstrap(&request).await? {
-                    self.provider.delete(seen.environment.id).await?;
+                if !self.rebootstrap(&seen.environment).await? {
+                    self.clear_away(&seen.environment).await?;
                 }
                 Ok(Some(Next::After(DELETION_POLL)))
             }
             Step::Start(reason) => {
-                self.provider.start(seen.environment.id).await?;
+                self.provider.start(sought(&seen.environment)).await?;
                 let text = format!("The machine was turned on: {reason}.");
                 let event = self.event(&seen.environment, "environment.machine_started", &text);
                 self.store.events().append(&[event]).await?;
@@ -201,6 +244,22 @@ impl EnvironmentReconciler {
         }
     }
 
+    async fn rebootstrap(&self, environment: &Environment) -> anyhow::Result<bool> {
+        if !self.provider.can_rebootstrap() {
+            return Ok(false);
+        }
+        let request = self.request(environment).await?;
+        Ok(self.provider.rebootstrap(&request).await?)
+    }
+
+    /// Takes a machine away that can't serve, with its credentials. As long as it has none it is
+    /// looked at as one that never enrolled, so this is repeated until it is gone.
+    async fn clear_away(&self, environment: &Environment) -> anyhow::Result<Deletion> {
+        let credentials = self.store.dtma_credentials();
+        credentials.revoke_unscoped(environment.id, &[]).await?;
+        Ok(self.provider.delete(sought(environment)).await?)
+    }
+
     async fn request(&self, environment: &Environment) -> anyhow::Result<MachineRequest> {
         let issuer = Issuer {
             store: &self.store,
@@ -213,6 +272,8 @@ impl EnvironmentReconciler {
             bootstrap: Bootstrap {
                 control_plane_url: self.control_plane_url.clone(),
                 ca_fingerprint: self.authority.ca.fingerprint(),
+                ca_pem: self.authority.ca.certificate_pem().to_owned(),
+                control_plane_name: agentopia_pki::CONTROL_PLANE_HOST.to_owned(),
                 enrolment_token: issuer
                     .invite(environment.account_id, environment.id)
                     .await?,
@@ -248,11 +309,7 @@ impl EnvironmentReconciler {
 
     async fn delete(&self, claim: Claim, seen: &Seen) -> anyhow::Result<Option<Next>> {
         let environment = &seen.environment;
-        self.store
-            .dtma_credentials()
-            .revoke_unscoped(environment.id, &[])
-            .await?;
-        match self.provider.delete(environment.id).await? {
+        match self.clear_away(environment).await? {
             Deletion::InProgress => Ok(Some(Next::After(DELETION_POLL))),
             Deletion::Gone => {
                 let event = EnvironmentEvent::DeleteFinished;
@@ -387,6 +444,14 @@ impl EnvironmentReconciler {
             }
         }
         Ok(Next::After(PROVIDER_RETRY))
+    }
+}
+
+/// The environment's machine, by what is written down of it.
+fn sought(environment: &Environment) -> Sought<'_> {
+    Sought {
+        environment: environment.id,
+        known: environment.machine_id.as_deref(),
     }
 }
 

@@ -1,0 +1,137 @@
+//! What a new machine is told to do at its first start: user-data for cloud-init (ENV-6). Pure.
+//!
+//! ```text
+//! bootstrap.sh            Docker, downloads, enrolment; reports each phase to the control plane
+//! metadata-block.sh       closes the metadata service, at each boot (metadata-block.service)
+//! dtma.service            the hardened unit of the management agent
+//! ```
+//!
+//! User-data can be read by every process of the machine until the metadata service is closed, and
+//! stays on its disk. So there is no secret in it but the enrolment token, which is used once and
+//! worthless after fifteen minutes. Everything downloaded comes from the control plane, over HTTPS
+//! that only its own CA vouches for, and has to have the SHA-256 that stands here.
+//!
+//! The document is JSON, which is YAML too: no file can be mistaken for a part of the document.
+
+mod files;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use url::Url;
+
+use crate::Bootstrap;
+use files::{FileEntry, files};
+
+/// The most bytes that clouds take.
+pub const MAX_USER_DATA: usize = 64 << 10;
+
+/// The programs that a machine downloads, by their SHA-256 in lower-case hex.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programs {
+    /// Of `dtma`.
+    pub dtma_sha256: String,
+    /// Of `tool-init`.
+    pub tool_init_sha256: String,
+}
+
+/// Why there can be no user-data. None of it quotes a value: one of them is a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UserDataError {
+    /// A part has characters that it can't have.
+    #[error("the machine can't be told how to start: {0} has characters that it can't have")]
+    Unfit(&'static str),
+    /// The address of the control plane.
+    #[error(
+        "the machine can't be told how to start: the control plane's address is not of the form \
+         https://host:port; set `dtma_advertise_url`"
+    )]
+    ControlPlane,
+    /// It is too long.
+    #[error("the machine can't be told how to start: the user-data has {0} bytes, too many")]
+    TooLong(usize),
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    write_files: &'a [FileEntry],
+    runcmd: [[&'static str; 1]; 1],
+}
+
+/// The user-data of a machine whose management agent will listen on `dtma_port`.
+///
+/// # Errors
+/// See [`UserDataError`].
+pub fn user_data(
+    bootstrap: &Bootstrap,
+    programs: &Programs,
+    dtma_port: u16,
+) -> Result<SecretString, UserDataError> {
+    check(bootstrap, programs)?;
+    let connect = connect_to(&bootstrap.control_plane_url, &bootstrap.control_plane_name)?;
+    let document = Document {
+        write_files: &files(bootstrap, programs, dtma_port, &connect),
+        runcmd: [[files::BOOTSTRAP]],
+    };
+    let json = serde_json::to_string_pretty(&document)
+        .map_err(|_| UserDataError::Unfit("the document"))?;
+    let text = format!("#cloud-config\n{json}\n");
+    if !text.is_ascii() {
+        return Err(UserDataError::Unfit("the document"));
+    }
+    if text.len() > MAX_USER_DATA {
+        return Err(UserDataError::TooLong(text.len()));
+    }
+    Ok(SecretString::from(text))
+}
+
+/// Values end up in a shell's variables and in TOML, so each has its own plain alphabet.
+fn check(bootstrap: &Bootstrap, programs: &Programs) -> Result<(), UserDataError> {
+    let digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let plain = |text: &str, also: &[u8]| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || also.contains(&byte);
+        !text.is_empty() && text.bytes().all(good)
+    };
+    let pem = |text: &str| {
+        let good = |line: &str| line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        text.starts_with("-----BEGIN CERTIFICATE-----") && text.lines().all(good)
+    };
+    for (what, fits) in [
+        ("the SHA-256 of dtma", digest(&programs.dtma_sha256)),
+        (
+            "the SHA-256 of tool-init",
+            digest(&programs.tool_init_sha256),
+        ),
+        ("the CA's fingerprint", digest(&bootstrap.ca_fingerprint)),
+        ("the CA's certificate", pem(&bootstrap.ca_pem)),
+        (
+            "the control plane's name",
+            plain(&bootstrap.control_plane_name, b".-"),
+        ),
+        (
+            "the enrolment token",
+            plain(bootstrap.enrolment_token.expose_secret(), b"_-"),
+        ),
+    ] {
+        if !fits {
+            return Err(UserDataError::Unfit(what));
+        }
+    }
+    Ok(())
+}
+
+/// For curl: under which name the control plane is asked, which is the one in its certificate, and
+/// where it really is.
+fn connect_to(url: &Url, name: &str) -> Result<String, UserDataError> {
+    let host = url.host_str().filter(|_| url.scheme() == "https");
+    let (Some(host), Some(port)) = (host, url.port_or_known_default()) else {
+        return Err(UserDataError::ControlPlane);
+    };
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte);
+    if !host.bytes().all(good) {
+        return Err(UserDataError::ControlPlane);
+    }
+    Ok(format!("{name}:443:{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests;

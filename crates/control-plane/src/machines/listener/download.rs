@@ -1,0 +1,149 @@
+//! `GET /api/dtma/v1/download/{program}`: the programs that a new machine needs.
+//!
+//! For everybody who can reach the listener: the programs are no secret, and a new machine has
+//! nothing to show yet but its one-time token. What it gets it compares with the SHA-256 in its
+//! user-data, so the file and that number have to belong together: the file is opened once at the
+//! start, and a machine is served from that open file, also when another was put in its place.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use agentopia_cloud::bootstrap::Programs;
+use anyhow::Context as _;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream;
+use http::header;
+use sha2::{Digest as _, Sha256};
+
+use super::ListenerState;
+use super::refusal::Refusal;
+
+/// How much is read and sent at once.
+const CHUNK: usize = 64 << 10;
+
+/// The programs that machines can download.
+#[derive(Debug, Clone)]
+pub struct Downloads {
+    dtma: Arc<Program>,
+    tool_init: Arc<Program>,
+}
+
+#[derive(Debug)]
+struct Program {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    sha256: String,
+}
+
+impl Downloads {
+    /// Opens the programs and computes their SHA-256.
+    ///
+    /// # Errors
+    /// When one of them can't be read.
+    pub fn open(dtma: &FilePath, tool_init: &FilePath) -> anyhow::Result<Self> {
+        Ok(Self {
+            dtma: Arc::new(Program::open(dtma)?),
+            tool_init: Arc::new(Program::open(tool_init)?),
+        })
+    }
+
+    /// What machines are told to expect.
+    #[must_use]
+    pub fn programs(&self) -> Programs {
+        Programs {
+            dtma_sha256: self.dtma.sha256.clone(),
+            tool_init_sha256: self.tool_init.sha256.clone(),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Program>> {
+        match name {
+            "dtma" => Some(Arc::clone(&self.dtma)),
+            "tool-init" => Some(Arc::clone(&self.tool_init)),
+            _ => None,
+        }
+    }
+}
+
+impl Program {
+    fn open(path: &FilePath) -> anyhow::Result<Self> {
+        let cannot = || format!("the program {} can't be read", path.display());
+        let mut file = File::open(path).with_context(cannot)?;
+        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        let mut piece = vec![0; CHUNK];
+        loop {
+            let read = file.read(&mut piece).with_context(cannot)?;
+            if read == 0 {
+                break;
+            }
+            hash.update(&piece[..read]);
+            bytes += read as u64;
+        }
+        anyhow::ensure!(bytes > 0, "the program {} is empty", path.display());
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            bytes,
+            sha256: hex::encode(hash.finalize()),
+        })
+    }
+
+    /// A piece that begins at `offset`; none after the end.
+    async fn piece(self: Arc<Self>, offset: u64) -> std::io::Result<Option<Bytes>> {
+        let left = usize::try_from(self.bytes.saturating_sub(offset)).unwrap_or(CHUNK);
+        if left == 0 {
+            return Ok(None);
+        }
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; left.min(CHUNK)];
+            self.file
+                .read_exact_at(&mut piece, offset)
+                .inspect_err(|error| {
+                    tracing::error!(%error, program = %self.path.display(), "a download broke off");
+                })?;
+            Ok::<_, std::io::Error>(Bytes::from(piece))
+        });
+        read.await.map_err(std::io::Error::other)?.map(Some)
+    }
+}
+
+pub(super) async fn download(
+    State(state): State<ListenerState>,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let program = state
+        .downloads
+        .as_ref()
+        .and_then(|downloads| downloads.find(&name))
+        .ok_or_else(|| {
+            Refusal::new(
+                http::StatusCode::NOT_FOUND,
+                "unknown_program",
+                "Unknown program",
+                "this control plane offers no such program",
+            )
+        })?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, program.bytes.to_string()),
+        (header::ETAG, format!("\"{}\"", program.sha256)),
+    ];
+    let pieces = stream::try_unfold(0, move |offset| {
+        let program = Arc::clone(&program);
+        async move {
+            let piece = program.piece(offset).await?;
+            Ok::<_, std::io::Error>(piece.map(|piece| {
+                let next = offset + piece.len() as u64;
+                (piece, next)
+            }))
+        }
+    });
+    Ok((headers, Body::from_stream(pieces)).into_response())
+}

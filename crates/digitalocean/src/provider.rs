@@ -1,0 +1,111 @@
+//! The provider `digitalocean`: machines of environments are droplets (ENV-4).
+//!
+//! ```text
+//! settings    what an operator says        naming       tags and names, and what proves to be ours
+//! preflight   can it be made as wished     base_policy  the firewall that is there before
+//! create      one request, never two       find         which droplet it is, and which are too many
+//! remove      gone when DigitalOcean says so            memo · machine · trouble   small helpers
+//! ```
+//!
+//! Whatever it does can be cut off at any point and begun again: what counts is what DigitalOcean
+//! has, found by the id that was written down or by tag. A machine's user-data can't be changed
+//! after it was made, so a machine that did not enrol is deleted and made anew.
+
+mod base_policy;
+mod create;
+mod find;
+mod machine;
+mod memo;
+mod naming;
+mod preflight;
+mod remove;
+mod settings;
+mod trouble;
+
+use agentopia_cloud::{Deletion, Machine, MachineProvider, MachineRequest, ProviderError, Sought};
+use agentopia_domain::environment::ProviderKind;
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use crate::Client;
+use crate::droplets::{DropletAction, DropletStatus, PowerAction};
+use memo::Memo;
+use naming::Naming;
+pub use settings::{ProviderSettings, SettingsError};
+use trouble::trouble;
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct DigitalOceanProvider {
+    api: Client,
+    settings: ProviderSettings,
+    naming: Naming,
+    memo: Memo,
+    /// Held while the base policy is looked after.
+    policy: Mutex<()>,
+}
+
+impl DigitalOceanProvider {
+    /// Nothing is asked of DigitalOcean yet.
+    ///
+    /// # Errors
+    /// When the settings can't be used; the sentence says what to change.
+    pub fn new(api: Client, settings: ProviderSettings) -> Result<Self, SettingsError> {
+        let naming = settings.check()?;
+        Ok(Self {
+            api,
+            settings,
+            naming,
+            memo: Memo::default(),
+            policy: Mutex::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl MachineProvider for DigitalOceanProvider {
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::Digitalocean
+    }
+
+    async fn find(&self, sought: Sought<'_>) -> Result<Option<Machine>, ProviderError> {
+        self.look(sought).await
+    }
+
+    async fn create(&self, request: &MachineRequest) -> Result<Machine, ProviderError> {
+        self.make(request).await
+    }
+
+    /// User-data is read once and can't be changed.
+    fn can_rebootstrap(&self) -> bool {
+        false
+    }
+
+    async fn rebootstrap(&self, _request: &MachineRequest) -> Result<bool, ProviderError> {
+        Ok(false)
+    }
+
+    async fn start(&self, sought: Sought<'_>) -> Result<(), ProviderError> {
+        self.memo.forget(sought.environment);
+        let droplet = match self.known(sought).await? {
+            Some(droplet) => Some(droplet),
+            None => self.tagged(sought.environment).await?.into_iter().next(),
+        };
+        let Some(droplet) = droplet else {
+            return Err(ProviderError::Retryable(
+                "there is no droplet to turn on (any more)".to_owned(),
+            ));
+        };
+        if matches!(droplet.status, DropletStatus::Active | DropletStatus::New) {
+            return Ok(());
+        }
+        // Asking twice turns it on once, so an answer that was lost is no trouble.
+        let on = DropletAction::Power(PowerAction::PowerOn);
+        let asked = self.api.droplets().act(droplet.id, &on).await;
+        asked.map(drop).map_err(trouble)
+    }
+
+    async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {
+        self.remove(sought).await
+    }
+}
