@@ -451,7 +451,11 @@ async fn a_port_that_is_taken_is_passed_over_and_waited_for() -> anyhow::Result<
     let machine = cluster.machine().await?;
     cluster.control_plane.kill()?;
     let before = machine.kill_dtma().await?;
-    let taken = std::net::TcpListener::bind(("127.0.0.1", first + 1))?;
+    // What was killed counts as dead before its last thread has let go of the port.
+    let taken = wait_for(Duration::from_secs(5), "the port", async || {
+        Ok(std::net::TcpListener::bind(("127.0.0.1", first + 1))?)
+    })
+    .await?;
     cluster.control_plane.start().await?;
     wait_for(
         Duration::from_secs(40),
