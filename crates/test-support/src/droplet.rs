@@ -68,6 +68,20 @@ impl Droplet {
         docker(&["kill", &self.container]).await.map(drop)
     }
 
+    /// Puts something else on an address of the machines' network, and gives the container's id.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn squat(&self, address: &str) -> anyhow::Result<String> {
+        let seen = docker::inspect("container", &self.container).await?;
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let network = text(&seen["HostConfig"]["NetworkMode"]);
+        let image = text(&seen["Config"]["Image"]);
+        let place = ["--network", &network, "--ip", address];
+        let run = ["--entrypoint", "sleep", &image, "infinity"];
+        docker(&[&["run", "-d", "--rm"], &place[..], &run[..]].concat()).await
+    }
+
     /// Whether it is on.
     ///
     /// # Errors
@@ -100,7 +114,9 @@ impl Droplet {
             ["FORWARD", "--in-interface"],
             ["FORWARD", "--out-interface"],
         ] {
-            let rule = ["iptables", "--wait", verb, chain, side, INTERFACE, "--jump", "DROP"];
+            let rule = [
+                "iptables", "--wait", verb, chain, side, INTERFACE, "--jump", "DROP",
+            ];
             self.run(&rule).await?;
         }
         Ok(())
@@ -112,9 +128,15 @@ impl Droplet {
     /// When there is not exactly one that runs.
     pub async fn tool(&self, instance: InstanceId) -> anyhow::Result<String> {
         let filter = format!("label={INSTANCE}={instance}");
-        let listed = self.run(&["docker", "ps", "-q", "--filter", &filter]).await?;
+        let listed = self
+            .run(&["docker", "ps", "-q", "--filter", &filter])
+            .await?;
         let found: Vec<_> = listed.lines().collect();
-        anyhow::ensure!(found.len() == 1, "{} containers of {instance} run", found.len());
+        anyhow::ensure!(
+            found.len() == 1,
+            "{} containers of {instance} run",
+            found.len()
+        );
         Ok(found[0].to_owned())
     }
 }
@@ -126,7 +148,10 @@ impl Droplet {
 )]
 pub(crate) fn report() {
     let run = |args: &[&str]| {
-        let output = Command::new("docker").args(args).stdin(Stdio::null()).output();
+        let output = Command::new("docker")
+            .args(args)
+            .stdin(Stdio::null())
+            .output();
         output.map_or_else(
             |error| error.to_string(),
             |output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
@@ -134,6 +159,9 @@ pub(crate) fn report() {
     };
     let machines = run(&["ps", "-q", "--filter", &format!("label={LABEL}")]);
     for machine in machines.lines() {
-        eprintln!("==> machine {machine}\n{}", run(&["exec", machine, "bash", "-c", JOURNAL]));
+        eprintln!(
+            "==> machine {machine}\n{}",
+            run(&["exec", machine, "bash", "-c", JOURNAL])
+        );
     }
 }

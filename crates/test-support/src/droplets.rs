@@ -63,10 +63,16 @@ impl DropletCluster {
         };
         let token = std::fs::read_to_string(cluster.root.path().join("data/setup-token"));
         let token = token.context("no set-up token was written")?;
-        cluster.admin = cluster.admin.set_up(token.trim(), "admin@example.com").await?;
+        cluster.admin = cluster
+            .admin
+            .set_up(token.trim(), "admin@example.com")
+            .await?;
         let login = Registry::from_env()?;
         let host = binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY")?;
-        cluster.admin.put_registry_login(&host, &login.user, &login.password).await?;
+        cluster
+            .admin
+            .put_registry_login(&host, &login.user, &login.password)
+            .await?;
         Ok(cluster)
     }
 
@@ -90,7 +96,9 @@ impl DropletCluster {
     /// When it does not go.
     pub async fn disable(&self) -> anyhow::Result<()> {
         self.admin.disable().await?;
-        self.admin.wait_environment(EnvironmentStatus::Deleted, DISABLE).await?;
+        self.admin
+            .wait_environment(EnvironmentStatus::Deleted, DISABLE)
+            .await?;
         Ok(())
     }
 
@@ -132,9 +140,15 @@ fn settings(
         ("AGENTOPIA_DATA_DIR", text(&root.join("data"))),
         ("AGENTOPIA_BIND", format!("127.0.0.1:{}", first_port + 2)),
         ("AGENTOPIA_DTMA_LISTEN", format!("0.0.0.0:{machines}")),
-        ("AGENTOPIA_DTMA_ADVERTISE_URL", format!("https://{GATEWAY}:{machines}")),
+        (
+            "AGENTOPIA_DTMA_ADVERTISE_URL",
+            format!("https://{GATEWAY}:{machines}"),
+        ),
         ("AGENTOPIA_DTMA_BINARY", text(&binaries::built("dtma")?)),
-        ("AGENTOPIA_TOOL_INIT_BINARY", text(&binaries::static_build("tool-init")?)),
+        (
+            "AGENTOPIA_TOOL_INIT_BINARY",
+            text(&binaries::static_build("tool-init")?),
+        ),
         ("AGENTOPIA_CATALOG_IMAGES", text(&images(root)?)),
         ("DO_API_TOKEN", TOKEN.to_owned()),
         ("DO_API_URL", simulator.url().to_owned()),
@@ -142,7 +156,10 @@ fn settings(
         ("DO_DEFAULT_REGION", "fra1".to_owned()),
         ("DO_DEFAULT_SIZE", "s-1vcpu-2gb".to_owned()),
     ];
-    Ok(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    Ok(pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect())
 }
 
 /// The images of `script/images` under the name that machines know their registry by.

@@ -49,7 +49,7 @@ pub mod wait;
 
 pub use agent::TestAgent;
 pub use api::{Api, ApiError};
+pub use cluster::{Cluster, ClusterBuilder, Database, Runtime};
 pub use droplet::Droplet;
 pub use droplets::DropletCluster;
-pub use cluster::{Cluster, ClusterBuilder, Database, Runtime};
 pub use wait::wait_for;

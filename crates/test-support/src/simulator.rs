@@ -66,8 +66,14 @@ impl Simulator {
         let certificates = binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY_CERTIFICATES")?;
         let child = Command::new(binaries::built("digitalocean-sim")?)
             .args(["--machines", "docker", "--machine-subnet", SUBNET])
-            .args(["--machine-image", &binaries::from_scripts("AGENTOPIA_TEST_DROPLET_IMAGE")?])
-            .args(["--machine-mount", &format!("{certificates}:/etc/docker/certs.d")])
+            .args([
+                "--machine-image",
+                &binaries::from_scripts("AGENTOPIA_TEST_DROPLET_IMAGE")?,
+            ])
+            .args([
+                "--machine-mount",
+                &format!("{certificates}:/etc/docker/certs.d"),
+            ])
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--admin", &format!("127.0.0.1:{}", port + 1)])
             .arg("--settings")
@@ -118,7 +124,10 @@ impl Simulator {
     /// When there is not exactly one.
     pub async fn only_droplet(&self) -> anyhow::Result<Droplet> {
         let droplets = self.droplets().await?;
-        anyhow::ensure!(droplets.len() == 1, "there is not one droplet: {droplets:?}");
+        anyhow::ensure!(
+            droplets.len() == 1,
+            "there is not one droplet: {droplets:?}"
+        );
         let id = droplets[0]["id"].as_u64().context("it has no id")?;
         Droplet::of(id).await
     }
@@ -136,27 +145,51 @@ impl Simulator {
     /// # Errors
     /// When it does not answer.
     pub async fn list(&self, what: &str) -> anyhow::Result<Vec<Value>> {
-        let url = format!("{}/v2/{what}?per_page=200", self.api);
-        let answer = self.http.get(url).bearer_auth(TOKEN).send().await?;
-        let body: Value = serde_json::from_slice(&answer.error_for_status()?.bytes().await?)?;
+        let body = self.get(&format!("/v2/{what}?per_page=200")).await?;
         Ok(body[what].as_array().cloned().unwrap_or_default())
     }
 
-    /// An action of the API on a droplet, as its owner would ask for one in DigitalOcean's control panel.
+    /// Reads from the API, as the account's owner.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.answer(self.http.get(format!("{}{path}", self.api)))
+            .await
+    }
+
+    /// Creates a droplet, as the account's owner.
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn act(&self, droplet: u64, action: &str) -> anyhow::Result<()> {
+    pub async fn create(&self, wish: &Value) -> anyhow::Result<Value> {
+        let request = self.http.post(format!("{}/v2/droplets", self.api));
+        self.answer(request.json(wish)).await
+    }
+
+    /// An action on a droplet that needs no more than its name.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn act(&self, droplet: u64, action: &str) -> anyhow::Result<Value> {
+        self.act_with(droplet, &serde_json::json!({ "type": action }))
+            .await
+    }
+
+    /// An action on a droplet.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn act_with(&self, droplet: u64, action: &Value) -> anyhow::Result<Value> {
         let url = format!("{}/v2/droplets/{droplet}/actions", self.api);
-        let body = serde_json::json!({ "type": action });
-        let request = self.http.post(url).bearer_auth(TOKEN).json(&body);
-        let answer = request.send().await?;
-        anyhow::ensure!(
-            answer.status().is_success(),
-            "{action} was refused: {}",
-            answer.text().await?
-        );
-        Ok(())
+        self.answer(self.http.post(url).json(action)).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        let answer = request.bearer_auth(TOKEN).send().await?;
+        let (status, body) = (answer.status(), answer.text().await?);
+        anyhow::ensure!(status.is_success(), "DigitalOcean says {status}: {body}");
+        Ok(serde_json::from_str(&body)?)
     }
 
     /// Destroys a droplet behind everybody's back.
@@ -170,8 +203,14 @@ impl Simulator {
     }
 
     async fn admin(&self, path: &str) -> anyhow::Result<Value> {
-        let answer = self.http.get(format!("{}{path}", self.admin)).send().await?;
-        Ok(serde_json::from_slice(&answer.error_for_status()?.bytes().await?)?)
+        let answer = self
+            .http
+            .get(format!("{}{path}", self.admin))
+            .send()
+            .await?;
+        Ok(serde_json::from_slice(
+            &answer.error_for_status()?.bytes().await?,
+        )?)
     }
 
     /// SIGTERM; it takes its machines away and ends with success.
@@ -190,6 +229,19 @@ impl Simulator {
         .await?;
         self.child = None;
         anyhow::ensure!(status.success(), "the simulator ended with {status}");
+        Ok(())
+    }
+}
+
+impl Simulator {
+    /// SIGKILL, and gone when this returns. Its machines go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        let mut child = self.child.take().context("the simulator does not run")?;
+        child.kill()?;
+        child.wait()?;
         Ok(())
     }
 }
@@ -218,7 +270,12 @@ pub async fn left_on_host() -> anyhow::Result<Vec<String>> {
     }
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     let ours = |line: &&str| line.contains("digitalocean-sim");
-    left.extend(mounts.lines().filter(ours).map(|line| format!("mount {line}")));
+    left.extend(
+        mounts
+            .lines()
+            .filter(ours)
+            .map(|line| format!("mount {line}")),
+    );
     for device in std::fs::read_dir("/sys/block")?.flatten() {
         let file = device.path().join("loop/backing_file");
         match std::fs::read_to_string(&file) {

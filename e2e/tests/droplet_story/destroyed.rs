@@ -25,6 +25,10 @@ pub(crate) async fn is_rebuilt(story: &Story) -> anyhow::Result<()> {
     // One request each, and none that nobody asked for.
     let environment = admin.environment().await?;
     let creations = story.cluster.simulator.creations().await?;
-    assert_eq!(creations[format!("env:{}", environment.id)]["requests"], 2, "{creations}");
+    assert_eq!(
+        creations[format!("env:{}", environment.id)]["requests"],
+        2,
+        "{creations}"
+    );
     Ok(())
 }

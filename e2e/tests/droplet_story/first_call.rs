@@ -17,7 +17,9 @@ pub(crate) async fn first_call(beginning: Beginning) -> anyhow::Result<Story> {
     // What is wanted of an environment that is not there yet waits for it.
     let echo = admin.deploy("echo").await?;
     let agent = TestAgent::create(admin, "Helper", &[echo.id]).await?;
-    let environment = admin.wait_environment(EnvironmentStatus::Active, BOOT).await?;
+    let environment = admin
+        .wait_environment(EnvironmentStatus::Active, BOOT)
+        .await?;
     let active = begin.elapsed();
     wait_for(DEPLOY, "the first answer", async || {
         let said = agent.call("echo", json!({"text": "hello"})).await?;
@@ -25,10 +27,18 @@ pub(crate) async fn first_call(beginning: Beginning) -> anyhow::Result<Story> {
         Ok(())
     })
     .await?;
-    report(&admin.timeline(environment.id.as_uuid()).await?, active, begin.elapsed())?;
+    report(
+        &admin.timeline(environment.id.as_uuid()).await?,
+        active,
+        begin.elapsed(),
+    )?;
 
     let machine = cluster.machine().await?;
-    assert_eq!(environment.ip_address, Some(machine.address.into()), "its own address");
+    assert_eq!(
+        environment.ip_address,
+        Some(machine.address.into()),
+        "its own address"
+    );
     assert_eq!(environment.machine_id, Some(machine.id.to_string()));
     assert_eq!(environment.runtime.as_deref(), Some("docker"));
     // One request made it, and there is one firewall for it.
@@ -38,14 +48,22 @@ pub(crate) async fn first_call(beginning: Beginning) -> anyhow::Result<Story> {
 
     let everything = admin.deploy("everything").await?;
     agent.link(everything.id, true).await?;
-    let story = Story { echo, everything, agent, cluster };
+    let story = Story {
+        echo,
+        everything,
+        agent,
+        cluster,
+    };
     story.serves(DEPLOY).await?;
     answers(&story.agent, "again").await?;
     Ok(story)
 }
 
 /// What is printed is what the issue asks for; the clock is the control plane's.
-#[expect(clippy::print_stderr, reason = "a measurement that people look for in the test's output")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a measurement that people look for in the test's output"
+)]
 fn report(timeline: &[Event], active: Duration, total: Duration) -> anyhow::Result<()> {
     let at = |what: &str, found: &dyn Fn(&Event) -> bool| {
         let event = timeline.iter().find(|event| found(event));
@@ -60,7 +78,9 @@ fn report(timeline: &[Event], active: Duration, total: Duration) -> anyhow::Resu
                 && event.data["outcome"] == outcome
         })
     };
-    let made = at("the machine", &|event| event.kind == "environment.machine_created")?;
+    let made = at("the machine", &|event| {
+        event.kind == "environment.machine_created"
+    })?;
     let (begun, done) = (phase("docker", "started")?, phase("enrol", "finished")?);
     eprintln!(
         "enable to the first answered tool call: {:.1} s, of which\n\

@@ -6,6 +6,7 @@
 //! an environment that serves. The order is in [`a_droplets_life`].
 
 mod destroyed;
+mod engine;
 mod first_call;
 mod leave;
 mod metadata;
@@ -22,6 +23,7 @@ async fn a_droplets_life() -> anyhow::Result<()> {
     let mut story = first_call::first_call(story).await?;
     user_data::holds_no_secret(&story).await?;
     metadata::is_closed(&story).await?;
+    engine::crash_costs_no_tool(&story).await?;
     power_loss::is_survived(&mut story).await?;
     partition::is_noticed_and_forgiven(&story).await?;
     destroyed::is_rebuilt(&story).await?;

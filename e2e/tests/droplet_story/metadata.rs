@@ -1,6 +1,6 @@
 //! The metadata service answers root of the machine, and nobody else on it.
 
-use agentopia_test_support::Droplet;
+use agentopia_test_support::binaries;
 
 use crate::story::Story;
 
@@ -8,32 +8,47 @@ const SERVICE: &str = "169.254.169.254";
 
 pub(crate) async fn is_closed(story: &Story) -> anyhow::Result<()> {
     let machine = story.cluster.machine().await?;
-    closed(&machine, story).await?;
-    // Rules don't outlive a boot, and an engine that restarts makes its own anew.
-    machine.run(&["systemctl", "restart", "docker"]).await?;
-    closed(&machine, story).await
-}
-
-async fn closed(machine: &Droplet, story: &Story) -> anyhow::Result<()> {
     // A connection says more than a request: nothing of the answer is needed.
     let connect = format!("exec 3<>/dev/tcp/{SERVICE}/80");
-    machine.run(&["timeout", "3", "bash", "-c", &connect]).await?;
+    machine
+        .run(&["timeout", "3", "bash", "-c", &connect])
+        .await?;
 
-    let nobody = ["setpriv", "--reuid=65534", "--clear-groups", "timeout", "3", "bash", "-c", &connect];
+    let nobody = [
+        "setpriv",
+        "--reuid=65534",
+        "--clear-groups",
+        "timeout",
+        "3",
+        "bash",
+        "-c",
+        &connect,
+    ];
     let refused = machine.run(&nobody).await;
-    assert!(refused.is_err(), "a process that is not root's reaches the metadata service");
+    assert!(
+        refused.is_err(),
+        "a process that is not root's reaches the metadata service"
+    );
 
     // From inside the network of a tool's container: its image has no shell, so the machine's is used there,
     // as root, whom the rule for processes would let through.
     for instance in [&story.echo, &story.everything] {
         let container = machine.tool(instance.id).await?;
-        let pid = machine.run(&["docker", "inspect", "-f", "{{.State.Pid}}", &container]).await?;
-        let inside = |to: &str| format!("nsenter -t {pid} -n timeout 3 bash -c 'exec 3<>/dev/tcp/{to}'");
+        let pid = machine
+            .run(&["docker", "inspect", "-f", "{{.State.Pid}}", &container])
+            .await?;
+        let inside =
+            |to: &str| format!("nsenter -t {pid} -n timeout 3 bash -c 'exec 3<>/dev/tcp/{to}'");
         let refused = machine.shell(&inside(&format!("{SERVICE}/80"))).await;
         assert!(refused.is_err(), "a tool reaches the metadata service");
         // It is this address that is closed, and not the way out.
-        let registry = agentopia_test_support::binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY")?;
+        let registry = binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY")?;
         machine.shell(&inside(&registry.replace(':', "/"))).await?;
     }
+    // The agent makes rules of its own, and says so where it can't.
+    let said = machine
+        .run(&["journalctl", "--no-pager", "-u", "agentopia-dtma"])
+        .await?;
+    assert!(!said.contains("may reach the metadata service"), "{said}");
     Ok(())
 }

@@ -3,6 +3,7 @@
 use agentopia_domain::environment::EnvironmentStatus;
 use agentopia_test_support::wait_for;
 
+use crate::metadata;
 use crate::story::{BOOT, HEALED, Story};
 
 pub(crate) async fn is_survived(story: &mut Story) -> anyhow::Result<()> {
@@ -24,14 +25,23 @@ pub(crate) async fn is_survived(story: &mut Story) -> anyhow::Result<()> {
         machine.tool(story.everything.id).await
     })
     .await?;
-    let ready = machine.shell("cloud-init status --wait >/dev/null; cat /run/cloud-init/result.json");
+    let ready =
+        machine.shell("cloud-init status --wait >/dev/null; cat /run/cloud-init/result.json");
     let result = ready.await?;
     assert!(result.contains("\"errors\": []"), "{result}");
 
     story.cluster.control_plane.start().await?;
-    story.cluster.admin.wait_environment(EnvironmentStatus::Active, HEALED).await?;
+    story
+        .cluster
+        .admin
+        .wait_environment(EnvironmentStatus::Active, HEALED)
+        .await?;
     story.serves(HEALED).await?;
     let after = story.cluster.admin.environment().await?;
-    assert_eq!(after.machine_id, environment.machine_id, "it is the same machine");
-    Ok(())
+    assert_eq!(
+        after.machine_id, environment.machine_id,
+        "it is the same machine"
+    );
+    // Rules of a firewall don't outlive a boot.
+    metadata::is_closed(story).await
 }

@@ -37,7 +37,10 @@ impl Story {
     pub(crate) async fn serves(&self, limit: Duration) -> anyhow::Result<()> {
         for instance in [&self.echo, &self.everything] {
             let status = InstanceStatus::Running;
-            self.cluster.admin.wait_status(instance.id, status, limit).await?;
+            self.cluster
+                .admin
+                .wait_status(instance.id, status, limit)
+                .await?;
         }
         wait_for(limit, "both tools to answer", async || {
             for text in ["one", "two"] {

@@ -161,6 +161,10 @@ begin download
 download dtma "$DTMA_SHA256"
 download tool-init "$TOOL_INIT_SHA256"
 
+# A C library that is too old shows here, with the version that is missing, and not in a unit that is
+# started again and again.
+"$LIB/dtma" --version
+
 begin enrol
 name_machine
 systemctl enable --now agentopia-dtma

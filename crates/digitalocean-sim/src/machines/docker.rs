@@ -21,6 +21,7 @@ mod error;
 mod leftovers;
 mod metadata;
 mod resolver;
+mod roster;
 mod shared;
 mod sole;
 mod watch;
@@ -39,7 +40,8 @@ use tokio::task::AbortHandle;
 use super::{Address, Limits, MachineError, MachinePlan, Machines, ShutdownOutcome};
 use crate::state::DropletId;
 use error::{engine, is_status};
-use shared::{Power, Shared};
+use roster::Power;
+use shared::Shared;
 
 pub use error::HostError;
 
@@ -112,7 +114,7 @@ impl Drop for DockerMachines {
 #[async_trait]
 impl Machines for DockerMachines {
     async fn boot(&self, plan: &MachinePlan) -> Result<(), MachineError> {
-        let address = self.shared.reserve(plan)?;
+        let address = self.shared.roster.reserve(plan, self.shared.addresses)?;
         let made = async {
             self.shared.make(plan, address).await?;
             self.shared.start(plan.droplet).await
@@ -122,15 +124,15 @@ impl Machines for DockerMachines {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(droplet = %plan.droplet, error, "half a machine is left");
             }
-            return Err(error.into());
+            return Err(error);
         }
         tracing::info!(droplet = %plan.droplet, address = %address.ip, "the machine is on");
         Ok(())
     }
 
     async fn power_off(&self, droplet: DropletId) -> Result<(), MachineError> {
-        let container = self.shared.container(droplet)?;
-        self.shared.set_power(droplet, Power::Off);
+        let container = self.shared.roster.container(droplet)?;
+        self.shared.roster.set_power(droplet, Power::Off);
         match self.shared.docker.kill_container(&container, None).await {
             // It does not run.
             Err(error) if is_status(&error, &[409]) => Ok(()),
@@ -139,8 +141,8 @@ impl Machines for DockerMachines {
     }
 
     async fn shut_down(&self, droplet: DropletId) -> Result<ShutdownOutcome, MachineError> {
-        let container = self.shared.container(droplet)?;
-        self.shared.set_power(droplet, Power::Off);
+        let container = self.shared.roster.container(droplet)?;
+        self.shared.roster.set_power(droplet, Power::Off);
         let signal = KillContainerOptions {
             // systemd halts on it.
             signal: "SIGRTMIN+3".to_owned(),
@@ -155,19 +157,18 @@ impl Machines for DockerMachines {
         let _ = tokio::time::timeout(SHUT_DOWN_LIMIT, ended.next()).await;
         let state = self.shared.state_of(droplet).await;
         if state.is_some_and(|state| state.is_running) {
-            self.shared.set_power(droplet, Power::On);
+            self.shared.roster.set_power(droplet, Power::On);
             return Ok(ShutdownOutcome::StillUp);
         }
         Ok(ShutdownOutcome::Down)
     }
 
     async fn power_on(&self, droplet: DropletId) -> Result<(), MachineError> {
-        self.shared.container(droplet)?;
-        Ok(self.shared.start(droplet).await?)
+        self.shared.start(droplet).await
     }
 
     async fn resize(&self, droplet: DropletId, limits: Limits) -> Result<(), MachineError> {
-        let container = self.shared.container(droplet)?;
+        let container = self.shared.roster.container(droplet)?;
         let update = body::update(limits, self.shared.processors);
         let docker = &self.shared.docker;
         let updated = docker.update_container(&container, update).await;
@@ -180,7 +181,7 @@ impl Machines for DockerMachines {
     }
 
     async fn address(&self, droplet: DropletId) -> Result<Address, MachineError> {
-        self.shared.address(droplet)
+        Ok(self.shared.roster.get(droplet)?.address)
     }
 
     async fn stopped(&self) -> DropletId {

@@ -1,12 +1,10 @@
 //! What all parts of the machines share: the engine, who is there, and the steps that a machine's life is
 //! made of.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use bollard::query_parameters::CreateContainerOptions;
 use bollard::{API_DEFAULT_VERSION, Docker};
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::addresses::Addresses;
@@ -17,8 +15,9 @@ use super::error::{HostError, engine, is_status};
 use super::leftovers;
 use super::metadata::{self, Metadata};
 use super::resolver;
+use super::roster::{Power, Roster};
 use super::sole::Sole;
-use super::{DockerOptions, HostMount, MOST_MACHINES};
+use super::{DockerOptions, HostMount};
 use crate::machines::{Address, MachineError, MachinePlan};
 use crate::state::DropletId;
 
@@ -38,27 +37,11 @@ pub(super) struct Shared {
     image: String,
     directory: PathBuf,
     mounts: Vec<HostMount>,
-    machines: Mutex<BTreeMap<DropletId, Machine>>,
+    pub(super) roster: Roster,
     bridge: tokio::sync::Mutex<Option<Bridge>>,
     metadata: Metadata,
     report: mpsc::UnboundedSender<DropletId>,
     _sole: Sole,
-}
-
-/// Whether a machine is to be on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Power {
-    On,
-    Off,
-}
-
-#[derive(Debug)]
-struct Machine {
-    plan: MachinePlan,
-    address: Address,
-    power: Power,
-    /// Its id, as soon as there is one.
-    container: Option<String>,
 }
 
 /// What the engine says of a machine.
@@ -95,30 +78,12 @@ impl Shared {
             image: options.image,
             directory,
             mounts: options.mounts,
-            machines: Mutex::default(),
+            roster: Roster::default(),
             bridge: tokio::sync::Mutex::default(),
             metadata: Metadata::default(),
             report,
             _sole: sole,
         })
-    }
-
-    /// Writes a machine down, with an address of its own.
-    pub(super) fn reserve(&self, plan: &MachinePlan) -> Result<Address, MachineError> {
-        let mut machines = self.machines.lock();
-        if machines.len() >= MOST_MACHINES {
-            return Err(MachineError::TooMany(MOST_MACHINES));
-        }
-        let taken: BTreeSet<_> = machines.values().map(|it| it.address.ip).collect();
-        let address = self.addresses.free(&taken).ok_or(MachineError::NoAddress)?;
-        let machine = Machine {
-            plan: plan.clone(),
-            address,
-            power: Power::Off,
-            container: None,
-        };
-        machines.insert(plan.droplet, machine);
-        Ok(address)
     }
 
     /// Makes a machine that was written down. What is there of it when this fails is left to
@@ -147,30 +112,22 @@ impl Shared {
         };
         let made = self.docker.create_container(Some(name), definition).await;
         let container = made.map_err(engine("make a machine"))?.id;
-        if let Some(machine) = self.machines.lock().get_mut(&plan.droplet) {
-            machine.container = Some(container);
-        }
+        self.roster.made(plan.droplet, container);
         Ok(())
     }
 
     /// Turns a machine on, and has the metadata service tell it who it is. Nothing happens to one that is
     /// on.
-    pub(super) async fn start(&self, droplet: DropletId) -> Result<(), HostError> {
-        let found = self.machines.lock().get(&droplet).and_then(|machine| {
-            let container = machine.container.clone()?;
-            Some((container, machine.plan.clone(), machine.address))
-        });
-        let Some((container, plan, address)) = found else {
-            return Ok(());
-        };
+    pub(super) async fn start(&self, droplet: DropletId) -> Result<(), MachineError> {
+        let (container, machine) = (self.roster.container(droplet)?, self.roster.get(droplet)?);
         self.disk(droplet).mount().await?;
         let started = self.docker.start_container(&container, None).await;
         started.map_err(engine("start a machine"))?;
-        self.set_power(droplet, Power::On);
+        self.roster.set_power(droplet, Power::On);
         // Known only now, and cloud-init looks for an interface that has it.
         let mac = self.mac(&container).await?;
-        let document = metadata::document(&plan, address, &mac);
-        self.metadata.publish(address.ip, document);
+        let document = metadata::document(&machine.plan, machine.address, &mac);
+        self.metadata.publish(machine.address.ip, document);
         // It may have ended before anybody wanted it on.
         if self
             .state_of(droplet)
@@ -197,16 +154,15 @@ impl Shared {
 
     /// Takes a machine away with everything of it, and the network with the last one.
     pub(super) async fn destroy(&self, droplet: DropletId) -> Result<(), HostError> {
-        self.set_power(droplet, Power::Off);
+        self.roster.set_power(droplet, Power::Off);
         leftovers::remove_containers(&self.docker, self.addresses, Some(droplet)).await?;
         self.disk(droplet).remove().await?;
-        let machine = self.machines.lock().remove(&droplet);
-        if let Some(machine) = machine {
+        if let Some(machine) = self.roster.remove(droplet) {
             self.metadata.withdraw(machine.address.ip);
             tracing::info!(%droplet, "the machine is gone");
         }
         let mut bridge = self.bridge.lock().await;
-        if self.machines.lock().is_empty()
+        if self.roster.is_empty()
             && let Some(up) = &*bridge
         {
             up.down(&self.docker).await?;
@@ -216,7 +172,7 @@ impl Shared {
     }
 
     pub(super) async fn remove_all(&self) -> Result<(), HostError> {
-        for droplet in self.all() {
+        for droplet in self.roster.all() {
             self.destroy(droplet).await?;
         }
         leftovers::sweep(&self.docker, self.addresses, &self.directory).await?;
@@ -236,47 +192,16 @@ impl Shared {
         Disk::of(&self.directory, droplet)
     }
 
-    pub(super) fn all(&self) -> Vec<DropletId> {
-        self.machines.lock().keys().copied().collect()
-    }
-
-    pub(super) fn power(&self, droplet: DropletId) -> Option<Power> {
-        self.machines.lock().get(&droplet).map(|it| it.power)
-    }
-
-    pub(super) fn set_power(&self, droplet: DropletId, power: Power) {
-        if let Some(machine) = self.machines.lock().get_mut(&droplet) {
-            machine.power = power;
-        }
-    }
-
     /// It is off, and nobody wanted it.
     pub(super) fn report_stopped(&self, droplet: DropletId) {
-        self.set_power(droplet, Power::Off);
+        self.roster.set_power(droplet, Power::Off);
         // Nobody listens any more only when all of this ends.
         let _ = self.report.send(droplet);
     }
 
-    /// Its container's id.
-    pub(super) fn container(&self, droplet: DropletId) -> Result<String, MachineError> {
-        let machines = self.machines.lock();
-        let machine = machines.get(&droplet);
-        machine
-            .and_then(|machine| machine.container.clone())
-            .ok_or(MachineError::Unknown(droplet))
-    }
-
-    pub(super) fn address(&self, droplet: DropletId) -> Result<Address, MachineError> {
-        let machines = self.machines.lock();
-        let machine = machines.get(&droplet);
-        machine
-            .map(|machine| machine.address)
-            .ok_or(MachineError::Unknown(droplet))
-    }
-
     /// What the engine says of it; none where it can't be asked or does not know it.
     pub(super) async fn state_of(&self, droplet: DropletId) -> Option<Seen> {
-        let container = self.container(droplet).ok()?;
+        let container = self.roster.container(droplet).ok()?;
         let seen = self.docker.inspect_container(&container, None).await.ok()?;
         let state = seen.state?;
         Some(Seen {

@@ -10,12 +10,15 @@ use bollard::query_parameters::EventsOptions;
 use futures::StreamExt as _;
 
 use super::body::{LABEL_DROPLET, LABEL_SUBNET};
-use super::{Power, Shared};
+use super::roster::Power;
+use super::shared::Shared;
 use crate::state::DropletId;
 
 /// What systemd ends with when it is asked for a reboot inside a container (SIGHUP); a halt or a power
 /// off is 130 (SIGINT), and a machine that was killed is 137.
 const REBOOT: i64 = 129;
+/// How often all machines are looked at: who ends while nobody follows the events is told to nobody.
+const ROUND: Duration = Duration::from_secs(5);
 /// Before an engine that went away is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,19 +44,28 @@ const fn verdict(power: Option<Power>, is_running: bool, exit_code: i64) -> Verd
 
 /// Follows the engine's events until it is dropped.
 pub(super) async fn follow(shared: Arc<Shared>) {
+    let mut rounds = tokio::time::interval(ROUND);
     loop {
         let mut events = std::pin::pin!(shared.docker.events(Some(options(&shared))));
-        while let Some(Ok(event)) = events.next().await {
-            if let Some(droplet) = droplet(&event) {
-                look(&shared, droplet).await;
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(event)) => {
+                        if let Some(droplet) = droplet(&event) {
+                            look(&shared, droplet).await;
+                        }
+                    }
+                    Some(Err(_)) | None => break,
+                },
+                _ = rounds.tick() => {
+                    for droplet in shared.roster.all() {
+                        look(&shared, droplet).await;
+                    }
+                }
             }
         }
         tracing::warn!("the Docker Engine's events ended; asking for them again");
         tokio::time::sleep(PAUSE).await;
-        // Who ended meanwhile was told to nobody.
-        for droplet in shared.all() {
-            look(&shared, droplet).await;
-        }
     }
 }
 
@@ -62,7 +74,8 @@ async fn look(shared: &Shared, droplet: DropletId) {
     let Some(state) = shared.state_of(droplet).await else {
         return;
     };
-    match verdict(shared.power(droplet), state.is_running, state.exit_code) {
+    let power = shared.roster.get(droplet).ok().map(|machine| machine.power);
+    match verdict(power, state.is_running, state.exit_code) {
         Verdict::Expected => {}
         Verdict::StartAgain => {
             tracing::info!(%droplet, "the machine restarts");
