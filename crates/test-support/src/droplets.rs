@@ -41,13 +41,23 @@ impl DropletCluster {
     /// # Errors
     /// When a part is missing; the error says what to run.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with settings of the control plane.
+    ///
+    /// # Errors
+    /// When a part is missing; the error says what to run.
+    pub async fn start_with(settings_of_test: &[(&str, &str)]) -> anyhow::Result<Self> {
         docker::need_engine().await?;
         // What a test that was killed has left is found by the name of its directory.
         cleanup::stale();
         let root = cleanup::root()?;
         let first_port = ports::block()?;
         let simulator = Simulator::start(root.path(), first_port).await?;
-        let environment = settings(root.path(), first_port, &simulator)?;
+        let mut environment = settings(root.path(), first_port, &simulator)?;
+        let of_test = settings_of_test.iter();
+        environment.extend(of_test.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let base_url = format!("http://127.0.0.1:{}", first_port + 2);
         let log = root.path().join("control-plane-0.log");
         let mut control_plane = ControlPlane::new(base_url, environment, log);
