@@ -39,7 +39,7 @@ tls_registry_up() {
 # A CA, and a certificate for the gateway's address.
 _tls_registry_certificates() (
   umask 077
-  cd "$_TLS_REGISTRY"
+  cd "$_TLS_REGISTRY" || exit
   {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
       -subj '/CN=agentopia test CA' -addext basicConstraints=critical,CA:TRUE -keyout ca.key -out ca.crt

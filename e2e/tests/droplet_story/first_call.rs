@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use agentopia_api::event::Event;
 use agentopia_domain::environment::EnvironmentStatus;
 use agentopia_test_support::{TestAgent, wait_for};
+use anyhow::Context as _;
 use serde_json::json;
 
 use crate::story::{BOOT, Beginning, DEPLOY, Story, answers};
@@ -41,6 +42,13 @@ pub(crate) async fn first_call(beginning: Beginning) -> anyhow::Result<Story> {
     );
     assert_eq!(environment.machine_id, Some(machine.id.to_string()));
     assert_eq!(environment.runtime.as_deref(), Some("docker"));
+    let capacity = environment.capacity.context("it has no capacity")?;
+    assert_eq!(capacity.memory_bytes, 2 << 30, "{capacity:?}");
+    assert!(
+        (45 << 30..50 << 30).contains(&capacity.disk_bytes),
+        "{capacity:?}"
+    );
+    assert_eq!(capacity.cpu_millis, 1000, "{capacity:?}");
     // One request made it, and there is one firewall for it.
     let creations = cluster.simulator.creations().await?;
     let of_environment = &creations[format!("env:{}", environment.id)];

@@ -22,7 +22,7 @@ async fn a_droplets_life() -> anyhow::Result<()> {
     let story = Story::begin().await?;
     let mut story = first_call::first_call(story).await?;
     user_data::holds_no_secret(&story).await?;
-    metadata::is_closed(&story).await?;
+    metadata::is_closed_by_its_rules(&story).await?;
     engine::crash_costs_no_tool(&story).await?;
     power_loss::is_survived(&mut story).await?;
     partition::is_noticed_and_forgiven(&story).await?;
