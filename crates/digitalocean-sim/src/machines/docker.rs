@@ -3,9 +3,9 @@
 //! metadata service (`metadata`) and does what the user-data says.
 //!
 //! ```text
-//! container   DIGITS of the droplet in its labels, address in the subnet   body, watch
-//! disk        ext4 on a loop device, for the engine inside                 disk
-//! bridge      the network of all, with 169.254.169.254 on it               bridge, metadata
+//! container   found by its labels, with an address in the subnet   roster, body, watch
+//! disk        ext4 on a loop device, for the engine inside         disk
+//! bridge      the network of all, with 169.254.169.254 on it       bridge, metadata
 //! ```
 //!
 //! The host needs root, a Docker Engine, loop devices, `mkfs.ext4`, `mount` and `ip`; the image is

@@ -78,17 +78,8 @@ pub(super) fn engine(doing: &'static str) -> impl Fn(bollard::errors::Error) -> 
     move |source| HostError::Engine { doing, source }
 }
 
-/// Whether the engine knows of no such thing, or has nothing to do.
-pub(super) const fn is_status(error: &bollard::errors::Error, statuses: &[u16]) -> bool {
-    let bollard::errors::Error::DockerResponseServerError { status_code, .. } = error else {
-        return false;
-    };
-    let mut index = 0;
-    while index < statuses.len() {
-        if statuses[index] == *status_code {
-            return true;
-        }
-        index += 1;
-    }
-    false
+/// Whether the engine refused with one of these HTTP statuses.
+pub(super) fn is_status(error: &bollard::errors::Error, statuses: &[u16]) -> bool {
+    use bollard::errors::Error::DockerResponseServerError as Refused;
+    matches!(error, Refused { status_code, .. } if statuses.contains(status_code))
 }
