@@ -7,6 +7,7 @@
 
 mod housekeeping;
 mod parts;
+mod programs;
 mod provider;
 mod public;
 mod sole;

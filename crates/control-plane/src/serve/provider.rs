@@ -12,6 +12,7 @@ use agentopia_domain::Ambient;
 use agentopia_domain::environment::ProviderKind;
 use anyhow::Context as _;
 
+use super::programs;
 use crate::config::{Config, DigitalOcean, LocalRuntime};
 use crate::machines::listener::Downloads;
 
@@ -51,7 +52,9 @@ fn digitalocean(config: &Config, ambient: &Ambient) -> anyhow::Result<Machines> 
         Some(address) => Endpoint::parse(address).context("`digitalocean.api_url` (DO_API_URL)")?,
         None => Endpoint::production(),
     };
-    let downloads = Downloads::open(&dtma(config)?, &tool_init(config)?)?;
+    let (dtma, tool_init) = (dtma(config)?, tool_init(config)?);
+    programs::check(&dtma, &tool_init, image(own))?;
+    let downloads = Downloads::open(&dtma, &tool_init)?;
     let transport = Arc::new(HttpsTransport::new(&endpoint)?);
     let client = Client::new(
         transport,
@@ -73,10 +76,7 @@ fn settings(own: &DigitalOcean, downloads: &Downloads) -> ProviderSettings {
         installation: own.installation.clone(),
         region: own.default_region.clone(),
         size: own.default_size.clone(),
-        image: own
-            .default_image
-            .clone()
-            .unwrap_or_else(|| IMAGE.to_owned()),
+        image: image(own).to_owned(),
         ssh_keys: own.ssh_key_fingerprints.clone(),
         control_plane_ranges: own.control_plane_ranges.clone(),
         admin_ranges: own.admin_ssh_ranges.clone(),
@@ -86,6 +86,10 @@ fn settings(own: &DigitalOcean, downloads: &Downloads) -> ProviderSettings {
         dtma_port: DTMA_PORT,
         programs: downloads.programs(),
     }
+}
+
+fn image(own: &DigitalOcean) -> &str {
+    own.default_image.as_deref().unwrap_or(IMAGE)
 }
 
 /// A machine elsewhere can't call an address that only this machine has.
@@ -160,7 +164,7 @@ mod tests {
         let file = dir.join("a.toml");
         std::fs::write(&file, "provider = 'digitalocean'").unwrap();
         for program in ["dtma", "tool-init"] {
-            std::fs::write(dir.join(program), program).unwrap();
+            std::fs::write(dir.join(program), programs::static_program()).unwrap();
         }
         let text = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         let (dtma, tool_init) = (text("dtma"), text("tool-init"));
