@@ -14,8 +14,10 @@
 pub mod bootstrap;
 pub mod local;
 mod provider;
+mod size;
 
 pub use provider::{
-    Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, MachineState, ProviderError,
-    Sought,
+    Begun, Bootstrap, Deletion, Machine, MachineAction, MachineProvider, MachineRequest,
+    MachineState, OperationState, ProviderError, Sought,
 };
+pub use size::{GB, MachineSize, Resizable, SizeObstacle};

@@ -44,7 +44,10 @@ pub async fn run(
     let machines = bind(config.dtma_listen, "dtma_listen").await?;
     let control_plane_url = Url::parse(&config.dtma_url()).context("`dtma_advertise_url`")?;
     let made = provider::machines(&config, &ambient)?;
-    let (parts, setup_token) = Parts::assemble(config, ambient, shutdown.clone()).await?;
+    let (parts, setup_token) = {
+        let provider = Arc::clone(&made.provider);
+        Parts::assemble(config, ambient, provider, shutdown.clone()).await?
+    };
     announce(&parts, setup_token.as_ref());
 
     let tasks = TaskTracker::new();

@@ -1,4 +1,7 @@
-//! The one machine of an account: its record and its state machine (ENV-1, ENV-2).
+//! The one machine of an account: its record and its state machine (ENV-1, ENV-2). A change of its
+//! size has a record of its own, [`Scaling`].
+
+mod scaling;
 
 use std::net::IpAddr;
 
@@ -7,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, EnvironmentId};
 use crate::resources::Capacity;
+
+pub use scaling::{Scaling, ScalingPhase};
 
 /// What the account wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -125,7 +130,8 @@ impl EnvironmentStatus {
             (S::PendingCreation | S::Creating, E::CreateFailed) => S::ErrorCreation,
             (S::Active, E::ScaleStarted) => S::Scaling,
             (S::Scaling, E::ScaleFinished) => S::Active,
-            (S::Active | S::Scaling, E::HeartbeatLost) => S::Unresponsive,
+            // A machine that changes its size is silent for a while; the change has limits itself.
+            (S::Active, E::HeartbeatLost) => S::Unresponsive,
             (S::Unresponsive, E::HeartbeatHeard) => S::Active,
             (S::Creating | S::Active | S::Scaling | S::Unresponsive, E::MachineLost) => {
                 S::PendingCreation
@@ -184,6 +190,13 @@ pub struct Environment {
     pub size: Option<String>,
     /// The provider's image.
     pub image: Option<String>,
+    /// The change of size that is under way; only while it is [`EnvironmentStatus::Scaling`].
+    pub scaling: Option<Scaling>,
+    /// What the machine costs a month as long as the provider has it, in US cents.
+    pub monthly_price_cents: Option<u32>,
+    /// The disk that the provider gave the machine, in bytes. It stays when the size changes, and
+    /// a size with a smaller one can't be had.
+    pub machine_disk_bytes: Option<u64>,
     /// When the provider says the machine was made.
     pub provider_created_at: Option<DateTime<Utc>>,
     /// When the DTMA was last heard, by the control plane's clock.

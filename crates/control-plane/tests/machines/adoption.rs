@@ -42,6 +42,8 @@ impl MachineProvider for OneMachine {
             region: None,
             size: None,
             image: None,
+            disk_bytes: None,
+            monthly_price_cents: None,
             created_at: None,
         }))
     }

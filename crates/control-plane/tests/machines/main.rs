@@ -8,6 +8,8 @@
 
 mod adoption;
 mod credentials;
+mod droplets;
 mod first_start;
 mod foreign;
 mod installation;
+mod scaling;

@@ -10,4 +10,5 @@ mod create;
 mod find;
 mod refusals;
 mod remove;
+mod resize;
 mod rig;

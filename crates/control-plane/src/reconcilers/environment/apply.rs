@@ -1,5 +1,7 @@
 //! Looks at an environment, asks the plan for a step, and takes it.
 
+mod scaling;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use agentopia_cloud::{
     Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, ProviderError, Sought,
 };
 use agentopia_domain::Ambient;
-use agentopia_domain::environment::{Environment, EnvironmentEvent};
+use agentopia_domain::environment::{Environment, EnvironmentEvent, EnvironmentStatus};
 use agentopia_domain::event::{NewEvent, ObjectKind, Outcome};
 use agentopia_domain::observed::Phase;
 use agentopia_store::{Claim, CredentialState, EnvironmentPatch, InstanceReport, LeaseKind, Store};
@@ -15,6 +17,7 @@ use agentopia_vault::Vault;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
+use uuid::Uuid;
 
 use super::plan::{Enrolment, Observation, Step, plan};
 use crate::machines::credentials::Issuer;
@@ -58,6 +61,8 @@ pub struct EnvironmentReconciler {
 struct Seen {
     environment: Environment,
     instances: Vec<InstanceReport>,
+    /// What the provider says of the machine.
+    machine: Option<Machine>,
     /// Why the machine's credentials are locked, if they are.
     locked: Option<String>,
     observation: Observation,
@@ -106,6 +111,9 @@ impl EnvironmentReconciler {
             Some(CredentialState::Locked { reason }) => Some(reason.clone()),
             _ => None,
         };
+        let scaling = self
+            .look_at_scaling(&environment, machine.as_ref(), &instances)
+            .await?;
         let now = self.ambient.now();
         let enrolment = match credential.as_ref().map(|credential| &credential.state) {
             Some(CredentialState::Active) => Enrolment::Enrolled,
@@ -119,34 +127,38 @@ impl EnvironmentReconciler {
             }
             _ => Enrolment::None,
         };
-        let span = |since: DateTime<Utc>| {
-            (now - since)
-                .max(TimeDelta::zero())
-                .to_std()
-                .unwrap_or_default()
-        };
+        let span = |since| self.since(since);
         let observation = Observation {
             desired: environment.desired,
             status: environment.status,
             in_status: span(environment.status_since),
-            machine: machine.map(|machine| machine.state),
+            machine: machine.as_ref().map(|machine| machine.state),
             enrolment,
             silent_for: environment.last_heartbeat_at.map(span),
             enrolled_for: credential
                 .and_then(|credential| credential.redeemed_at)
                 .map(span),
             has_tools: instances.iter().any(is_on_machine),
+            scaling,
         };
         Ok(Seen {
             locked,
+            machine,
             environment,
             instances,
             observation,
         })
     }
 
-    /// Writes down which machine the provider found, where that is not what is written: after a
-    /// crash between making a machine and writing it down, or when its address came late.
+    /// How long ago something was that a control plane wrote down.
+    fn since(&self, since: DateTime<Utc>) -> Duration {
+        let ago = (self.ambient.now() - since).max(TimeDelta::zero());
+        ago.to_std().unwrap_or_default()
+    }
+
+    /// Writes down what the provider says of the machine, where that is not what is written: after
+    /// a crash between making a machine and writing it down, when its address came late, or when
+    /// somebody changed its size.
     async fn adopt(
         &self,
         claim: Claim,
@@ -158,15 +170,25 @@ impl EnvironmentReconciler {
         };
         let same = environment.machine_id.as_ref() == Some(&machine.id);
         let placed = machine.address.is_none() || environment.ip_address.is_some();
-        if same && placed {
+        let measured = environment.monthly_price_cents == machine.monthly_price_cents
+            && environment.machine_disk_bytes == machine.disk_bytes
+            && (machine.size.is_none() || environment.size == machine.size);
+        // What a change of size does to it is written down when that is over.
+        let settled = measured || environment.status == EnvironmentStatus::Scaling;
+        if same && placed && settled {
             return Ok(environment);
         }
-        let patch = EnvironmentPatch {
+        let mut patch = EnvironmentPatch {
             machine_id: Some(Some(machine.id.clone())),
             ip_address: machine.address.map(Some),
             provider_created_at: Some(machine.created_at),
             ..EnvironmentPatch::default()
         };
+        if !settled {
+            patch.size = machine.size.clone().map(Some);
+            patch.monthly_price_cents = Some(machine.monthly_price_cents);
+            patch.machine_disk_bytes = Some(machine.disk_bytes);
+        }
         let events = if same {
             Vec::new()
         } else {
@@ -209,6 +231,8 @@ impl EnvironmentReconciler {
                 let patch = EnvironmentPatch {
                     machine_id: Some(Some(machine.id)),
                     ip_address: Some(machine.address),
+                    monthly_price_cents: Some(machine.monthly_price_cents),
+                    machine_disk_bytes: Some(machine.disk_bytes),
                     provider_created_at: Some(machine.created_at),
                     error_message: Some(None),
                     last_heartbeat_at: Some(None),
@@ -240,6 +264,19 @@ impl EnvironmentReconciler {
                 Ok(Some(Next::After(WIND_DOWN_POLL)))
             }
             Step::Delete => self.delete(claim, seen).await,
+            Step::Scale(act) => self.scale(claim, seen, act).await,
+            Step::ScalingPhase(phase) => {
+                self.scaling_phase(claim, seen, phase).await?;
+                Ok(None)
+            }
+            Step::ScalingFailed(why) => {
+                self.scaling_failed(claim, seen, why).await?;
+                Ok(None)
+            }
+            Step::ScalingEnds(problem) => {
+                self.scaling_ends(claim, seen, problem).await?;
+                Ok(None)
+            }
             Step::Wait(delay) => Ok(Some(Next::After(delay))),
         }
     }
@@ -348,7 +385,7 @@ impl EnvironmentReconciler {
         let change = Change {
             account: environment.account_id,
             kind: "environment.status_changed",
-            object: (ObjectKind::Environment, environment.id.as_uuid()),
+            object: object(environment),
             name: "The tool environment",
             from: environment.status,
             to,
@@ -400,8 +437,7 @@ impl EnvironmentReconciler {
     }
 
     fn event(&self, environment: &Environment, kind: &'static str, text: &str) -> NewEvent {
-        let object = (ObjectKind::Environment, environment.id.as_uuid());
-        NewEvent::system(environment.account_id, kind, object, text)
+        NewEvent::system(environment.account_id, kind, object(environment), text)
     }
 
     /// Writes down what the provider said. What may work later is tried again; the rest ends the
@@ -416,6 +452,11 @@ impl EnvironmentReconciler {
             .get_unscoped(claim.environment())
             .await?;
         let message = trouble.to_string();
+        if matches!(trouble, ProviderError::Retryable(_)) && environment.status.serves() {
+            // Its tools may well answer all the while; what its owner was told last stays.
+            tracing::warn!(environment = %environment.id, %message, "the provider is asked again");
+            return Ok(Next::After(PROVIDER_RETRY));
+        }
         let known = environment.error_message.as_ref() == Some(&message);
         let events = if known {
             Vec::new()
@@ -445,6 +486,11 @@ impl EnvironmentReconciler {
         }
         Ok(Next::After(PROVIDER_RETRY))
     }
+}
+
+/// What events of an environment are about.
+fn object(environment: &Environment) -> (ObjectKind, Uuid) {
+    (ObjectKind::Environment, environment.id.as_uuid())
 }
 
 /// The environment's machine, by what is written down of it.

@@ -2,12 +2,17 @@
 //! I/O is in `apply`, so that every case can be tested by listing it.
 //!
 //! One step at a time: after each the world is looked at again. That makes every point at which
-//! the control plane can die an ordinary starting point for the next run.
+//! the control plane can die an ordinary starting point for the next run. A change of size has
+//! its part in [`super::scaling`].
 
 use std::time::Duration;
 
 use agentopia_cloud::MachineState;
-use agentopia_domain::environment::{DesiredEnvironment, EnvironmentEvent, EnvironmentStatus};
+use agentopia_domain::environment::{
+    DesiredEnvironment, EnvironmentEvent, EnvironmentStatus, ScalingPhase,
+};
+
+use super::scaling::{self, ScalingAct, ScalingSeen};
 
 /// Heartbeats come every few seconds; after this long without one something is wrong.
 pub const HEARTBEAT_LIMIT: Duration = Duration::from_secs(30);
@@ -54,6 +59,8 @@ pub struct Observation {
     pub enrolled_for: Option<Duration>,
     /// Whether tools are still on the machine, as far as we know.
     pub has_tools: bool,
+    /// The change of size that is under way.
+    pub scaling: Option<ScalingSeen>,
 }
 
 /// One thing to do, with the reason for the timeline.
@@ -71,6 +78,14 @@ pub enum Step {
     WindDown,
     /// Revoke the machine's credentials and take it away.
     Delete,
+    /// Ask the provider for one part of a change of size.
+    Scale(ScalingAct),
+    /// A change of size goes on to this phase.
+    ScalingPhase(ScalingPhase),
+    /// A change of size failed for this reason: turn the machine on with the size that it has.
+    ScalingFailed(&'static str),
+    /// A change of size is over; with what is not as it should be, if anything.
+    ScalingEnds(Option<&'static str>),
     /// Nothing now; look again after this long.
     Wait(Duration),
 }
@@ -91,7 +106,11 @@ fn towards_enabled(seen: &Observation) -> Step {
         S::Deleted => Step::Transition(E::EnableRequested, "the account wants it"),
         S::PendingCreation => Step::Transition(E::CreateStarted, "the provider is asked"),
         S::Creating => creating(seen),
-        S::Active | S::Scaling | S::Unresponsive => serving(seen),
+        S::Active | S::Unresponsive => serving(seen),
+        S::Scaling => match &seen.scaling {
+            Some(change) => scaling::plan(seen, change, is_heard(seen)),
+            None => Step::ScalingEnds(None),
+        },
         // Waits for the account to try again: the reason stands in the error message.
         S::ErrorCreation => Step::Wait(IDLE),
         // It was wanted again while it was being taken away: that is finished first.
@@ -128,18 +147,19 @@ fn serving(seen: &Observation) -> Step {
         Some(MachineState::Off) => return Step::Start("it was off"),
         Some(MachineState::Starting | MachineState::Running) => {}
     }
-    let silent = seen
-        .silent_for
-        .is_none_or(|silence| silence > HEARTBEAT_LIMIT);
     // Locked credentials are never heard again; no need to wait for the silence.
-    let overdue = silent || seen.enrolment == Enrolment::Locked;
+    let overdue = !is_heard(seen) || seen.enrolment == Enrolment::Locked;
     match (seen.status, overdue) {
         (S::Unresponsive, false) => Step::Transition(E::HeartbeatHeard, "heard again"),
-        (S::Active | S::Scaling, true) => {
-            Step::Transition(E::HeartbeatLost, "not heard for too long")
-        }
+        (S::Active, true) => Step::Transition(E::HeartbeatLost, "not heard for too long"),
         _ => Step::Wait(IDLE),
     }
+}
+
+/// Whether the machine's management agent was heard lately.
+fn is_heard(seen: &Observation) -> bool {
+    seen.silent_for
+        .is_some_and(|silence| silence <= HEARTBEAT_LIMIT)
 }
 
 fn towards_disabled(seen: &Observation) -> Step {
@@ -160,9 +180,7 @@ fn towards_disabled(seen: &Observation) -> Step {
         S::Deleting => {
             let reachable = seen.machine == Some(MachineState::Running)
                 && seen.enrolment == Enrolment::Enrolled
-                && seen
-                    .silent_for
-                    .is_some_and(|silence| silence <= HEARTBEAT_LIMIT);
+                && is_heard(seen);
             if seen.has_tools && reachable && seen.in_status <= WIND_DOWN_LIMIT {
                 Step::WindDown
             } else {
@@ -190,6 +208,7 @@ mod tests {
             silent_for: Some(Duration::from_secs(1)),
             enrolled_for: Some(Duration::from_secs(2)),
             has_tools: false,
+            scaling: None,
         }
     }
 
@@ -224,6 +243,7 @@ mod tests {
                                         silent_for,
                                         has_tools,
                                         enrolled_for: silent_for,
+                                        scaling: None,
                                     };
                                     if let Step::Transition(event, _) = plan(&observation) {
                                         assert!(
