@@ -17,7 +17,8 @@ mod provider;
 mod size;
 
 pub use provider::{
-    Begun, Bootstrap, Deletion, Machine, MachineAction, MachineProvider, MachineRequest,
+    Begun, Bootstrap, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest,
     MachineState, OperationState, ProviderError, Sought,
 };
+pub use agentopia_domain::orphan::ProviderThing;
 pub use size::{GB, MachineSize, Resizable, SizeObstacle};

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use agentopia_domain::EnvironmentId;
 use agentopia_domain::environment::ProviderKind;
+use agentopia_domain::orphan::ProviderThing;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -129,6 +130,23 @@ pub enum OperationState {
     Failed,
 }
 
+/// Something at the provider that carries this installation's mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub kind: ProviderThing,
+    /// The provider's id of it.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// The environment that it is marked with; without one it can't be proved to be ours.
+    pub environment: Option<EnvironmentId>,
+    /// What it costs a month, in US cents.
+    pub monthly_price_cents: Option<u32>,
+    /// When it was made, by the provider's clock.
+    pub created_at: Option<DateTime<Utc>>,
+}
+
 /// Why a provider could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
@@ -169,6 +187,19 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
 
     /// Takes the machine away, with everything that belongs to it.
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError>;
+
+    /// Everything that carries this installation's mark, whoever it belongs to. Can lag behind.
+    async fn inventory(&self) -> Result<Vec<Found>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes away what the inventory had, if it still proves to be ours.
+    async fn remove_found(&self, found: &Found) -> Result<Deletion, ProviderError> {
+        Err(ProviderError::Final(format!(
+            "this provider has no {:?} to remove",
+            found.kind
+        )))
+    }
 
     /// The sizes that machines can have; none where there is nothing to choose. May be some
     /// minutes old.

@@ -5,7 +5,8 @@
 //! preflight   can it be made as wished     base_policy  the firewall that is there before
 //! create      one request, never two       find         which droplet it is, and which are too many
 //! remove      gone when DigitalOcean says so            act          power and resize actions
-//! sizes       what there is to choose, and its price    memo · machine · trouble   small helpers
+//! sizes       what there is to choose, and its price    inventory    all that has our mark
+//! memo · machine · trouble   small helpers
 //! ```
 //!
 //! Whatever it does can be cut off at any point and begun again: what counts is what DigitalOcean
@@ -16,6 +17,7 @@ mod act;
 mod base_policy;
 mod create;
 mod find;
+mod inventory;
 mod machine;
 mod memo;
 mod naming;
@@ -26,7 +28,7 @@ mod sizes;
 mod trouble;
 
 use agentopia_cloud::{
-    Begun, Deletion, Machine, MachineAction, MachineProvider, MachineRequest, MachineSize,
+    Begun, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest, MachineSize,
     OperationState, ProviderError, Sought,
 };
 use agentopia_domain::environment::ProviderKind;
@@ -115,6 +117,14 @@ impl MachineProvider for DigitalOceanProvider {
 
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {
         self.remove(sought).await
+    }
+
+    async fn inventory(&self) -> Result<Vec<Found>, ProviderError> {
+        self.everything().await
+    }
+
+    async fn remove_found(&self, found: &Found) -> Result<Deletion, ProviderError> {
+        self.take_away(found).await
     }
 
     async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {

@@ -33,6 +33,17 @@ pub enum ProviderKind {
     Digitalocean,
 }
 
+/// What becomes of an environment whose machine the provider no longer has (ENV-9).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostMachine {
+    /// Another one is made, and its tools are deployed there again.
+    #[default]
+    Rebuild,
+    /// Nothing is made until somebody turns the environment on again.
+    Error,
+}
+
 /// The status of an environment (ENV-2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -47,7 +58,7 @@ pub enum EnvironmentStatus {
     Scaling,
     /// Not heard from for longer than the heartbeat limit.
     Unresponsive,
-    /// Could not be made; the error says why.
+    /// Could not be made, or was lost and is not made anew by itself; the error says why.
     ErrorCreation,
     /// No longer wanted; nothing was taken down yet.
     PendingDeletion,
@@ -81,6 +92,8 @@ pub enum EnvironmentEvent {
     HeartbeatHeard,
     /// The provider no longer has the machine; it is made anew.
     MachineLost,
+    /// The provider no longer has the machine; it is not made anew before somebody asks for it.
+    MachineGivenUp,
     /// The account wants it gone.
     DisableRequested,
     /// Taking it down began.
@@ -136,6 +149,7 @@ impl EnvironmentStatus {
             (S::Creating | S::Active | S::Scaling | S::Unresponsive, E::MachineLost) => {
                 S::PendingCreation
             }
+            (S::Active | S::Scaling | S::Unresponsive, E::MachineGivenUp) => S::ErrorCreation,
             (
                 S::PendingCreation
                 | S::Creating

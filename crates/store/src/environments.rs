@@ -30,6 +30,8 @@ use crate::error::{StoreError, on_missing};
 use crate::leases::{self, LeaseKind, LeaseToken};
 use crate::store::{Changed, Store};
 
+pub use scale::Placement;
+
 const WHAT: &str = "environment";
 const SCALING: &str = "account_tool_environments.scaling";
 

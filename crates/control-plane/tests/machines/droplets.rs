@@ -12,8 +12,13 @@ use agentopia_control_plane::reconcilers::Bells;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::queue::{Next, Reconcile as _};
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
-use agentopia_digitalocean::{Budget, Client, Endpoint, Limits, Transport, TransportError};
-use agentopia_domain::environment::{Environment, EnvironmentEvent, EnvironmentStatus};
+use agentopia_digitalocean::droplets::{ImageRef, NewDroplet};
+use agentopia_digitalocean::{
+    Budget, Client, DropletName, Endpoint, Limits, TagName, Transport, TransportError,
+};
+use agentopia_domain::environment::{
+    Environment, EnvironmentEvent, EnvironmentStatus, LostMachine,
+};
 use agentopia_domain::event::Event;
 use agentopia_domain::resources::Capacity;
 use agentopia_domain::{AccountId, Ambient, Clock, EnvironmentId, SystemClock, SystemEntropy};
@@ -257,6 +262,18 @@ impl Droplets {
         self.simulator.add_resource_fault(rule);
     }
 
+    /// A droplet that somebody made by hand.
+    pub(crate) async fn stranger(&self, name: &str, tags: &[&str]) {
+        let image = ImageRef::Slug("ubuntu-24-04-x64".into());
+        let name = DropletName::parse(name).unwrap();
+        let mut new = NewDroplet::new(name, "s-1vcpu-1gb", image);
+        new.region = Some("fra1".to_owned());
+        let tags = tags.iter().map(|&tag| TagName::parse(tag).unwrap());
+        new.tags = tags.collect();
+        let api = api(&self.at, &self.simulator);
+        api.droplets().create(&new).await.unwrap();
+    }
+
     pub(crate) async fn droplets(&self) -> Vec<DropletView> {
         self.simulator.droplets().await
     }
@@ -269,8 +286,8 @@ impl Droplets {
     }
 }
 
-fn reconciler(at: &Installation, simulator: &Simulator) -> EnvironmentReconciler {
-    let api = Client::new(
+fn api(at: &Installation, simulator: &Simulator) -> Client {
+    Client::new(
         Arc::new(InProcess(router(simulator.clone()))),
         Endpoint::production(),
         SecretString::from(FULL_TOKEN),
@@ -281,7 +298,11 @@ fn reconciler(at: &Installation, simulator: &Simulator) -> EnvironmentReconciler
         }),
         at.ambient.clone(),
     )
-    .unwrap();
+    .unwrap()
+}
+
+fn reconciler(at: &Installation, simulator: &Simulator) -> EnvironmentReconciler {
+    let api = api(at, simulator);
     EnvironmentReconciler {
         store: at.store.clone(),
         vault: Arc::clone(&at.vault),
@@ -294,6 +315,7 @@ fn reconciler(at: &Installation, simulator: &Simulator) -> EnvironmentReconciler
         provider: Arc::new(DigitalOceanProvider::new(api, settings()).unwrap()),
         control_plane_url: at.url.clone(),
         ambient: at.ambient.clone(),
+        lost_machine: LostMachine::default(),
         bells: Bells::default(),
     }
 }

@@ -12,4 +12,6 @@ mod droplets;
 mod first_start;
 mod foreign;
 mod installation;
+mod lifecycle;
+mod orphans;
 mod scaling;

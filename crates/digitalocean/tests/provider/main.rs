@@ -8,6 +8,7 @@
 
 mod create;
 mod find;
+mod inventory;
 mod refusals;
 mod remove;
 mod resize;

@@ -1,8 +1,9 @@
-//! The wish for another size (ENV-10). What comes of it, the reconciler writes with
-//! [`Environments::update_unscoped`] and [`Environments::transition_unscoped`].
+//! The wish for another size (ENV-10), and for another place as long as there is no machine
+//! (ENV-12). What comes of it, the reconciler writes with [`Environments::update_unscoped`] and
+//! [`Environments::transition_unscoped`].
 
 use agentopia_domain::AccountId;
-use agentopia_domain::environment::{EnvironmentEvent, Scaling};
+use agentopia_domain::environment::{EnvironmentEvent, EnvironmentStatus, Scaling};
 use agentopia_domain::event::NewEvent;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
@@ -13,7 +14,49 @@ use crate::entity::environment::{ActiveModel, Column, Entity};
 use crate::error::StoreError;
 use crate::leases::{self, LeaseKind};
 
+/// Where and what a machine is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// The provider's region.
+    pub region: Option<String>,
+    /// The provider's size.
+    pub size: Option<String>,
+    /// The provider's image.
+    pub image: Option<String>,
+}
+
 impl Environments<'_> {
+    /// Writes down where the account's next machine is to be, as long as there is none. `false`
+    /// where there is one, or will be, and nothing was written.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn place(
+        &self,
+        account: AccountId,
+        placement: Placement,
+    ) -> Result<bool, StoreError> {
+        let transaction = self.0.begin().await?;
+        let without_machine = [
+            EnvironmentStatus::Deleted,
+            EnvironmentStatus::ErrorCreation,
+        ];
+        let done = Entity::update_many()
+            .set(ActiveModel {
+                region: Set(placement.region),
+                size: Set(placement.size),
+                image: Set(placement.image),
+                updated_at: Set(self.0.now()),
+                ..ActiveModel::default()
+            })
+            .filter(Column::AccountId.eq(account.as_uuid()))
+            .filter(Column::Status.is_in(without_machine.map(|status| word(&status))))
+            .exec(&transaction)
+            .await?;
+        self.0.finish(transaction, &[]).await?;
+        Ok(done.rows_affected > 0)
+    }
+
     /// Writes down that the account's machine is to have another size, moves the status along and
     /// wakes the reconciler. Of several that ask at the same time one is heard.
     ///

@@ -6,6 +6,7 @@
 
 mod m0001_initial;
 mod m0002_scaling_and_price;
+mod m0003_orphans;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_initial::Initial),
             Box::new(m0002_scaling_and_price::ScalingAndPrice),
+            Box::new(m0003_orphans::Orphans),
         ]
     }
 }

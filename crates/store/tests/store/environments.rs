@@ -6,7 +6,7 @@ use agentopia_domain::environment::{
 use agentopia_domain::page::PageRequest;
 use agentopia_domain::resources::Capacity;
 use agentopia_domain::{AccountId, EnvironmentId};
-use agentopia_store::{EnvironmentPatch, MachineHeartbeat, StoreError};
+use agentopia_store::{EnvironmentPatch, MachineHeartbeat, Placement, StoreError};
 use futures::future::join_all;
 
 use crate::common::{TestDb, on_both_engines};
@@ -21,6 +21,7 @@ on_both_engines!(
     a_heartbeat_says_what_the_machine_has,
     of_many_who_want_another_size_one_is_heard,
     a_change_of_size_ends_with_its_status,
+    a_place_is_chosen_while_there_is_no_machine,
     other_accounts_see_nothing,
 );
 
@@ -358,6 +359,25 @@ async fn a_change_of_size_ends_with_its_status(db: TestDb) {
     let disabled = DesiredEnvironment::Disabled;
     let off = environments.set_desired(account, disabled, &[]).await;
     assert_eq!(off.unwrap().value.scaling, None);
+}
+
+async fn a_place_is_chosen_while_there_is_no_machine(db: TestDb) {
+    let (account, id) = active(&db).await;
+    let environments = db.store.environments();
+    let placement = Placement {
+        region: Some("fra1".into()),
+        ..Placement::default()
+    };
+    let placed = |placement| environments.place(account, placement);
+    assert!(!placed(placement.clone()).await.unwrap());
+    let (patch, lost) = (EnvironmentPatch::default(), E::MachineGivenUp);
+    let gone = environments.transition_unscoped(id, None, S::Active, lost, patch, &[]);
+    assert_eq!(gone.await.unwrap().size.as_deref(), Some("small"));
+    assert!(placed(placement).await.unwrap());
+    let now = environments.get_unscoped(id).await.unwrap();
+    assert_eq!((now.region.as_deref(), now.size), (Some("fra1"), None));
+    let nobody = environments.place(db.id(), Placement::default()).await;
+    assert!(!nobody.unwrap());
 }
 
 async fn other_accounts_see_nothing(db: TestDb) {

@@ -9,7 +9,9 @@ use agentopia_cloud::{
     Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, ProviderError, Sought,
 };
 use agentopia_domain::Ambient;
-use agentopia_domain::environment::{Environment, EnvironmentEvent, EnvironmentStatus};
+use agentopia_domain::environment::{
+    Environment, EnvironmentEvent, EnvironmentStatus, LostMachine,
+};
 use agentopia_domain::event::{NewEvent, ObjectKind, Outcome};
 use agentopia_domain::observed::Phase;
 use agentopia_store::{Claim, CredentialState, EnvironmentPatch, InstanceReport, LeaseKind, Store};
@@ -53,6 +55,8 @@ pub struct EnvironmentReconciler {
     pub control_plane_url: Url,
     /// Time and randomness.
     pub ambient: Ambient,
+    /// What becomes of an environment whose machine is lost.
+    pub lost_machine: LostMachine,
     /// Instances are looked at again when their environment changes.
     pub bells: Bells,
 }
@@ -140,6 +144,7 @@ impl EnvironmentReconciler {
                 .map(span),
             has_tools: instances.iter().any(is_on_machine),
             scaling,
+            lost_machine: self.lost_machine,
         };
         Ok(Seen {
             locked,
@@ -264,6 +269,7 @@ impl EnvironmentReconciler {
                 Ok(Some(Next::After(WIND_DOWN_POLL)))
             }
             Step::Delete => self.delete(claim, seen).await,
+            Step::Undo => self.undo(claim, seen).await,
             Step::Scale(act) => self.scale(claim, seen, act).await,
             Step::ScalingPhase(phase) => {
                 self.scaling_phase(claim, seen, phase).await?;
@@ -357,6 +363,23 @@ impl EnvironmentReconciler {
         }
     }
 
+    /// Takes away what is left of a machine that could not be made.
+    async fn undo(&self, claim: Claim, seen: &Seen) -> anyhow::Result<Option<Next>> {
+        let environment = &seen.environment;
+        match self.clear_away(environment).await? {
+            Deletion::InProgress => Ok(Some(Next::After(DELETION_POLL))),
+            Deletion::Gone => {
+                let events = environment.machine_id.is_some().then(|| {
+                    let text = "What was made of the machine was taken away again.";
+                    self.event(environment, "environment.machine_undone", text)
+                });
+                let patch = EnvironmentPatch::without_machine();
+                self.update(claim, patch, events.as_slice()).await?;
+                Ok(None)
+            }
+        }
+    }
+
     async fn transition(
         &self,
         claim: Claim,
@@ -366,13 +389,15 @@ impl EnvironmentReconciler {
     ) -> anyhow::Result<()> {
         let to = environment.status.on(event)?;
         let mut patch = match event {
-            EnvironmentEvent::DeleteFinished | EnvironmentEvent::MachineLost => {
-                EnvironmentPatch::without_machine()
-            }
+            EnvironmentEvent::DeleteFinished
+            | EnvironmentEvent::MachineLost
+            | EnvironmentEvent::MachineGivenUp => EnvironmentPatch::without_machine(),
             _ => EnvironmentPatch::default(),
         };
         match event {
-            EnvironmentEvent::CreateFailed => patch.error_message = Some(Some(reason.to_owned())),
+            EnvironmentEvent::CreateFailed | EnvironmentEvent::MachineGivenUp => {
+                patch.error_message = Some(Some(reason.to_owned()));
+            }
             EnvironmentEvent::Ready | EnvironmentEvent::DeleteFinished => {
                 patch.error_message = Some(None);
             }
@@ -457,7 +482,8 @@ impl EnvironmentReconciler {
             tracing::warn!(environment = %environment.id, %message, "the provider is asked again");
             return Ok(Next::After(PROVIDER_RETRY));
         }
-        let known = environment.error_message.as_ref() == Some(&message);
+        let before = environment.error_message.as_deref();
+        let known = before.is_some_and(|before| without_request(before) == without_request(&message));
         let events = if known {
             Vec::new()
         } else {
@@ -486,6 +512,16 @@ impl EnvironmentReconciler {
         }
         Ok(Next::After(PROVIDER_RETRY))
     }
+}
+
+/// A provider's sentence without the id of the one request that it is about: two that differ in
+/// nothing else tell the same.
+fn without_request(sentence: &str) -> String {
+    let Some((before, rest)) = sentence.split_once("request ") else {
+        return sentence.to_owned();
+    };
+    let end = rest.find([',', ')']).unwrap_or(rest.len());
+    format!("{before}{}", &rest[end..])
 }
 
 /// What events of an environment are about.

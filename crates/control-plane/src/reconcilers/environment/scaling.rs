@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use agentopia_cloud::{MachineState, OperationState};
-use agentopia_domain::environment::{EnvironmentEvent, ScalingPhase};
+use agentopia_domain::environment::ScalingPhase;
 
 use super::plan::{Observation, Step};
 
@@ -64,8 +64,7 @@ pub enum ScalingAct {
 pub(super) fn plan(seen: &Observation, scaling: &ScalingSeen, heard: bool) -> Step {
     use ScalingPhase as P;
     let Some(machine) = seen.machine else {
-        let reason = "the provider no longer has the machine";
-        return Step::Transition(EnvironmentEvent::MachineLost, reason);
+        return super::plan::lost(seen.lost_machine);
     };
     match scaling.phase {
         P::ShuttingDown => shutting_down(machine, scaling),

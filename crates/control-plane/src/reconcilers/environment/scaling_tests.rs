@@ -1,6 +1,8 @@
 //! Every case of a change of size.
 
-use agentopia_domain::environment::{DesiredEnvironment, EnvironmentStatus};
+use agentopia_domain::environment::{
+    DesiredEnvironment, EnvironmentEvent, EnvironmentStatus, LostMachine,
+};
 
 use super::super::plan::{Enrolment, HEARTBEAT_LIMIT, plan as decide};
 use super::*;
@@ -31,6 +33,7 @@ fn seen(machine: Option<MachineState>, scaling: ScalingSeen) -> Observation {
         enrolled_for: Some(HEARTBEAT_LIMIT * 100),
         has_tools: true,
         scaling: Some(scaling),
+        lost_machine: LostMachine::Rebuild,
     }
 }
 

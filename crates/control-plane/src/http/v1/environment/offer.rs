@@ -60,10 +60,14 @@ impl Wish {
         self.environment.as_ref()
     }
 
-    /// The sizes that can be had somewhere, and the one that the machine has.
+    /// The sizes that the operator offers and that can be had somewhere, and the one that the
+    /// machine has.
     pub(super) async fn offered(&self, call: &Call) -> Answer<Vec<MachineSize>> {
         let mut sizes = call.state.offers.sizes().await.map_err(no_answer)?;
-        sizes.retain(|size| !size.regions.is_empty() || self.is_current(size));
+        let allowed = call.state.config.digitalocean.sizes();
+        sizes.retain(|size| {
+            self.is_current(size) || (!size.regions.is_empty() && allowed.holds(&size.name))
+        });
         Ok(sizes)
     }
 
