@@ -24,8 +24,8 @@ use url::Url;
 
 use crate::config::Config;
 use crate::machines::listener::ListenerState;
-use crate::reconcilers::environment::EnvironmentReconciler;
 use crate::reconcilers::Bell;
+use crate::reconcilers::environment::EnvironmentReconciler;
 use crate::reconcilers::instance::InstanceReconciler;
 use crate::reconcilers::orphans::OrphanSearch;
 use crate::reconcilers::queue::{self, Reconcile};

@@ -483,7 +483,8 @@ impl EnvironmentReconciler {
             return Ok(Next::After(PROVIDER_RETRY));
         }
         let before = environment.error_message.as_deref();
-        let known = before.is_some_and(|before| without_request(before) == without_request(&message));
+        let known =
+            before.is_some_and(|before| without_request(before) == without_request(&message));
         let events = if known {
             Vec::new()
         } else {
@@ -543,4 +544,23 @@ fn is_on_machine(report: &InstanceReport) -> bool {
         .observed
         .as_ref()
         .is_some_and(|observed| observed.phase != Phase::Removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_request;
+
+    #[test]
+    fn sentences_that_differ_in_the_request_only_are_the_same() {
+        let said = |id: &str| {
+            format!("can't read a droplet: no (HTTP 500, server_error, request {id}); try again")
+        };
+        assert_eq!(
+            without_request(&said("a-1")),
+            without_request(&said("b-22"))
+        );
+        let other = said("a-1").replace("500", "503");
+        assert_ne!(without_request(&said("a-1")), without_request(&other));
+        assert_eq!(without_request("no request"), "no request");
+    }
 }
