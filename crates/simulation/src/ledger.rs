@@ -1,7 +1,8 @@
 //! What a replica must never ask DigitalOcean for, looked at right before it does:
 //!
-//! * a droplet for an environment that has one whose making is known, written down or to somebody who
-//!   lives;
+//! * a droplet for an environment that has one: as long as lists lag by no more than a minute, this
+//!   holds even for one of whose making nobody heard. Somebody who stood still in between can't know;
+//!   and a request that was doubled on its way is not the replica's doing;
 //! * a droplet that it asked for already: a create is sent once;
 //! * the end of a machine that serves, or of a droplet that is not the installation's.
 
@@ -86,12 +87,15 @@ async fn judge_create(world: &World, who: Party, body: &Value, known: Option<Env
         let heard = world.ledger.heard.lock().get(&droplet.id.0).copied();
         let alive = heard.is_some_and(|who| !world.conductor.is_cut(who));
         let written = known.as_ref().and_then(|known| known.machine_id.clone());
-        if alive || written == Some(droplet.id.to_string()) {
-            world.wrong(format!(
-                "{who} asks for a second droplet although droplet {} is known",
-                droplet.id
-            ));
-        }
+        let how = match written == Some(droplet.id.to_string()) {
+            true => "written down",
+            false if alive => "known",
+            false => "there",
+        };
+        world.wrong(format!(
+            "{who} asks for a second droplet although droplet {} is {how}",
+            droplet.id
+        ));
     }
 }
 

@@ -23,8 +23,6 @@ pub const WASTE: Duration = Duration::from_secs(10 * 60);
 const STEADY: Duration = Duration::from_secs(30);
 /// How often one looks.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often people try again whose environment could not be made.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// How soon a replica that died is started again, in milliseconds.
 const RESTART: (u64, u64) = (200, 20_000);
 
@@ -47,15 +45,21 @@ pub struct Verdict {
 /// # Errors
 /// When the world can't be made: what goes wrong in it is in the verdict.
 pub fn run(template: &Template, schedule: &Schedule, name: &str) -> anyhow::Result<Verdict> {
+    // Opening takes real time, and a runtime whose clock stood still from its beginning is the only
+    // one in which timers are always rounded the same way. So it is done in another one.
+    let opening = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let database = opening.block_on(template.copy(name))?;
+    // With it goes what it still had to do: giving connections back that nobody would wait for.
+    drop(opening);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
+        .start_paused(true)
         // The main future comes back from `yield_now` only when nothing else can run.
         .event_interval(u32::MAX)
         .build()?;
     runtime.block_on(async {
-        // Opening takes real time: the clock is stopped after it.
-        let database = template.copy(name).await?;
-        tokio::time::pause();
         let world = World::new(template, schedule, database)?;
         let director = Director {
             world: Arc::clone(&world),
@@ -146,7 +150,7 @@ impl Director {
         loop {
             sleep(LOOK).await;
             let mut lacks = Vec::new();
-            let try_again = tried.elapsed() >= TRY_AGAIN;
+            let try_again = tried.elapsed() >= self.schedule.patience;
             for (place, account) in accounts.iter().enumerate() {
                 let Some(picture) = checks::look(world, &store, *account).await? else {
                     continue;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use digitalocean_sim::faults::{Answer, FaultPlan, Rates, ResourceFault};
 use digitalocean_sim::settings::{Delay, Delays, Settings};
 
-use crate::conductor::{Order, Strike};
+use crate::conductor::{Blow, Order, Strike};
 use crate::dice::Dice;
 
 /// By how much the clock of a replica is wrong at most, in milliseconds. Heartbeats are written down
@@ -33,6 +33,8 @@ pub struct Schedule {
     pub(crate) lost_answers: u64,
     /// From a machine's power to its first request, in milliseconds.
     pub(crate) boot: (u64, u64),
+    /// How long people wait before they try again what ended in an error.
+    pub(crate) patience: Duration,
     /// At how many turns of replicas from the one before the one dies that has it.
     pub(crate) crashes: Vec<u64>,
     /// From when on effects count, and what goes wrong with which.
@@ -83,6 +85,7 @@ impl Schedule {
             faults: FaultPlan::default(),
             lost_answers: 0,
             boot: (25_000, 25_000),
+            patience: Duration::from_secs(60),
             crashes: Vec::new(),
             strikes: (Duration::ZERO, Vec::new()),
         }
@@ -109,6 +112,7 @@ impl Schedule {
             ..Delays::default()
         };
         let crashes = dice.one_of(&[0, 0, 1, 2, 4]);
+        let strikes = strikes(&mut dice);
         Self {
             seed,
             order: Order::Random,
@@ -123,10 +127,28 @@ impl Schedule {
             faults: faults(&mut dice),
             lost_answers: dice.one_of(&[0, 0, 5, 30]),
             boot: dice.one_of(&[(1_000, 5_000), (10_000, 90_000)]),
-            crashes: (0..crashes).map(|_| 1 + dice.below(300)).collect(),
-            strikes: (Duration::ZERO, Vec::new()),
+            patience: Duration::from_secs(dice.one_of(&[30, 60, 60, 1200])),
+            crashes: (0..crashes).map(|_| 1 + dice.below(250)).collect(),
+            strikes: (Duration::ZERO, strikes),
         }
     }
+}
+
+/// Blows at some of the first effects.
+fn strikes(dice: &mut Dice) -> Vec<Strike> {
+    let count = dice.one_of(&[0, 0, 1, 2, 3, 5]);
+    let blows = [
+        Blow::Fails,
+        Blow::CrashBefore,
+        Blow::CrashAfter,
+        Blow::CrashAfter,
+        Blow::Repeated,
+    ];
+    let some = (0..count).map(|_| Strike {
+        at: 1 + dice.index(60),
+        blow: dice.one_of(&blows),
+    });
+    some.collect()
 }
 
 fn acts(
@@ -139,8 +161,10 @@ fn acts(
     let end = u64::try_from(turmoil.as_millis()).unwrap_or(u64::MAX);
     for account in 0..accounts {
         acts.push((dice.millis(0, 5_000), Act::Enable(account)));
-        for _ in 0..dice.below(5) {
-            let at = dice.millis(0, end);
+        for _ in 0..dice.below(6) {
+            // Half of them while it is being made.
+            let early = dice.percent(50);
+            let at = dice.millis(0, if early { 60_000 } else { end });
             let act = match dice.below(10) {
                 0..=3 => Act::Disable(account),
                 4..=6 => Act::Enable(account),

@@ -7,16 +7,17 @@ use agentopia_cloud::{
     Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, ProviderError, Sought,
 };
 use agentopia_domain::Ambient;
-use agentopia_domain::environment::{Environment, EnvironmentEvent};
+use agentopia_domain::environment::{Environment, EnvironmentEvent, EnvironmentStatus};
 use agentopia_domain::event::{NewEvent, ObjectKind, Outcome};
 use agentopia_domain::observed::Phase;
+use agentopia_domain::token::{self, TokenKind};
 use agentopia_store::{Claim, CredentialState, EnvironmentPatch, InstanceReport, LeaseKind, Store};
 use agentopia_vault::Vault;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use super::plan::{Enrolment, Observation, Step, plan};
+use super::plan::{Enrolment, Observation, Step, UNLISTED_LIMIT, plan};
 use crate::machines::credentials::Issuer;
 use crate::machines::{Authority, Connections};
 use crate::reconcilers::Bells;
@@ -129,6 +130,11 @@ impl EnvironmentReconciler {
             desired: environment.desired,
             status: environment.status,
             in_status: span(environment.status_since),
+            unlisted: environment.machine_id.is_none()
+                && credential.as_ref().is_some_and(|credential| {
+                    credential.state != CredentialState::Revoked
+                        && span(credential.created_at) < UNLISTED_LIMIT
+                }),
             machine: machine.map(|machine| machine.state),
             enrolment,
             silent_for: environment.last_heartbeat_at.map(span),
@@ -153,7 +159,8 @@ impl EnvironmentReconciler {
         environment: Environment,
         machine: Option<&Machine>,
     ) -> anyhow::Result<Environment> {
-        let Some(machine) = machine else {
+        let Some(machine) = machine.filter(|_| environment.status != EnvironmentStatus::Deleted)
+        else {
             return Ok(environment);
         };
         let same = environment.machine_id.as_ref() == Some(&machine.id);
@@ -205,7 +212,14 @@ impl EnvironmentReconciler {
                     self.update(claim, patch, &[]).await?;
                 }
                 let request = self.request(&seen.environment).await?;
-                let machine = self.provider.create(&request).await?;
+                let machine = match self.provider.create(&request).await {
+                    Ok(machine) => machine,
+                    Err(error) => {
+                        // Nothing was made: the next attempt need not wait to see whether it was.
+                        self.withdraw(&request).await?;
+                        return Err(error.into());
+                    }
+                };
                 let patch = EnvironmentPatch {
                     machine_id: Some(Some(machine.id)),
                     ip_address: Some(machine.address),
@@ -240,6 +254,10 @@ impl EnvironmentReconciler {
                 Ok(Some(Next::After(WIND_DOWN_POLL)))
             }
             Step::Delete => self.delete(claim, seen).await,
+            Step::ClearAway => {
+                self.clear_away(&seen.environment).await?;
+                Ok(Some(Next::After(DELETION_POLL)))
+            }
             Step::Wait(delay) => Ok(Some(Next::After(delay))),
         }
     }
@@ -258,6 +276,15 @@ impl EnvironmentReconciler {
         let credentials = self.store.dtma_credentials();
         credentials.revoke_unscoped(environment.id, &[]).await?;
         Ok(self.provider.delete(sought(environment)).await?)
+    }
+
+    /// Ends the token of an attempt that made nothing.
+    async fn withdraw(&self, request: &MachineRequest) -> anyhow::Result<()> {
+        let token = &request.bootstrap.enrolment_token;
+        if let Some(hash) = token::hash_if(TokenKind::Enrolment, token) {
+            self.store.dtma_credentials().withdraw(hash).await?;
+        }
+        Ok(())
     }
 
     async fn request(&self, environment: &Environment) -> anyhow::Result<MachineRequest> {
