@@ -1,5 +1,6 @@
 //! Many schedules, on as many threads as there are processors.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ pub struct Failure {
 }
 
 /// Runs schedules and collects failures.
-#[derive(Debug)]
 pub struct Campaign<'a> {
     /// What all begin with.
     pub template: &'a Template,
@@ -27,6 +27,14 @@ pub struct Campaign<'a> {
     pub jobs: usize,
     /// After how many failures to stop.
     pub most_failures: usize,
+    /// Is told of each failure at once.
+    pub tell: &'a (dyn Fn(&Failure) + Sync),
+}
+
+impl fmt::Debug for Campaign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Campaign").finish_non_exhaustive()
+    }
 }
 
 /// What became of all.
@@ -78,7 +86,9 @@ impl Campaign<'_> {
                 outcome.lasted += verdict.lasted;
                 if !verdict.wrong.is_empty() {
                     let wrong = verdict.wrong;
-                    outcome.failures.push(Failure { replay, wrong });
+                    let failure = Failure { replay, wrong };
+                    (self.tell)(&failure);
+                    outcome.failures.push(failure);
                     if outcome.failures.len() >= self.most_failures {
                         stop.store(true, Ordering::Relaxed);
                     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use agentopia_simulation::{
-    Campaign, Depth, Outcome, Scenario, Schedule, Strike, Template, Verdict, run,
+    Campaign, Depth, Failure, Outcome, Scenario, Schedule, Strike, Template, Verdict, run,
 };
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -112,6 +112,7 @@ impl How {
             template,
             jobs: self.jobs.unwrap_or_else(processors),
             most_failures: self.failures,
+            tell: &tell,
         }
     }
 }
@@ -131,13 +132,14 @@ fn show(template: &Template, schedule: &Schedule) -> anyhow::Result<ExitCode> {
     Ok(exit(wrong.is_empty()))
 }
 
-fn report(outcome: &Outcome, what: &str, begin: Instant) -> ExitCode {
-    for failure in &outcome.failures {
-        for wrong in &failure.wrong {
-            print(&format!("WRONG: {wrong}"));
-        }
-        print(&format!("  again: script/bench sim {}", failure.replay));
+fn tell(failure: &Failure) {
+    for wrong in &failure.wrong {
+        print(&format!("WRONG: {wrong}"));
     }
+    print(&format!("  again: script/bench sim {}", failure.replay));
+}
+
+fn report(outcome: &Outcome, what: &str, begin: Instant) -> ExitCode {
     print(&format!(
         "{} schedules, {what}: {} failed; {:.0} h of virtual time in {:.0} s",
         outcome.schedules,
