@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::App;
 use crate::command::{
-    agents, auth, catalog, completions, env, events, openapi, registry, secrets, serve, setup,
+    admin, agents, auth, catalog, completions, env, events, openapi, registry, secrets, serve, setup,
     tokens, tools, users, version,
 };
 use crate::failure::{self, Failure};
@@ -106,6 +106,9 @@ enum Command {
     /// People who can sign in (admins only).
     #[command(subcommand)]
     Users(users::Command),
+    /// The installation as a whole (admins only).
+    #[command(subcommand)]
+    Admin(admin::Command),
     Completions(completions::Args),
     Version(version::Args),
 }
@@ -208,6 +211,7 @@ impl Command {
             Self::Tokens(command) => command.run(app).await,
             Self::Events(command) => command.run(app).await,
             Self::Users(command) => command.run(app).await,
+            Self::Admin(command) => command.run(app).await,
             Self::Completions(args) => completions::run(&args, app),
             Self::Version(args) => version::run(&args, app),
         }

@@ -20,6 +20,7 @@ pub mod expose;
 pub mod health;
 pub mod instance;
 pub mod link;
+pub mod orphan;
 pub mod page;
 pub mod problem;
 pub mod registry_login;

@@ -83,6 +83,10 @@ impl Picture {
         if droplet.leaving || droplet.status != "active" {
             return Some(format!("its droplet is no good: {droplet:?}"));
         }
+        if environment.size.as_ref() != Some(&droplet.size) {
+            let known = &environment.size;
+            return Some(format!("its droplet is a {}, known is {known:?}", droplet.size));
+        }
         if environment.machine_id != Some(droplet.id.to_string()) {
             let known = &environment.machine_id;
             return Some(format!("its droplet is {}, known is {known:?}", droplet.id));

@@ -26,6 +26,7 @@ mod replica;
 mod run;
 mod schedule;
 mod steps;
+mod stranger;
 mod template;
 mod time;
 mod trace;

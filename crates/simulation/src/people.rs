@@ -70,6 +70,25 @@ pub(crate) async fn disable(world: &World, account: AccountId) -> Result<(), Sto
     Ok(())
 }
 
+/// Asks for another size, if the environment can change its size now.
+pub(crate) async fn scale(
+    world: &World,
+    account: AccountId,
+    size: &str,
+) -> Result<(), StoreError> {
+    let Some(replica) = world.some_listener() else {
+        return Ok(());
+    };
+    let environments = replica.store.environments();
+    let Some(environment) = environments.find(account).await? else {
+        return Ok(());
+    };
+    let event = event(account, environment.id, "environment.scale_requested");
+    let scaled = environments.begin_scaling(account, size, &[event]).await?;
+    replica.bells.environments.ring(scaled.id.as_uuid());
+    Ok(())
+}
+
 fn event(account: AccountId, environment: EnvironmentId, kind: &'static str) -> NewEvent {
     let object = (ObjectKind::Environment, environment.as_uuid());
     NewEvent::system(account, kind, object, "A person wants it.")

@@ -8,10 +8,14 @@ use agentopia_control_plane::http::live::EventBell;
 use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::machines::listener::{self, ListenerState};
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
-use agentopia_control_plane::reconcilers::{Bells, queue};
+use agentopia_control_plane::reconcilers::orphans::OrphanSearch;
+use agentopia_control_plane::reconcilers::queue::Reconcile;
+use agentopia_control_plane::reconcilers::{Bell, Bells, queue};
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{Budget, Client, Endpoint};
 use agentopia_domain::Ambient;
+use agentopia_domain::environment::LostMachine;
+use agentopia_domain::orphan::OrphanPolicy;
 use agentopia_store::Store;
 use anyhow::Context as _;
 use axum::Router;
@@ -81,17 +85,37 @@ impl Replica {
             provider: Arc::new(provider(world, who, stream + 1, &ambient)?),
             control_plane_url: Url::parse(URL)?,
             ambient: ambient.clone(),
+            lost_machine: LostMachine::Rebuild,
             bells: bells.clone(),
         };
+        let search = OrphanSearch {
+            store: store(Role::Queue),
+            provider: Arc::clone(&environments.provider),
+            policy: OrphanPolicy::default(),
+            ambient: ambient.clone(),
+        };
         let shutdown = CancellationToken::new();
-        tokio::spawn(queue::run(
-            store(Role::Queue),
-            Arc::new(environments),
-            Arc::from(format!("replica {number}")),
-            bells.environments.clone(),
-            EventBell::default(),
-            shutdown.clone(),
-        ));
+        let name: Arc<str> = Arc::from(format!("replica {number}"));
+        let work = |reconciler: Arc<dyn Reconcile>, bell: Bell| {
+            let (store, name) = (store(Role::Queue), Arc::clone(&name));
+            queue::run(
+                store,
+                reconciler,
+                name,
+                bell,
+                EventBell::default(),
+                shutdown.clone(),
+            )
+        };
+        tokio::spawn(work(Arc::new(environments), bells.environments.clone()));
+        let orphans = work(Arc::new(search), Bell::default());
+        let outside = store(Role::Outside);
+        tokio::spawn(async move {
+            // Where it fails, a replica that is started later does it.
+            if outside.orphans().begin_searching().await.is_ok() {
+                orphans.await;
+            }
+        });
         let listener = listener::router(ListenerState {
             store: store(Role::Listener),
             vault: Arc::clone(&world.vault),

@@ -11,6 +11,7 @@ use crate::checks;
 use crate::conductor::{Effect, Party};
 use crate::people;
 use crate::schedule::{Act, Schedule};
+use crate::stranger;
 use crate::template::Template;
 use crate::world::World;
 
@@ -105,6 +106,12 @@ impl Director {
         world.start_missing()?;
         for ahead in &self.schedule.crashes {
             world.conductor.crash_ahead(*ahead);
+        }
+        if self.schedule.strangers {
+            for account in accounts.clone() {
+                let world = Arc::clone(world);
+                tokio::spawn(async move { stranger::settle(&world, account).await });
+            }
         }
         let keeper = tokio::spawn(keep(Arc::clone(world)));
         let begin = Instant::now();
@@ -220,6 +227,7 @@ async fn act_out(world: Arc<World>, accounts: Vec<AccountId>, act: Act) {
     let done = match act {
         Act::Enable(place) => people::enable(&world, accounts[place]).await,
         Act::Disable(place) => people::disable(&world, accounts[place]).await,
+        Act::Scale(place, size) => people::scale(&world, accounts[place], size).await,
         Act::Crash(place) => {
             if let Some(replica) = world.replica(place) {
                 world.conductor.fall(replica.who);

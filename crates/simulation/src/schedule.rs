@@ -14,6 +14,9 @@ use crate::dice::Dice;
 /// by one replica and judged by another; their limit is 30 seconds.
 const CLOCKS_WRONG_BY: u64 = 10_000;
 
+/// Sizes that people ask for; the first is what machines are made with, the last has a smaller disk.
+const SIZES: [&str; 4] = ["s-1vcpu-2gb", "s-2vcpu-4gb", "s-4vcpu-8gb", "s-1vcpu-1gb"];
+
 /// See the module's header.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -33,6 +36,8 @@ pub struct Schedule {
     pub(crate) lost_answers: u64,
     /// From a machine's power to its first request, in milliseconds.
     pub(crate) boot: (u64, u64),
+    /// Whether somebody else has droplets with confusing tags on the same account.
+    pub(crate) strangers: bool,
     /// How long people wait before they try again what ended in an error.
     pub(crate) patience: Duration,
     /// At how many turns of replicas from the one before the one dies that has it.
@@ -52,6 +57,8 @@ pub(crate) enum Act {
     Crash(usize),
     /// A replica stands still for so long.
     Pause(usize, Duration),
+    /// An account wants this size.
+    Scale(usize, &'static str),
     /// DigitalOcean loses the machine of an account.
     Destroy(usize),
     /// It goes off.
@@ -85,6 +92,7 @@ impl Schedule {
             faults: FaultPlan::default(),
             lost_answers: 0,
             boot: (25_000, 25_000),
+            strangers: false,
             patience: Duration::from_secs(60),
             crashes: Vec::new(),
             strikes: (Duration::ZERO, Vec::new()),
@@ -127,6 +135,7 @@ impl Schedule {
             faults: faults(&mut dice),
             lost_answers: dice.one_of(&[0, 0, 5, 30]),
             boot: dice.one_of(&[(1_000, 5_000), (10_000, 90_000)]),
+            strangers: dice.percent(30),
             patience: Duration::from_secs(dice.one_of(&[30, 60, 60, 1200])),
             crashes: (0..crashes).map(|_| 1 + dice.below(250)).collect(),
             strikes: (Duration::ZERO, strikes),
@@ -166,8 +175,9 @@ fn acts(
             let early = dice.percent(50);
             let at = dice.millis(0, if early { 60_000 } else { end });
             let act = match dice.below(10) {
-                0..=3 => Act::Disable(account),
-                4..=6 => Act::Enable(account),
+                0..=2 => Act::Disable(account),
+                3..=4 => Act::Enable(account),
+                5..=6 => Act::Scale(account, dice.one_of(&SIZES)),
                 7 => Act::TurnOff(account),
                 _ => Act::Destroy(account),
             };
@@ -212,6 +222,9 @@ fn faults(dice: &mut Dice) -> FaultPlan {
         ResourceFault::IpLate,
         ResourceFault::ListLag,
         ResourceFault::ActionErrored,
+        ResourceFault::ActionRolledBack,
+        ResourceFault::ShutdownIgnored,
+        ResourceFault::ResizeRefused,
         ResourceFault::Survivor,
         ResourceFault::FirewallFailed,
     ];

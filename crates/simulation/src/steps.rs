@@ -25,7 +25,7 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const SCENARIOS: [Scenario; 4] = [
+pub const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "provision",
         acts: &[(0, Act::Enable(0))],
@@ -37,6 +37,12 @@ pub const SCENARIOS: [Scenario; 4] = [
         acts: &[(0, Act::Enable(0)), (80, Act::Destroy(0))],
         from: 80,
         until: 290,
+    },
+    Scenario {
+        name: "scale",
+        acts: &[(0, Act::Enable(0)), (80, Act::Scale(0, "s-2vcpu-4gb"))],
+        from: 80,
+        until: 240,
     },
     Scenario {
         name: "remove",

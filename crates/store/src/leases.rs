@@ -1,6 +1,6 @@
 //! Who works on which row: the reconcilers' queue (architecture, decision 1).
 //!
-//! Environments and instances carry the queue in their own rows:
+//! Environments, instances and the installation's own jobs carry the queue in their rows:
 //!
 //! | column | meaning |
 //! |---|---|
@@ -53,6 +53,8 @@ pub enum LeaseKind {
     Environment,
     /// Instances.
     Instance,
+    /// Work of the installation as a whole.
+    Job,
 }
 
 impl LeaseKind {
@@ -60,6 +62,7 @@ impl LeaseKind {
         match self {
             Self::Environment => "account_tool_environments",
             Self::Instance => "account_tool_instances",
+            Self::Job => "installation_jobs",
         }
     }
 
@@ -67,6 +70,7 @@ impl LeaseKind {
         match self {
             Self::Environment => "environment",
             Self::Instance => "instance",
+            Self::Job => "job",
         }
     }
 }

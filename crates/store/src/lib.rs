@@ -39,6 +39,7 @@ pub mod leases;
 mod links;
 mod metrics;
 mod migration;
+mod orphans;
 mod registry_logins;
 mod seam;
 mod secrets;
@@ -56,7 +57,9 @@ pub use dtma_credentials::{
     CredentialState, DtmaCredential, DtmaCredentials, NewEnrolment, Redemption, Renewal,
     RenewalOutcome,
 };
-pub use environments::{EnvironmentPatch, Environments, MachineHeartbeat, NewEnvironment};
+pub use environments::{
+    EnvironmentPatch, Environments, MachineHeartbeat, NewEnvironment, Placement,
+};
 pub use error::{DatabaseFailure, StoreError};
 pub use events::{EventFilter, EventPage, EventScope, Events};
 pub use gateway::GatewaySnapshot;
@@ -67,6 +70,7 @@ pub use instances::{
 pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
 pub use links::{LinkFilter, LinkPatch, Links, NewLink};
 pub use metrics::Metrics;
+pub use orphans::Orphans;
 pub use registry_logins::{RegistryLogin, RegistryLogins};
 pub use seam::{Access, CutOff, Seam, Turn};
 pub use secrets::{NewSecret, SealedSecret, Secrets};

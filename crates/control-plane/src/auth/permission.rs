@@ -48,6 +48,8 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("POST", "/api/v1/environment/enable", WRITE),
     ("POST", "/api/v1/environment/disable", WRITE),
     ("GET", "/api/v1/environment/usage", READ),
+    ("GET", "/api/v1/environment/sizes", READ),
+    ("POST", "/api/v1/environment/scale", WRITE),
     ("GET", "/api/v1/catalog", READ),
     ("POST", "/api/v1/catalog", Admin),
     ("GET", "/api/v1/catalog/{entry}", READ),
@@ -83,6 +85,7 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("GET", "/api/v1/registry-logins", READ),
     ("PUT", "/api/v1/registry-logins/{host}", WRITE),
     ("DELETE", "/api/v1/registry-logins/{host}", WRITE),
+    ("GET", "/api/v1/orphans", Admin),
     ("GET", "/api/v1/events", READ),
     ("GET", "/api/v1/events/stream", READ),
     (

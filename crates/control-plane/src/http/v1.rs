@@ -10,6 +10,7 @@ mod instances;
 mod internal;
 mod links;
 mod openapi_document;
+mod orphans;
 mod password;
 mod registry_logins;
 mod secrets;
@@ -42,5 +43,6 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(secrets::routes())
         .merge(registry_logins::routes())
         .merge(events::routes())
+        .merge(orphans::routes())
         .merge(internal::routes())
 }

@@ -8,6 +8,10 @@
 
 mod adoption;
 mod credentials;
+mod droplets;
 mod first_start;
 mod foreign;
 mod installation;
+mod lifecycle;
+mod orphans;
+mod scaling;

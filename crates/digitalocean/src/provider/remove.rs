@@ -6,8 +6,7 @@ use agentopia_cloud::{Deletion, ProviderError, Sought};
 use agentopia_domain::EnvironmentId;
 
 use super::DigitalOceanProvider;
-use super::naming::machine_firewall;
-use super::trouble::trouble;
+use super::trouble::{trouble, unfit};
 use crate::Error;
 
 /// How long nothing must be found of a machine that was never written down: a droplet whose create
@@ -52,9 +51,9 @@ impl DigitalOceanProvider {
 
     /// The firewalls of this machine alone. The one that holds by tag stays for the others.
     async fn remove_firewalls(&self, environment: EnvironmentId) -> Result<(), ProviderError> {
-        let name = machine_firewall(environment);
+        let name = self.naming.machine_firewall(environment).map_err(unfit)?;
         let all = self.api.firewalls().list().all().await.map_err(trouble)?;
-        for firewall in all.iter().filter(|each| each.name == name) {
+        for firewall in all.iter().filter(|each| each.name == name.as_str()) {
             let removed = self.api.firewalls().delete(&firewall.id).await;
             removed.map_err(trouble)?;
         }
