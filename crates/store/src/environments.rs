@@ -18,7 +18,7 @@ use agentopia_domain::resources::Capacity;
 use agentopia_domain::{AccountId, EnvironmentId};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, TryInsertResult,
 };
 
@@ -28,6 +28,7 @@ use crate::convert::{
 use crate::entity::environment::{ActiveModel, Column, Entity, Model};
 use crate::error::{StoreError, on_missing};
 use crate::leases::{self, LeaseKind, LeaseToken};
+use crate::seam::Transaction;
 use crate::store::{Changed, Store};
 
 pub use scale::Placement;
@@ -416,7 +417,7 @@ impl Environments<'_> {
 
 /// Locks the account's environment for the rest of the transaction.
 pub(crate) async fn lock(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     account: AccountId,
     id: EnvironmentId,
 ) -> Result<Environment, StoreError> {
@@ -430,7 +431,7 @@ pub(crate) async fn lock(
 
 /// Why a conditional update changed nothing.
 async fn why_not(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     id: EnvironmentId,
     lease: Option<LeaseToken>,
 ) -> Result<StoreError, StoreError> {

@@ -11,7 +11,7 @@ use crate::Error;
 
 /// How long nothing must be found of a machine that was never written down: a droplet whose create
 /// call was not heard of may not be in the lists yet.
-const SETTLE: Duration = Duration::from_secs(45);
+const SETTLE: Duration = Duration::from_secs(75);
 
 impl DigitalOceanProvider {
     pub(super) async fn remove(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {

@@ -14,6 +14,7 @@ use agentopia_domain::environment::{
 };
 use agentopia_domain::event::{NewEvent, ObjectKind, Outcome};
 use agentopia_domain::observed::Phase;
+use agentopia_domain::token::{self, TokenKind};
 use agentopia_store::{Claim, CredentialState, EnvironmentPatch, InstanceReport, LeaseKind, Store};
 use agentopia_vault::Vault;
 use async_trait::async_trait;
@@ -21,7 +22,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 use uuid::Uuid;
 
-use super::plan::{Enrolment, Observation, Step, plan};
+use super::plan::{Enrolment, Observation, Step, UNLISTED_LIMIT, plan};
 use crate::machines::credentials::Issuer;
 use crate::machines::{Authority, Connections};
 use crate::reconcilers::Bells;
@@ -136,6 +137,11 @@ impl EnvironmentReconciler {
             desired: environment.desired,
             status: environment.status,
             in_status: span(environment.status_since),
+            unlisted: environment.machine_id.is_none()
+                && credential.as_ref().is_some_and(|credential| {
+                    credential.state != CredentialState::Revoked
+                        && span(credential.created_at) < UNLISTED_LIMIT
+                }),
             machine: machine.as_ref().map(|machine| machine.state),
             enrolment,
             silent_for: environment.last_heartbeat_at.map(span),
@@ -232,7 +238,14 @@ impl EnvironmentReconciler {
                     self.update(claim, patch, &[]).await?;
                 }
                 let request = self.request(&seen.environment).await?;
-                let machine = self.provider.create(&request).await?;
+                let machine = match self.provider.create(&request).await {
+                    Ok(machine) => machine,
+                    Err(error) => {
+                        // Nothing was made: the next attempt need not wait to see whether it was.
+                        self.withdraw(&request).await?;
+                        return Err(error.into());
+                    }
+                };
                 let patch = EnvironmentPatch {
                     machine_id: Some(Some(machine.id)),
                     ip_address: Some(machine.address),
@@ -301,6 +314,15 @@ impl EnvironmentReconciler {
         let credentials = self.store.dtma_credentials();
         credentials.revoke_unscoped(environment.id, &[]).await?;
         Ok(self.provider.delete(sought(environment)).await?)
+    }
+
+    /// Ends the token of an attempt that made nothing.
+    async fn withdraw(&self, request: &MachineRequest) -> anyhow::Result<()> {
+        let token = &request.bootstrap.enrolment_token;
+        if let Some(hash) = token::hash_if(TokenKind::Enrolment, token) {
+            self.store.dtma_credentials().withdraw(hash).await?;
+        }
+        Ok(())
     }
 
     async fn request(&self, environment: &Environment) -> anyhow::Result<MachineRequest> {

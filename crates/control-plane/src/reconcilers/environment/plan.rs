@@ -22,6 +22,12 @@ pub const CREATION_LIMIT: Duration = Duration::from_secs(15 * 60);
 pub const FIRST_WORD_LIMIT: Duration = Duration::from_secs(60);
 /// How long tools get to stop before their machine is taken away.
 pub const WIND_DOWN_LIMIT: Duration = Duration::from_secs(60);
+/// For how long after a machine was asked for it may be there although the provider finds none: its
+/// lists lag by up to a minute, and replicas' clocks differ by seconds.
+pub const UNLISTED_LIMIT: Duration = Duration::from_secs(90);
+/// For how long a deleted environment is looked at more often: what the provider's lists show too
+/// late is taken away then.
+const AFTERMATH: Duration = Duration::from_secs(15 * 60);
 /// How often an environment is looked at when nothing is going on.
 const IDLE: Duration = Duration::from_secs(10);
 /// How often one is looked at that could not be made: what was asked for may still turn up.
@@ -55,6 +61,9 @@ pub struct Observation {
     pub in_status: Duration,
     /// What the provider says of the machine; `None` where it has none.
     pub machine: Option<MachineState>,
+    /// Whether one may be there all the same: it was asked for a moment ago by somebody who did not
+    /// live to write down what came of it.
+    pub unlisted: bool,
     /// Where the machine is with its enrolment.
     pub enrolment: Enrolment,
     /// How long ago it was last heard; `None` if never since it was made.
@@ -136,6 +145,7 @@ fn creating(seen: &Observation) -> Step {
     // The answer to its enrolment may have been lost, and the token is used up.
     let mute = seen.enrolled_for.is_some_and(|age| age > FIRST_WORD_LIMIT);
     match (seen.machine, seen.enrolment) {
+        (None, _) if seen.unlisted => Step::Wait(SOON),
         (None, _) => Step::Create,
         (Some(_), Enrolment::Enrolled) if mute => Step::Rebootstrap,
         (Some(MachineState::Off), Enrolment::Waiting | Enrolment::Enrolled) => {
@@ -179,6 +189,7 @@ fn serving(seen: &Observation) -> Step {
     use EnvironmentEvent as E;
     use EnvironmentStatus as S;
     match seen.machine {
+        None if seen.unlisted => {}
         None => return lost(seen.lost_machine),
         Some(MachineState::Off) => return Step::Start("it was off"),
         Some(MachineState::Starting | MachineState::Running) => {}
@@ -225,6 +236,7 @@ fn towards_disabled(seen: &Observation) -> Step {
         }
         // A droplet whose making nobody heard of can turn up late.
         S::Deleted if seen.machine.is_some() => Step::Undo,
+        S::Deleted if seen.in_status < AFTERMATH => Step::Wait(Duration::from_secs(60)),
         S::Deleted => Step::Wait(Duration::from_secs(3600)),
     }
 }
@@ -242,6 +254,7 @@ mod tests {
             status,
             in_status: Duration::ZERO,
             machine: Some(MachineState::Running),
+            unlisted: false,
             enrolment: Enrolment::Enrolled,
             silent_for: Some(Duration::from_secs(1)),
             enrolled_for: Some(Duration::from_secs(2)),
@@ -278,6 +291,7 @@ mod tests {
                                         status,
                                         in_status,
                                         machine,
+                                        unlisted: has_tools,
                                         enrolment,
                                         silent_for,
                                         has_tools,
@@ -335,6 +349,29 @@ mod tests {
             plan(&seen(Enabled, S::Creating)),
             Step::Transition(E::Ready, _)
         ));
+    }
+
+    #[test]
+    fn a_machine_that_may_be_there_is_not_made_twice() {
+        let unlisted = Observation {
+            machine: None,
+            unlisted: true,
+            enrolment: Enrolment::Waiting,
+            silent_for: None,
+            ..seen(Enabled, S::Creating)
+        };
+        assert_eq!(plan(&unlisted), Step::Wait(SOON));
+        let heard = Observation {
+            machine: None,
+            unlisted: true,
+            ..seen(Enabled, S::Active)
+        };
+        assert!(matches!(plan(&heard), Step::Wait(_)), "not taken for lost");
+    }
+
+    #[test]
+    fn what_turns_up_too_late_is_taken_away() {
+        assert_eq!(plan(&seen(Disabled, S::Deleted)), Step::Undo);
     }
 
     #[test]

@@ -28,6 +28,7 @@ fn seen(machine: Option<MachineState>, scaling: ScalingSeen) -> Observation {
         status: EnvironmentStatus::Scaling,
         in_status: SECOND,
         machine,
+        unlisted: false,
         enrolment: Enrolment::Enrolled,
         silent_for: None,
         enrolled_for: Some(HEARTBEAT_LIMIT * 100),
