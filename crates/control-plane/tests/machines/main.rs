@@ -11,3 +11,4 @@ mod credentials;
 mod first_start;
 mod foreign;
 mod installation;
+mod update;

@@ -17,3 +17,6 @@ mod lifecycle;
 mod machine;
 mod outage;
 mod tools;
+mod update_crashes;
+mod updates;
+mod versions;
