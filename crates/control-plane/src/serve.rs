@@ -117,6 +117,7 @@ pub async fn run(
         authority: Arc::clone(&parts.authority),
         ambient: parts.ambient.clone(),
         bells: parts.bells.clone(),
+        offer: made.offer,
         downloads: made.downloads,
     };
     let router = crate::machines::listener::router(listener_state);

@@ -11,3 +11,6 @@ mod crashes;
 mod enrolment;
 mod lifecycle;
 mod outage;
+mod update_crashes;
+mod updates;
+mod versions;
