@@ -499,8 +499,10 @@ impl EnvironmentReconciler {
             .get_unscoped(claim.environment())
             .await?;
         let message = trouble.to_string();
-        if matches!(trouble, ProviderError::Retryable(_)) && environment.status.serves() {
-            // Its tools may well answer all the while; what its owner was told last stays.
+        let told =
+            environment.status.serves() || environment.status == EnvironmentStatus::ErrorCreation;
+        if matches!(trouble, ProviderError::Retryable(_)) && told {
+            // Its tools may well answer all the while, or its owner was told what to do: that stays.
             tracing::warn!(environment = %environment.id, %message, "the provider is asked again");
             return Ok(Next::After(PROVIDER_RETRY));
         }

@@ -40,6 +40,7 @@ impl Wish {
         let environment = call.store().environments().find(call.account()).await?;
         let mut tools = Vec::new();
         if let Some(environment) = &environment {
+            // The account's own: its environment was found by the account.
             let instances = call.store().instances();
             for report in instances.on_environment_unscoped(environment.id).await? {
                 if report.instance.desired == DesiredInstance::Running {
