@@ -232,7 +232,10 @@ impl Life {
             machine: self.facts(),
         };
         loop {
-            match self.call::<_, Credentials>(path::ENROL, &request, None).await {
+            match self
+                .call::<_, Credentials>(path::ENROL, &request, None)
+                .await
+            {
                 Ok(credentials) => match identity(&credentials) {
                     Some(identity) => {
                         self.say("enrolled");
@@ -255,6 +258,7 @@ impl Life {
             machine: self.facts(),
             instances: Vec::new(),
             samples: Vec::new(),
+            update: None,
         };
         let answer: Result<serde_json::Value, _> =
             self.call(path::HEARTBEAT, &beat, Some(identity)).await;
@@ -268,7 +272,9 @@ impl Life {
         identity: Option<&Identity>,
     ) -> Result<A, Unheard> {
         let asked = self.ask(path, body, identity);
-        timeout(PATIENCE, asked).await.unwrap_or(Err(Unheard::Silence))
+        timeout(PATIENCE, asked)
+            .await
+            .unwrap_or(Err(Unheard::Silence))
     }
 
     async fn ask<Q: Serialize, A: DeserializeOwned>(
@@ -310,6 +316,7 @@ impl Life {
     fn facts(&self) -> MachineFacts {
         MachineFacts {
             dtma_version: "0.0.0".to_owned(),
+            dtma_sha256: None,
             boot_id: "boot".to_owned(),
             port: 30_000,
             machine_id: Some(self.droplet.to_string()),

@@ -86,6 +86,7 @@ async fn used_up(story: &Story, token: String) -> anyhow::Result<()> {
         csr_pem: MachineKey::generate()?.csr_pem("thief")?,
         machine: MachineFacts {
             dtma_version: "0.0.0".to_owned(),
+            dtma_sha256: None,
             boot_id: "a thief's".to_owned(),
             port: 30_000,
             machine_id: Some(machine.id.to_string()),
