@@ -24,14 +24,6 @@ pub const GATEWAY: &str = "10.77.0.1";
 /// The label of all that belongs to machines, with the subnet as its value.
 const LABEL: &str = "digitalocean-sim.subnet";
 
-/// What a machine sees of itself and not of the host.
-const OWN: [&str; 4] = [
-    "/proc/meminfo",
-    "/proc/cpuinfo",
-    "/proc/stat",
-    "/proc/uptime",
-];
-
 /// It takes away what an earlier one left before it answers.
 const START: Duration = Duration::from_secs(60);
 /// It takes its machines away first.
@@ -72,10 +64,7 @@ impl Simulator {
         let log_path = root.join("simulator.log");
         let log = std::fs::File::create(&log_path)?;
         let certificates = binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY_CERTIFICATES")?;
-        let own = binaries::from_scripts("AGENTOPIA_TEST_LXCFS")?;
-        let own = OWN.map(|file| format!("--machine-mount={own}{file}:{file}"));
         let child = Command::new(binaries::built("digitalocean-sim")?)
-            .args(own)
             .args(["--machines", "docker", "--machine-subnet", SUBNET])
             .args([
                 "--machine-image",

@@ -15,17 +15,33 @@ mod power_loss;
 mod story;
 mod user_data;
 
+use std::time::Instant;
+
+use anyhow::Context as _;
+
 use story::Story;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_droplets_life() -> anyhow::Result<()> {
     let story = Story::begin().await?;
-    let mut story = first_call::first_call(story).await?;
-    user_data::holds_no_secret(&story).await?;
-    metadata::is_closed_by_its_rules(&story).await?;
-    engine::crash_costs_no_tool(&story).await?;
-    power_loss::is_survived(&mut story).await?;
-    partition::is_noticed_and_forgiven(&story).await?;
-    destroyed::is_rebuilt(&story).await?;
-    leave::nothing_behind(story).await
+    let mut story = step("the first call", first_call::first_call(story)).await?;
+    step("user-data", user_data::holds_no_secret(&story)).await?;
+    step("metadata", metadata::is_closed_by_its_rules(&story)).await?;
+    step("engine killed", engine::crash_costs_no_tool(&story)).await?;
+    step("power lost", power_loss::is_survived(&mut story)).await?;
+    step("cut off", partition::is_noticed_and_forgiven(&story)).await?;
+    step("destroyed", destroyed::is_rebuilt(&story)).await?;
+    step("disabled", leave::nothing_behind(story)).await
+}
+
+/// Names the step that failed, and says how long it took.
+#[expect(
+    clippy::print_stderr,
+    reason = "measurements that people look for in the test's output"
+)]
+async fn step<T>(name: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let begin = Instant::now();
+    let outcome = work.await.with_context(|| format!("the step {name:?}"))?;
+    eprintln!("step {name:?}: {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(outcome)
 }
