@@ -3,7 +3,9 @@
 
 use agentopia_cloud::{Deletion, MachineProvider as _, ProviderError, ProviderThing};
 use agentopia_digitalocean::droplets::{ImageRef, NewDroplet};
-use agentopia_digitalocean::firewalls::{FirewallSpec, Rules};
+use agentopia_digitalocean::firewalls::{
+    FirewallSpec, OutboundRule, Ports, Protocol, Rules, Targets,
+};
 use agentopia_digitalocean::{DropletName, FirewallName, TagName};
 
 use crate::rig::{Rig, seconds};
@@ -22,7 +24,15 @@ async fn stranger(rig: &Rig, name: &str, tags: &[&str]) {
 async fn firewall(rig: &Rig, name: &str) {
     let spec = FirewallSpec {
         name: FirewallName::parse(name).unwrap(),
-        rules: Rules::default(),
+        rules: Rules {
+            outbound: [OutboundRule {
+                protocol: Protocol::Tcp,
+                ports: Ports::All,
+                destinations: Targets::anywhere(),
+            }]
+            .into(),
+            ..Rules::default()
+        },
         droplet_ids: [].into(),
         tags: [].into(),
     };

@@ -31,7 +31,9 @@ fn orphan(db: &TestDb, provider_id: &str) -> Orphan {
 async fn a_search_replaces_what_the_one_before_found(db: TestDb) {
     let orphans = db.store.orphans();
     let (one, other) = (orphan(&db, "1"), orphan(&db, "2"));
-    let both = [one.clone(), other.clone()];
+    let mut both = [one.clone(), other.clone()];
+    // Seen at the same moment: then their ids decide.
+    both.sort_by_key(|orphan| orphan.id.as_uuid());
     orphans.replace(&both, &[]).await.unwrap();
     assert_eq!(orphans.list().await.unwrap(), both);
 

@@ -179,6 +179,13 @@ impl EnvironmentReconciler {
         let Some(machine) = machine else {
             return Ok(environment);
         };
+        // What is still there then is taken away, not over.
+        if matches!(
+            environment.status,
+            EnvironmentStatus::Deleted | EnvironmentStatus::ErrorCreation
+        ) {
+            return Ok(environment);
+        }
         let same = environment.machine_id.as_ref() == Some(&machine.id);
         let placed = machine.address.is_none() || environment.ip_address.is_some();
         let measured = environment.monthly_price_cents == machine.monthly_price_cents
