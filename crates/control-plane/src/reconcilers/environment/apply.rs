@@ -142,6 +142,7 @@ impl EnvironmentReconciler {
                     credential.state != CredentialState::Revoked
                         && span(credential.created_at) < UNLISTED_LIMIT
                 }),
+            is_recorded: environment.machine_id.is_some(),
             machine: machine.as_ref().map(|machine| machine.state),
             enrolment,
             silent_for: environment.last_heartbeat_at.map(span),
