@@ -49,7 +49,7 @@ impl DigitalOceanProvider {
             return Err(unproved(found));
         }
         self.memo.forget(environment);
-        self.api.droplets().delete(id).await.map_err(trouble)?;
+        self.remove_droplet(id).await?;
         // It is gone when no list has it any more.
         Ok(Deletion::InProgress)
     }

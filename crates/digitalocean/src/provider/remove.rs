@@ -7,7 +7,7 @@ use agentopia_domain::EnvironmentId;
 
 use super::DigitalOceanProvider;
 use super::trouble::{trouble, unfit};
-use crate::Error;
+use crate::{DropletId, Error};
 
 /// How long nothing must be found of a machine that was never written down: a droplet whose create
 /// call was not heard of may not be in the lists yet.
@@ -34,19 +34,23 @@ impl DigitalOceanProvider {
         }
         self.memo.not_empty(environment);
         for droplet in droplets {
-            match self.api.droplets().delete(droplet.id).await {
-                // Also a 404 is confirmed by the next look.
-                Ok(_) => {}
-                // Busy, or DigitalOcean has trouble: the caller comes again.
-                Err(
-                    error @ (Error::Retryable(_) | Error::Ambiguous(_) | Error::RateLimited(_)),
-                ) => {
-                    tracing::debug!(droplet = %droplet.id, %error, "the droplet can't go yet");
-                }
-                Err(error) => return Err(trouble(error)),
-            }
+            self.remove_droplet(droplet.id).await?;
         }
         Ok(Deletion::InProgress)
+    }
+
+    /// Asks for a droplet's end. The caller looks whether it is gone, and asks again if it is not.
+    pub(super) async fn remove_droplet(&self, id: DropletId) -> Result<(), ProviderError> {
+        match self.api.droplets().delete(id).await {
+            // Also a 404 is confirmed by the next look.
+            Ok(_) => Ok(()),
+            // Busy, on its way out, or DigitalOcean has trouble.
+            Err(error @ (Error::Retryable(_) | Error::Ambiguous(_) | Error::RateLimited(_))) => {
+                tracing::debug!(droplet = %id, %error, "the droplet can't go yet");
+                Ok(())
+            }
+            Err(error) => Err(trouble(error)),
+        }
     }
 
     /// The firewalls of this machine alone. The one that holds by tag stays for the others.
