@@ -463,12 +463,11 @@ async fn an_initialize_that_fails_for_now_teaches_nothing() {
     assert_eq!(wire.tools().await, ["echo"]);
 }
 
-/// A call can be on its way for seconds while its server is being restarted (the connector waits for
-/// a tool that is away): what was agreed with the server before is then void, the call is not.
-#[tokio::test]
-async fn a_call_that_is_under_way_during_a_restart_is_answered() {
-    let restarted = Arc::new(Notify::new());
-    let heard = restarted.clone();
+/// Makes a call that its server holds until `change` was done to the routes, and then refuses once as
+/// of a session that it does not know (the connector waits for a tool that is away).
+async fn called_during(change: impl FnOnce(&mut Rig)) -> crate::wire::Reply {
+    let changed = Arc::new(Notify::new());
+    let heard = changed.clone();
     let calls = Arc::new(AtomicUsize::new(0));
     let server = Scripted::start(move |seen| {
         let (heard, calls) = (heard.clone(), calls.clone());
@@ -484,53 +483,32 @@ async fn a_call_that_is_under_way_during_a_restart_is_answered() {
     let (mut rig, agent) = Rig::linked(&[("one", &server.url)]).await;
     let wire = rig.wire(&agent).opened().await;
     wire.tools().await;
-    let restart = async {
+    let changing = async {
+        let is_call = |seen: &crate::scripted::Seen| seen.method() == "tools/call";
         server
-            .until("the call", |seen| {
-                seen.iter().any(|seen| seen.method() == "tools/call")
-            })
+            .until("the call", |seen| seen.iter().any(is_call))
             .await;
-        rig.snapshot.instances[0].epoch = "2".into();
+        change(&mut rig);
         rig.apply();
-        restarted.notify_one();
+        changed.notify_one();
     };
-    let (called, ()) = tokio::join!(wire.tool("echo", json!({"n": 1})), restart);
+    let (called, ()) = tokio::join!(wire.tool("echo", json!({"n": 1})), changing);
+    called
+}
+
+/// A call can be on its way for seconds while its server is being restarted: what was agreed with the
+/// server before is then void, the call is not.
+#[tokio::test]
+async fn a_call_that_is_under_way_during_a_restart_is_answered() {
+    let called = called_during(|rig| rig.snapshot.instances[0].epoch = "2".into()).await;
     assert_eq!(called.result()["content"][0]["text"], "echo {\"n\":1}");
 }
 
 #[tokio::test]
 async fn a_call_that_is_under_way_when_its_server_is_unlinked_is_answered_with_an_error() {
-    let unlinked = Arc::new(Notify::new());
-    let heard = unlinked.clone();
-    let server = Scripted::start(move |seen| {
-        let heard = heard.clone();
-        async move {
-            if seen.method() == "tools/call" {
-                heard.notified().await;
-                return status(404);
-            }
-            session_server(&seen, &["echo"])
-        }
-    })
-    .await;
-    let (mut rig, agent) = Rig::linked(&[("one", &server.url)]).await;
-    let wire = rig.wire(&agent).opened().await;
-    wire.tools().await;
-    let unlink = async {
-        server
-            .until("the call", |seen| {
-                seen.iter().any(|seen| seen.method() == "tools/call")
-            })
-            .await;
-        rig.snapshot.agents[0].links.clear();
-        rig.apply();
-        unlinked.notify_one();
-    };
-    let (called, ()) = tokio::join!(wire.tool("echo", json!({})), unlink);
+    let called = called_during(|rig| rig.snapshot.agents[0].links.clear()).await;
     assert_eq!(called.code(), -32603);
-    let said = called.answer()["error"]["message"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let answer = called.answer();
+    let said = answer["error"]["message"].as_str().unwrap();
     assert!(said.contains("unlinked"), "{said}");
 }
