@@ -85,7 +85,10 @@ impl Picture {
         }
         if environment.size.as_ref() != Some(&droplet.size) {
             let known = &environment.size;
-            return Some(format!("its droplet is a {}, known is {known:?}", droplet.size));
+            return Some(format!(
+                "its droplet is a {}, known is {known:?}",
+                droplet.size
+            ));
         }
         if environment.machine_id != Some(droplet.id.to_string()) {
             let known = &environment.machine_id;

@@ -61,7 +61,9 @@ impl Transport for Cloud {
         let lost = answer.extensions().get::<AnswerLost>().copied();
         let status = answer.status();
         let said = lost.map_or_else(|| status.as_u16().to_string(), |lost| format!("{lost:?}"));
-        self.world.trace.say(format_args!("{who}: {what} -> {said}"));
+        self.world
+            .trace
+            .say(format_args!("{who}: {what} -> {said}"));
         if blow == Some(Blow::CrashAfter) {
             conductor.fall(who);
             return Err(dead());

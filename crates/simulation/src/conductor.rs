@@ -96,7 +96,12 @@ impl FromStr for Strike {
     fn from_str(text: &str) -> Result<Self, BadStrike> {
         let (at, blow) = text.split_once(':').ok_or(BadStrike)?;
         let at = at.parse().ok().filter(|at| *at > 0).ok_or(BadStrike)?;
-        let blows = [Blow::Fails, Blow::CrashBefore, Blow::CrashAfter, Blow::Repeated];
+        let blows = [
+            Blow::Fails,
+            Blow::CrashBefore,
+            Blow::CrashAfter,
+            Blow::Repeated,
+        ];
         let blow = blows.into_iter().find(|known| format!("{known:?}") == blow);
         blow.map(|blow| Self { at, blow }).ok_or(BadStrike)
     }
@@ -347,7 +352,8 @@ impl Conductor {
         let number = state.effects.len();
         let strike = state.strikes.iter().find(|strike| strike.at == number);
         let blow = strike.map(|strike| strike.blow)?;
-        self.trace.say(format_args!("{who}: effect {number}: {blow:?}"));
+        self.trace
+            .say(format_args!("{who}: effect {number}: {blow:?}"));
         if blow == Blow::CrashBefore {
             self.kill(&mut state, who);
         }

@@ -46,10 +46,13 @@ impl Campaign<'_> {
             all.add(outcome);
             if let Depth::Pairs(one_in) = depth {
                 let effects = effects.into_inner();
-                let pairs = singles.iter().zip(effects.values()).flat_map(|(first, effects)| {
-                    let second = next_strikes(effects, first).into_iter();
-                    second.map(|second| vec![first[0], second])
-                });
+                let pairs = singles
+                    .iter()
+                    .zip(effects.values())
+                    .flat_map(|(first, effects)| {
+                        let second = next_strikes(effects, first).into_iter();
+                        second.map(|second| vec![first[0], second])
+                    });
                 let step = usize::try_from(one_in.max(1)).unwrap_or(usize::MAX);
                 let pairs: Vec<Vec<Strike>> = pairs.step_by(step).collect();
                 count.push_str(&format!(", {} pairs", pairs.len()));
@@ -81,8 +84,14 @@ impl Campaign<'_> {
             |number, verdict| {
                 if !verdict.wrong.is_empty() {
                     let strikes = at(number).iter();
-                    let words: Vec<_> = strikes.map(|one| describe(&verdict.effects, *one)).collect();
-                    tracing::warn!(scenario = scenario.name, faults = words.join("; "), "went wrong");
+                    let words: Vec<_> = strikes
+                        .map(|one| describe(&verdict.effects, *one))
+                        .collect();
+                    tracing::warn!(
+                        scenario = scenario.name,
+                        faults = words.join("; "),
+                        "went wrong"
+                    );
                 }
                 found(number, verdict.effects.clone());
             },

@@ -88,7 +88,10 @@ impl Seam for Gate {
         let word = if refused { "refused: " } else { "" };
         for event in events {
             let (who, trace) = (self.who, &self.conductor.trace);
-            trace.say(format_args!("{who}: {word}{}: {}", event.kind, event.message));
+            trace.say(format_args!(
+                "{who}: {word}{}: {}",
+                event.kind, event.message
+            ));
         }
         if refused {
             return Err(CutOff);

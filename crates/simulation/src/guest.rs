@@ -232,7 +232,10 @@ impl Life {
             machine: self.facts(),
         };
         loop {
-            match self.call::<_, Credentials>(path::ENROL, &request, None).await {
+            match self
+                .call::<_, Credentials>(path::ENROL, &request, None)
+                .await
+            {
                 Ok(credentials) => match identity(&credentials) {
                     Some(identity) => {
                         self.say("enrolled");
@@ -268,7 +271,9 @@ impl Life {
         identity: Option<&Identity>,
     ) -> Result<A, Unheard> {
         let asked = self.ask(path, body, identity);
-        timeout(PATIENCE, asked).await.unwrap_or(Err(Unheard::Silence))
+        timeout(PATIENCE, asked)
+            .await
+            .unwrap_or(Err(Unheard::Silence))
     }
 
     async fn ask<Q: Serialize, A: DeserializeOwned>(

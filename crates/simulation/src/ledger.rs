@@ -47,7 +47,10 @@ pub(crate) async fn look(world: &World, request: &Request<Bytes>) -> Option<Envi
         (true, _) => tags(&body(request)),
         (_, Some(id)) => {
             let droplets = world.simulator.droplets().await;
-            droplets.into_iter().find(|droplet| droplet.id.0 == id)?.tags
+            droplets
+                .into_iter()
+                .find(|droplet| droplet.id.0 == id)?
+                .tags
         }
         _ => return None,
     };
@@ -134,7 +137,8 @@ fn body(request: &Request<Bytes>) -> Value {
 
 fn tags(body: &Value) -> Vec<String> {
     let tags = body["tags"].as_array().into_iter().flatten();
-    tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
+    tags.filter_map(|tag| tag.as_str().map(str::to_owned))
+        .collect()
 }
 
 /// The environment that these tags name.

@@ -77,7 +77,9 @@ fn main() -> anyhow::Result<ExitCode> {
                 0 => Depth::Singles,
                 some => Depth::Pairs(some),
             };
-            let outcome = how.campaign(&template).exhaust(depth, |line| print(&line))?;
+            let outcome = how
+                .campaign(&template)
+                .exhaust(depth, |line| print(&line))?;
             Ok(report(&outcome, "exhaustive", begin))
         }
         Command::Random {
@@ -127,8 +129,13 @@ fn show(template: &Template, schedule: &Schedule) -> anyhow::Result<ExitCode> {
         ..
     } = run(template, schedule, "one")?;
     trace.iter().for_each(|line| print(line));
-    wrong.iter().for_each(|line| print(&format!("WRONG: {line}")));
-    print(&format!("{:.0} s of virtual time, hash {hash}", lasted.as_secs_f64()));
+    wrong
+        .iter()
+        .for_each(|line| print(&format!("WRONG: {line}")));
+    print(&format!(
+        "{:.0} s of virtual time, hash {hash}",
+        lasted.as_secs_f64()
+    ));
     Ok(exit(wrong.is_empty()))
 }
 

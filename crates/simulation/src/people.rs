@@ -18,7 +18,11 @@ pub(crate) async fn sign_up(world: &World, number: usize) -> Result<AccountId, S
         password_hash: None,
         role: Role::User,
     };
-    let user = world.store_of(Party::People).users().create(new, &[]).await?;
+    let user = world
+        .store_of(Party::People)
+        .users()
+        .create(new, &[])
+        .await?;
     Ok(AccountId::from(user.id))
 }
 
@@ -43,7 +47,10 @@ pub(crate) async fn enable(world: &World, account: AccountId) -> Result<(), Stor
     let changed = made.changed || {
         let event = event(account, id, "environment.enabled");
         let wanted = DesiredEnvironment::Enabled;
-        environments.set_desired(account, wanted, &[event]).await?.changed
+        environments
+            .set_desired(account, wanted, &[event])
+            .await?
+            .changed
     };
     if changed {
         replica.bells.environments.ring(id.as_uuid());
@@ -71,11 +78,7 @@ pub(crate) async fn disable(world: &World, account: AccountId) -> Result<(), Sto
 }
 
 /// Asks for another size, if the environment can change its size now.
-pub(crate) async fn scale(
-    world: &World,
-    account: AccountId,
-    size: &str,
-) -> Result<(), StoreError> {
+pub(crate) async fn scale(world: &World, account: AccountId, size: &str) -> Result<(), StoreError> {
     let Some(replica) = world.some_listener() else {
         return Ok(());
     };

@@ -77,7 +77,10 @@ pub fn run(template: &Template, schedule: &Schedule, name: &str) -> anyhow::Resu
         world.shut();
         let (mut wrong, effects) = match effects {
             Ok(effects) => (world.take_wrong(), effects),
-            Err(error) => (vec![format!("the simulation itself failed: {error:#}")], Vec::new()),
+            Err(error) => (
+                vec![format!("the simulation itself failed: {error:#}")],
+                Vec::new(),
+            ),
         };
         wrong.dedup();
         let (trace, hash) = world.trace.finish();
@@ -266,7 +269,9 @@ async fn lose(
             true => world.simulator.stop_from_inside(droplet).await,
             false => world.simulator.destroy(droplet).await,
         };
-        world.trace.say(format_args!("droplet {droplet}: was there: {was_there}"));
+        world
+            .trace
+            .say(format_args!("droplet {droplet}: was there: {was_there}"));
     }
     Ok(())
 }

@@ -213,7 +213,9 @@ fn faults(dice: &mut Dice) -> FaultPlan {
         ];
         let share = dice.one_of(&[0.002, 0.01, 0.05, 0.15]);
         let chosen = answers.into_iter().filter(|_| dice.percent(50));
-        rates.request = chosen.map(|answer| (answer, share)).collect::<BTreeMap<_, _>>();
+        rates.request = chosen
+            .map(|answer| (answer, share))
+            .collect::<BTreeMap<_, _>>();
     }
     let faults = [
         ResourceFault::StuckNew,
@@ -231,7 +233,9 @@ fn faults(dice: &mut Dice) -> FaultPlan {
     if dice.percent(70) {
         let share = dice.one_of(&[0.05, 0.2, 0.5]);
         let chosen = faults.into_iter().filter(|_| dice.percent(35));
-        rates.resource = chosen.map(|fault| (fault, share)).collect::<BTreeMap<_, _>>();
+        rates.resource = chosen
+            .map(|fault| (fault, share))
+            .collect::<BTreeMap<_, _>>();
     }
     FaultPlan {
         rates,

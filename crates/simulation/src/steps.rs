@@ -52,7 +52,11 @@ pub const SCENARIOS: [Scenario; 5] = [
     },
     Scenario {
         name: "change of mind",
-        acts: &[(0, Act::Enable(0)), (3, Act::Disable(0)), (10, Act::Enable(0))],
+        acts: &[
+            (0, Act::Enable(0)),
+            (3, Act::Disable(0)),
+            (10, Act::Enable(0)),
+        ],
         from: 0,
         until: 200,
     },

@@ -40,6 +40,9 @@ pub(crate) async fn settle(world: &World, account: AccountId) {
             Ok(answer) => answer,
             Err(never) => match never {},
         };
-        world.trace.say(format_args!("somebody else makes a droplet: {}", answer.status()));
+        world.trace.say(format_args!(
+            "somebody else makes a droplet: {}",
+            answer.status()
+        ));
     }
 }

@@ -166,7 +166,10 @@ impl World {
     /// A replica that lives, as a load balancer would choose it.
     pub(crate) fn some_listener(&self) -> Option<Replica> {
         let slots = self.slots.lock();
-        let alive: Vec<&Replica> = slots.iter().filter_map(|slot| slot.alive.as_ref()).collect();
+        let alive: Vec<&Replica> = slots
+            .iter()
+            .filter_map(|slot| slot.alive.as_ref())
+            .collect();
         if alive.is_empty() {
             return None;
         }

@@ -50,5 +50,7 @@ fn a_replica_that_dies_is_started_again_and_another_life_finishes_the_work() {
     assert_eq!(verdict.wrong, [] as [String; 0]);
     let said = |what: &str| verdict.trace.iter().any(|line| line.contains(what));
     assert!(said("replica 1 dies") && said("replica 2 starts"));
-    assert!(said("replica 2: environment.status_changed: The tool environment is active"));
+    assert!(said(
+        "replica 2: environment.status_changed: The tool environment is active"
+    ));
 }
