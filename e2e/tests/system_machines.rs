@@ -39,6 +39,7 @@ fn catch_token(data_dir: &Path) -> anyhow::Result<SecretString> {
 fn facts() -> MachineFacts {
     MachineFacts {
         dtma_version: "0.0.0".to_owned(),
+        dtma_sha256: None,
         boot_id: "of-a-test".to_owned(),
         port: 1,
         machine_id: None,
@@ -177,6 +178,7 @@ async fn a_machine_gets_the_secrets_of_its_own_instances_only() -> anyhow::Resul
             machine: facts(),
             instances: Vec::new(),
             samples: Vec::new(),
+            update: None,
         };
         assert!(
             client.heartbeat(&beat).await.is_err(),
@@ -206,6 +208,7 @@ async fn a_machine_gets_the_secrets_of_its_own_instances_only() -> anyhow::Resul
         machine: facts(),
         instances: Vec::new(),
         samples: Vec::new(),
+        update: None,
     };
     assert!(
         client.heartbeat(&beat).await.is_err(),

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::App;
 use crate::command::{
-    admin, agents, auth, catalog, completions, env, events, openapi, registry, secrets, serve, setup,
-    tokens, tools, users, version,
+    admin, agents, auth, catalog, completions, env, events, openapi, registry, secrets, serve,
+    setup, tokens, tools, users, version,
 };
 use crate::failure::{self, Failure};
 use crate::output::{Format, Output};

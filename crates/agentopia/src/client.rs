@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod events;
 mod instances;
+mod lines;
 mod secrets;
 
 use std::time::Duration;

@@ -16,9 +16,9 @@ pub mod local;
 mod provider;
 mod size;
 
+pub use agentopia_domain::orphan::ProviderThing;
 pub use provider::{
     Begun, Bootstrap, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest,
     MachineState, OperationState, ProviderError, Sought,
 };
-pub use agentopia_domain::orphan::ProviderThing;
 pub use size::{GB, MachineSize, Resizable, SizeObstacle};

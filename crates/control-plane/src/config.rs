@@ -69,6 +69,8 @@ pub struct Config {
     pub local_runtime: LocalRuntime,
     /// The `dtma` program; found beside our own program unless given.
     pub dtma_binary: Option<PathBuf>,
+    /// Whether machines that run another `dtma` than ours update themselves to it.
+    pub dtma_auto_update: bool,
     /// Programs of tools for the `process` runtime; beside our own program unless given.
     pub tools_dir: Option<PathBuf>,
     /// The static `tool-init` program that the `docker` runtime puts into tool containers; found
@@ -136,6 +138,7 @@ impl Default for Config {
             orphans: OrphanPolicy::Report,
             local_runtime: LocalRuntime::Auto,
             dtma_binary: None,
+            dtma_auto_update: true,
             tools_dir: None,
             tool_init_binary: None,
             local_first_port: 30_000,
@@ -455,6 +458,11 @@ mod tests {
                 "",
                 &[("INTERNAL_API_SECRET", "short-pw")],
                 &["internal_api_secret"],
+            ),
+            (
+                "",
+                &[("AGENTOPIA_DTMA_AUTO_UPDATE", "perhaps")],
+                &["AGENTOPIA_DTMA_AUTO_UPDATE", "`true` or `false`"],
             ),
             ("public_url = 'http://a/b'", &[], &["public_url"]),
             ("allowed_origins = ['a.example']", &[], &["allowed_origins"]),

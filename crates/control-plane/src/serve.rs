@@ -7,6 +7,7 @@
 
 mod housekeeping;
 mod parts;
+mod programs;
 mod provider;
 mod public;
 mod sole;
@@ -24,8 +25,8 @@ use url::Url;
 
 use crate::config::Config;
 use crate::machines::listener::ListenerState;
-use crate::reconcilers::environment::EnvironmentReconciler;
 use crate::reconcilers::Bell;
+use crate::reconcilers::environment::EnvironmentReconciler;
 use crate::reconcilers::instance::InstanceReconciler;
 use crate::reconcilers::orphans::OrphanSearch;
 use crate::reconcilers::queue::{self, Reconcile};
@@ -116,6 +117,7 @@ pub async fn run(
         authority: Arc::clone(&parts.authority),
         ambient: parts.ambient.clone(),
         bells: parts.bells.clone(),
+        offer: made.offer,
         downloads: made.downloads,
     };
     let router = crate::machines::listener::router(listener_state);

@@ -5,6 +5,7 @@
 //! the bearer token of the same machine.
 
 mod client;
+mod update;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use client::{ControlPlaneClient, ControlPlaneError, Identity};
+pub use update::{DtmaOffer, ProgramOffer, UpdateOutcome, UpdateReport};
 
 /// Paths below the control plane's DTMA address.
 pub mod path {
@@ -83,6 +85,10 @@ pub struct EnrolRequest {
 pub struct MachineFacts {
     /// The version of the DTMA.
     pub dtma_version: String,
+    /// SHA-256 (lower-case hex) of the program that runs: of the DTMA's own file. Not there while it
+    /// is not known yet, and where the DTMA can't be updated by the control plane (an image).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtma_sha256: Option<String>,
     /// Changes with every boot of the machine and every start of the DTMA.
     pub boot_id: String,
     /// The port on which this DTMA listens.
@@ -154,6 +160,9 @@ pub struct Heartbeat {
     /// [`MAX_SAMPLES`].
     #[serde(default)]
     pub samples: Vec<Sample>,
+    /// What became of the last update, until an answer shows that it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateReport>,
 }
 
 /// The most samples in one heartbeat; more are sent with the next.
@@ -171,6 +180,9 @@ pub struct HeartbeatReply {
     /// has removed them); the DTMA removes them and keeps their volumes.
     #[serde(default)]
     pub unknown_instances: Vec<InstanceId>,
+    /// The DTMA that the machine is to run, where it runs another (DTMA-8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<DtmaOffer>,
 }
 
 /// Asked right before a start (DTMA-6).

@@ -50,6 +50,16 @@ pub struct Config {
     /// What has to stay free on the disk; by default 1 GiB or a twentieth, whichever is less.
     #[serde(default)]
     pub disk_floor_bytes: Option<u64>,
+    /// Whether the DTMA takes the versions of itself that the control plane offers. Not where it was
+    /// put on the machine as an image.
+    #[serde(default = "self_update")]
+    pub self_update: bool,
+    /// How long a new version of the DTMA may take until the control plane has heard it.
+    #[serde(default = "update_trial")]
+    pub update_trial_seconds: u64,
+    /// How long a version stays at least before another takes its place.
+    #[serde(default = "update_pause")]
+    pub update_pause_seconds: u32,
     /// The form of the log.
     #[serde(default)]
     pub log_format: LogFormat,
@@ -79,7 +89,7 @@ pub enum LogFormat {
     Json,
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 16] = [
     "control_plane_url",
     "control_plane_ca_fingerprint",
     "enrolment_token_file",
@@ -92,6 +102,9 @@ const FIELDS: [&str; 13] = [
     "machine_id",
     "health_timeout_seconds",
     "disk_floor_bytes",
+    "self_update",
+    "update_trial_seconds",
+    "update_pause_seconds",
     "log_format",
 ];
 
@@ -117,6 +130,12 @@ impl Config {
             .map_err(|error| format!("the configuration can't be used: {error}"))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Where versions of the DTMA are, and which of them counts.
+    #[must_use]
+    pub fn update_dir(&self) -> PathBuf {
+        self.data_dir.join("update")
     }
 
     fn check(&self) -> Result<(), String> {
@@ -157,6 +176,18 @@ fn tool_init() -> PathBuf {
 
 const fn health_timeout() -> u64 {
     60
+}
+
+const fn self_update() -> bool {
+    true
+}
+
+const fn update_trial() -> u64 {
+    180
+}
+
+const fn update_pause() -> u32 {
+    600
 }
 
 #[cfg(test)]

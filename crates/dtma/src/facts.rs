@@ -48,6 +48,8 @@ impl FactsSource {
         let store = runtime.store.unwrap_or_else(|| self.data_dir.clone());
         MachineFacts {
             dtma_version: env!("CARGO_PKG_VERSION").to_owned(),
+            // Takes a moment to compute: heartbeats have it once it is there.
+            dtma_sha256: None,
             boot_id: self.boot_id.clone(),
             port: self.port,
             machine_id: self.machine_id.clone(),

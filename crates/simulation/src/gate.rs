@@ -38,7 +38,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(
+    pub(crate) fn seam(
         conductor: &Arc<Conductor>,
         who: Party,
         role: Role,

@@ -258,6 +258,7 @@ impl Life {
             machine: self.facts(),
             instances: Vec::new(),
             samples: Vec::new(),
+            update: None,
         };
         let answer: Result<serde_json::Value, _> =
             self.call(path::HEARTBEAT, &beat, Some(identity)).await;
@@ -315,6 +316,7 @@ impl Life {
     fn facts(&self) -> MachineFacts {
         MachineFacts {
             dtma_version: "0.0.0".to_owned(),
+            dtma_sha256: None,
             boot_id: "boot".to_owned(),
             port: 30_000,
             machine_id: Some(self.droplet.to_string()),

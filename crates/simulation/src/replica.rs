@@ -67,7 +67,7 @@ impl Replica {
         let entropy = Arc::new(SeededEntropy::new(world.seed, stream));
         let ambient = Ambient::new(Arc::new(world.clock.wrong_by(wrong_by)), entropy);
         let store = |role| {
-            let gate = Gate::new(&world.conductor, who, role, world.clock);
+            let gate = Gate::seam(&world.conductor, who, role, world.clock);
             world.base.behind(&gate, ambient.clone())
         };
         let reconciled = store(Role::Reconciler);
@@ -123,6 +123,7 @@ impl Replica {
             ambient: ambient.clone(),
             bells: bells.clone(),
             downloads: None,
+            offer: None,
         });
         world.trace.say(format_args!("{who} starts"));
         Ok(Self {

@@ -121,7 +121,7 @@ impl World {
 
     /// The database as somebody sees it who is no replica.
     pub(crate) fn store_of(&self, who: Party) -> Store {
-        let gate = Gate::new(&self.conductor, who, Role::Outside, self.clock);
+        let gate = Gate::seam(&self.conductor, who, Role::Outside, self.clock);
         self.base.behind(&gate, self.outside.clone())
     }
 

@@ -166,10 +166,7 @@ pub(crate) async fn begin_snapshot(
 }
 
 /// Lets nobody else past the same call until the transaction ends. SQLite has one writer anyway.
-pub(crate) async fn hold(
-    transaction: &impl ConnectionTrait,
-    key: Exclusive,
-) -> Result<(), DbErr> {
+pub(crate) async fn hold(transaction: &impl ConnectionTrait, key: Exclusive) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
     if backend == DbBackend::Postgres {
         let lock = Statement::from_sql_and_values(

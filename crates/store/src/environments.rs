@@ -18,8 +18,8 @@ use agentopia_domain::resources::Capacity;
 use agentopia_domain::{AccountId, EnvironmentId};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, TryInsertResult,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, TryInsertResult,
 };
 
 use crate::convert::{

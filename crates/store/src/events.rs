@@ -13,8 +13,8 @@ use agentopia_domain::{AccountId, AgentId, Ambient, EnvironmentId, EventId, User
 use sea_orm::sea_query::{ExprTrait as _, LikeExpr};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Select,
 };
 use uuid::Uuid;
 

@@ -9,8 +9,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::convert::{corrupt, from_word, micros, time, time_opt, word};
-use crate::entity::orphan::{ActiveModel, Column, Entity, Model};
 use crate::entity::installation_job;
+use crate::entity::orphan::{ActiveModel, Column, Entity, Model};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -91,7 +91,9 @@ impl Orphans<'_> {
     /// Only the database's.
     pub async fn forget(&self, id: OrphanId, events: &[NewEvent]) -> Result<(), StoreError> {
         let transaction = self.0.begin().await?;
-        Entity::delete_by_id(id.as_uuid()).exec(&transaction).await?;
+        Entity::delete_by_id(id.as_uuid())
+            .exec(&transaction)
+            .await?;
         self.0.finish(transaction, events).await
     }
 }

@@ -66,7 +66,11 @@ fn doing(environment: &Environment) -> String {
 
 /// A price, for people.
 pub(crate) fn price(monthly_cents: u32) -> String {
-    format!("${}.{:02} a month", monthly_cents / 100, monthly_cents % 100)
+    format!(
+        "${}.{:02} a month",
+        monthly_cents / 100,
+        monthly_cents % 100
+    )
 }
 
 /// An environment that could not be made or taken down.
@@ -94,7 +98,11 @@ fn describe(app: &App, environment: &Environment) -> String {
         ("status", word(&environment.status)),
         (
             "doing",
-            environment.scaling.as_ref().map(|_| doing(environment)).unwrap_or_default(),
+            environment
+                .scaling
+                .as_ref()
+                .map(|_| doing(environment))
+                .unwrap_or_default(),
         ),
         ("provider", word(&environment.provider)),
         ("runtime", optional(environment.runtime.as_deref())),
@@ -111,7 +119,10 @@ fn describe(app: &App, environment: &Environment) -> String {
         ),
         ("region", optional(environment.region.as_deref())),
         ("size", optional(environment.size.as_deref())),
-        ("price", optional(environment.monthly_price_cents.map(price))),
+        (
+            "price",
+            optional(environment.monthly_price_cents.map(price)),
+        ),
         (
             "agent version",
             optional(environment.dtma_version.as_deref()),

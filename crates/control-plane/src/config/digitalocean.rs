@@ -85,7 +85,9 @@ impl<'a> Allowed<'a> {
     pub fn names(self) -> impl Iterator<Item = &'a str> {
         let default = self.default.filter(|_| !self.list.is_empty());
         let others = self.list.iter().map(String::as_str);
-        default.into_iter().chain(others.filter(move |each| Some(*each) != default))
+        default
+            .into_iter()
+            .chain(others.filter(move |each| Some(*each) != default))
     }
 }
 

@@ -13,8 +13,9 @@ enum Form {
     Text,
     Number,
     List,
+    Switch,
 }
-use Form::{List, Number, Text};
+use Form::{List, Number, Switch, Text};
 
 /// Variable, key of the file, form. The first name of a key is the one that errors use.
 const VARIABLES: &[(&str, &str, Form)] = &[
@@ -51,6 +52,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("AGENTOPIA_ORPHANS", "orphans", Text),
     ("AGENTOPIA_LOCAL_RUNTIME", "local_runtime", Text),
     ("AGENTOPIA_DTMA_BINARY", "dtma_binary", Text),
+    ("AGENTOPIA_DTMA_AUTO_UPDATE", "dtma_auto_update", Switch),
     ("AGENTOPIA_TOOLS_DIR", "tools_dir", Text),
     ("AGENTOPIA_TOOL_INIT_BINARY", "tool_init_binary", Text),
     ("AGENTOPIA_LOCAL_FIRST_PORT", "local_first_port", Number),
@@ -122,6 +124,14 @@ pub(super) fn read(env: &impl Fn(&str) -> Option<String>) -> Result<Variables, C
                 origin: (*name).to_owned(),
                 problem: format!("`{key}` must be a whole number"),
             })?),
+            Switch => Value::from(
+                text.trim()
+                    .parse::<bool>()
+                    .map_err(|_| ConfigError::Wrong {
+                        origin: (*name).to_owned(),
+                        problem: format!("`{key}` must be `true` or `false`"),
+                    })?,
+            ),
             List => Value::from(
                 text.split(',')
                     .map(str::trim)

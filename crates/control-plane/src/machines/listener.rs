@@ -9,11 +9,12 @@ mod heartbeat;
 mod refusal;
 mod renew;
 mod secrets;
+mod update;
 
 use std::sync::Arc;
 
 use agentopia_domain::Ambient;
-use agentopia_dtma_api::to_control_plane::path;
+use agentopia_dtma_api::to_control_plane::{DtmaOffer, path};
 use agentopia_store::Store;
 use agentopia_vault::Vault;
 use axum::Router;
@@ -44,8 +45,10 @@ pub struct ListenerState {
     pub ambient: Ambient,
     /// Rung when a machine has news.
     pub bells: Bells,
-    /// What new machines download; none where machines have it from elsewhere.
+    /// What machines download; none where they have it from elsewhere.
     pub downloads: Option<Downloads>,
+    /// The DTMA that machines are to run; none where the operator wants no updates.
+    pub offer: Option<DtmaOffer>,
 }
 
 impl ListenerState {

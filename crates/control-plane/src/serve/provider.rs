@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentopia_cloud::MachineProvider;
+use agentopia_cloud::bootstrap::Programs;
 use agentopia_cloud::local::{LocalConfig, LocalProvider};
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{Budget, Client, Endpoint, HttpsTransport, ProjectId};
 use agentopia_domain::Ambient;
 use agentopia_domain::environment::ProviderKind;
+use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use anyhow::Context as _;
 
+use super::programs;
 use crate::config::{Config, DigitalOcean, LocalRuntime};
 use crate::machines::listener::Downloads;
 
@@ -24,23 +27,35 @@ const IMAGE: &str = "ubuntu-24-04-x64";
 #[derive(Debug)]
 pub(super) struct Machines {
     pub(super) provider: Arc<dyn MachineProvider>,
-    /// What they download; `local` ones have it already.
+    /// What they download.
     pub(super) downloads: Option<Downloads>,
+    /// The DTMA that they are to run, if they are to be updated.
+    pub(super) offer: Option<DtmaOffer>,
 }
 
 /// # Errors
 /// When something is missing or wrong; the sentence says which setting.
 pub(super) fn machines(config: &Config, ambient: &Ambient) -> anyhow::Result<Machines> {
-    match config.provider {
-        ProviderKind::Local => Ok(Machines {
-            provider: Arc::new(LocalProvider::new(local(config)?)),
-            downloads: None,
-        }),
-        ProviderKind::Digitalocean => digitalocean(config, ambient),
-    }
+    let (provider, downloads): (Arc<dyn MachineProvider>, _) = match config.provider {
+        ProviderKind::Local => {
+            let local = local(config)?;
+            // They begin with these very files, and update themselves when others are put there.
+            let downloads = Downloads::open(&local.dtma, local.tool_init.as_deref())?;
+            (Arc::new(LocalProvider::new(local)), downloads)
+        }
+        ProviderKind::Digitalocean => digitalocean(config, ambient)?,
+    };
+    Ok(Machines {
+        provider,
+        offer: config.dtma_auto_update.then(|| downloads.offer()),
+        downloads: Some(downloads),
+    })
 }
 
-fn digitalocean(config: &Config, ambient: &Ambient) -> anyhow::Result<Machines> {
+fn digitalocean(
+    config: &Config,
+    ambient: &Ambient,
+) -> anyhow::Result<(Arc<dyn MachineProvider>, Downloads)> {
     let own = &config.digitalocean;
     let token = own.api_token.clone().context(
         "the provider `digitalocean` needs a personal access token: make one in DigitalOcean's \
@@ -51,7 +66,9 @@ fn digitalocean(config: &Config, ambient: &Ambient) -> anyhow::Result<Machines> 
         Some(address) => Endpoint::parse(address).context("`digitalocean.api_url` (DO_API_URL)")?,
         None => Endpoint::production(),
     };
-    let downloads = Downloads::open(&dtma(config)?, &tool_init(config)?)?;
+    let (dtma, tool_init) = (dtma(config)?, tool_init(config)?);
+    programs::check(&dtma, &tool_init, image(own))?;
+    let downloads = Downloads::open(&dtma, Some(&tool_init))?;
     let transport = Arc::new(HttpsTransport::new(&endpoint)?);
     let client = Client::new(
         transport,
@@ -60,23 +77,18 @@ fn digitalocean(config: &Config, ambient: &Ambient) -> anyhow::Result<Machines> 
         Budget::default(),
         ambient.clone(),
     );
-    let settings = settings(own, &downloads);
+    let programs = downloads.programs().context("`tool_init_binary`")?;
+    let settings = settings(own, programs);
     let provider = DigitalOceanProvider::new(client.context("DO_API_TOKEN")?, settings)?;
-    Ok(Machines {
-        provider: Arc::new(provider),
-        downloads: Some(downloads),
-    })
+    Ok((Arc::new(provider), downloads))
 }
 
-fn settings(own: &DigitalOcean, downloads: &Downloads) -> ProviderSettings {
+fn settings(own: &DigitalOcean, programs: Programs) -> ProviderSettings {
     ProviderSettings {
         installation: own.installation.clone(),
         region: own.default_region.clone(),
         size: own.default_size.clone(),
-        image: own
-            .default_image
-            .clone()
-            .unwrap_or_else(|| IMAGE.to_owned()),
+        image: image(own).to_owned(),
         ssh_keys: own.ssh_key_fingerprints.clone(),
         control_plane_ranges: own.control_plane_ranges.clone(),
         admin_ranges: own.admin_ssh_ranges.clone(),
@@ -84,8 +96,12 @@ fn settings(own: &DigitalOcean, downloads: &Downloads) -> ProviderSettings {
         project: own.project_id.clone().map(ProjectId),
         monitoring: own.monitoring,
         dtma_port: DTMA_PORT,
-        programs: downloads.programs(),
+        programs,
     }
+}
+
+fn image(own: &DigitalOcean) -> &str {
+    own.default_image.as_deref().unwrap_or(IMAGE)
 }
 
 /// A machine elsewhere can't call an address that only this machine has.
@@ -160,7 +176,7 @@ mod tests {
         let file = dir.join("a.toml");
         std::fs::write(&file, "provider = 'digitalocean'").unwrap();
         for program in ["dtma", "tool-init"] {
-            std::fs::write(dir.join(program), program).unwrap();
+            std::fs::write(dir.join(program), programs::static_program()).unwrap();
         }
         let text = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         let (dtma, tool_init) = (text("dtma"), text("tool-init"));
@@ -188,8 +204,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let made = machines(&config(dir.path(), &FULL), &Ambient::system()).unwrap();
         assert_eq!(made.provider.kind(), ProviderKind::Digitalocean);
-        assert!(made.downloads.is_some());
+        assert!(made.downloads.is_some() && made.offer.is_some());
         assert!(!format!("{made:?}").contains("canary"));
+    }
+
+    #[tokio::test]
+    async fn machines_keep_their_version_where_updates_are_turned_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut env = FULL.to_vec();
+        env.push(("AGENTOPIA_DTMA_AUTO_UPDATE", "false"));
+        let made = machines(&config(dir.path(), &env), &Ambient::system()).unwrap();
+        assert!(made.downloads.is_some() && made.offer.is_none());
     }
 
     #[tokio::test]

@@ -201,11 +201,17 @@ async fn with_droplet() -> (App, Client) {
         .send(&admin, "POST", "/api/v1/environment/enable", None)
         .await
         .ok(202);
-    assert_eq!((&made["region"], &made["size"]), (&json!("fra1"), &json!("medium")));
+    assert_eq!(
+        (&made["region"], &made["size"]),
+        (&json!("fra1"), &json!("medium"))
+    );
     let environments = app.state.store.environments();
     let id = made["id"].as_str().unwrap().parse().unwrap();
     for (from, event) in [
-        (EnvironmentStatus::PendingCreation, EnvironmentEvent::CreateStarted),
+        (
+            EnvironmentStatus::PendingCreation,
+            EnvironmentEvent::CreateStarted,
+        ),
         (EnvironmentStatus::Creating, EnvironmentEvent::Ready),
     ] {
         let patch = EnvironmentPatch {
@@ -232,7 +238,11 @@ async fn sizes_tell_their_price_and_what_is_in_the_way() {
         .iter()
         .map(|size| {
             let obstacle = size["obstacle"].as_str().unwrap_or_default();
-            (size["name"].as_str().unwrap(), size["is_current"] == true, obstacle)
+            (
+                size["name"].as_str().unwrap(),
+                size["is_current"] == true,
+                obstacle,
+            )
         })
         .collect();
     let [tiny, medium, large, elsewhere] = told[..] else {
@@ -260,7 +270,10 @@ async fn another_size_is_refused_before_anything_happens_or_wanted() {
         ("elsewhere", "only in nyc1"),
     ] {
         let refused = scale(size).await.problem(422, "not_offered");
-        assert!(refused["detail"].as_str().unwrap().contains(said), "{refused}");
+        assert!(
+            refused["detail"].as_str().unwrap().contains(said),
+            "{refused}"
+        );
     }
     assert!(app.world.take_woken().is_empty(), "nothing happened");
 
@@ -269,7 +282,12 @@ async fn another_size_is_refused_before_anything_happens_or_wanted() {
     assert_eq!(asked["scaling"]["from"], "medium");
     assert_eq!(asked["scaling"]["to"], "large");
     assert_eq!(asked["scaling"]["phase"], "shutting_down");
-    assert!(asked["scaling"]["progress"].as_str().unwrap().contains("shutting"));
+    assert!(
+        asked["scaling"]["progress"]
+            .as_str()
+            .unwrap()
+            .contains("shutting")
+    );
     let id = asked["id"].as_str().unwrap();
     assert_eq!(app.world.take_woken(), [format!("environment {id}")]);
     scale("tiny").await.problem(409, "wrong_state");
@@ -278,7 +296,10 @@ async fn another_size_is_refused_before_anything_happens_or_wanted() {
     assert!(obstacle.contains("not active"), "{obstacle}");
     let events = app.get(&admin, "/api/v1/events").await.ok(200);
     let told = events["items"].as_array().unwrap();
-    assert!(told.iter().any(|event| event["kind"] == "environment.scale_requested"));
+    assert!(
+        told.iter()
+            .any(|event| event["kind"] == "environment.scale_requested")
+    );
 }
 
 #[tokio::test]
@@ -304,19 +325,28 @@ async fn what_the_operator_does_not_offer_is_refused_and_another_try_can_be_else
         (json!({"size": "forbidden"}), "medium, tiny"),
     ] {
         let refused = enable(body).await.problem(422, "not_offered");
-        assert!(refused["detail"].as_str().unwrap().contains(choice), "{refused}");
+        assert!(
+            refused["detail"].as_str().unwrap().contains(choice),
+            "{refused}"
+        );
     }
     let made = enable(json!({"region": "ams3"})).await.ok(202);
     enable(json!({"region": "fra1"}))
         .await
         .problem(409, "wrong_state");
     let id = made["id"].as_str().unwrap().parse().unwrap();
-    let (from, event) = (EnvironmentStatus::PendingCreation, EnvironmentEvent::CreateFailed);
+    let (from, event) = (
+        EnvironmentStatus::PendingCreation,
+        EnvironmentEvent::CreateFailed,
+    );
     let environments = app.state.store.environments();
     let patch = EnvironmentPatch::default();
     let failed = environments.transition_unscoped(id, None, from, event, patch, &[]);
     failed.await.unwrap();
     let again = enable(json!({"region": "fra1"})).await.ok(202);
     assert_eq!(again["status"], "pending_creation");
-    assert_eq!((&again["region"], &again["size"]), (&json!("fra1"), &json!("medium")));
+    assert_eq!(
+        (&again["region"], &again["size"]),
+        (&json!("fra1"), &json!("medium"))
+    );
 }

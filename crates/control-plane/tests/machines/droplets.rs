@@ -11,8 +11,8 @@ use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::reconcilers::Bells;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::queue::{Next, Reconcile as _};
-use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::droplets::{ImageRef, NewDroplet};
+use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{
     Budget, Client, DropletName, Endpoint, Limits, TagName, Transport, TransportError,
 };

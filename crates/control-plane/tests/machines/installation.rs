@@ -53,13 +53,15 @@ impl Installation {
             .await
             .unwrap();
         let authority = Arc::new(authority);
+        let downloads = downloads(dir.path());
         let state = ListenerState {
+            offer: Some(downloads.offer()),
             store: store.clone(),
             vault: Arc::clone(&vault),
             authority: Arc::clone(&authority),
             ambient: ambient.clone(),
             bells: Bells::default(),
-            downloads: Some(downloads(dir.path())),
+            downloads: Some(downloads),
         };
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", socket.local_addr().unwrap())
@@ -201,7 +203,7 @@ fn downloads(dir: &Path) -> Downloads {
     let (dtma, tool_init) = (dir.join("dtma"), dir.join("tool-init"));
     std::fs::write(&dtma, program("dtma")).unwrap();
     std::fs::write(&tool_init, program("tool-init")).unwrap();
-    let downloads = Downloads::open(&dtma, &tool_init).unwrap();
+    let downloads = Downloads::open(&dtma, Some(&tool_init)).unwrap();
     // Machines were promised what was there at the start.
     std::fs::remove_file(&dtma).unwrap();
     std::fs::write(&dtma, "something else").unwrap();
@@ -224,6 +226,7 @@ pub(crate) struct Machine {
 pub(crate) fn facts() -> MachineFacts {
     MachineFacts {
         dtma_version: "0.0.0".to_owned(),
+        dtma_sha256: None,
         boot_id: "boot".to_owned(),
         port: 30_000,
         machine_id: None,
@@ -238,6 +241,7 @@ pub(crate) fn beat() -> Heartbeat {
         machine: facts(),
         instances: Vec::new(),
         samples: Vec::new(),
+        update: None,
     }
 }
 

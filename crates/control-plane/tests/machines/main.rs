@@ -15,3 +15,4 @@ mod installation;
 mod lifecycle;
 mod orphans;
 mod scaling;
+mod update;

@@ -24,11 +24,17 @@ impl Search {
         store.orphans().begin_searching().await.unwrap();
         store.orphans().begin_searching().await.unwrap();
         let ttl = std::time::Duration::from_secs(3600);
-        let claims = store.leases().claim_due(LeaseKind::Job, "test", ttl, 10).await;
+        let claims = store
+            .leases()
+            .claim_due(LeaseKind::Job, "test", ttl, 10)
+            .await;
         let [claim] = claims.unwrap()[..] else {
             panic!("one job");
         };
-        let other = store.leases().claim_due(LeaseKind::Job, "other", ttl, 10).await;
+        let other = store
+            .leases()
+            .claim_due(LeaseKind::Job, "other", ttl, 10)
+            .await;
         assert!(other.unwrap().is_empty(), "one replica searches");
         let search = OrphanSearch {
             store,
@@ -61,7 +67,12 @@ impl Search {
 
     async fn told(&self) -> Vec<Event> {
         let (scope, filter) = (EventScope::Everything, EventFilter::default());
-        let events = self.search.store.events().after(scope, &filter, 0, 1000).await;
+        let events = self
+            .search
+            .store
+            .events()
+            .after(scope, &filter, 0, 1000)
+            .await;
         let mut events = events.unwrap();
         events.retain(|event| event.kind.starts_with("orphan."));
         events
@@ -73,7 +84,9 @@ const NOBODYS: &str = "env:0199c0de-0000-7000-8000-0000000000ff";
 #[tokio::test]
 async fn orphans_are_told_of_once_and_stay_unless_the_operator_wants_them_gone() {
     let mut at = Search::new(OrphanPolicy::Report).await;
-    at.droplets.stranger("nobodys", &["agentopia:test", NOBODYS]).await;
+    at.droplets
+        .stranger("nobodys", &["agentopia:test", NOBODYS])
+        .await;
     at.droplets.stranger("unmarked", &["agentopia:test"]).await;
     at.droplets.stranger("web", &["web"]).await;
     let found = at.run(120).await;
@@ -90,7 +103,11 @@ async fn orphans_are_told_of_once_and_stay_unless_the_operator_wants_them_gone()
         ]
     );
     assert_eq!(found[0].monthly_price_cents, Some(600));
-    assert!(found.iter().all(|orphan| orphan.last_seen_at > orphan.first_seen_at));
+    assert!(
+        found
+            .iter()
+            .all(|orphan| orphan.last_seen_at > orphan.first_seen_at)
+    );
     assert_eq!(at.names().await.len(), 4, "nothing was removed");
     let told = at.told().await;
     assert_eq!(told.len(), 2, "{told:?}");
@@ -101,9 +118,13 @@ async fn orphans_are_told_of_once_and_stay_unless_the_operator_wants_them_gone()
 #[tokio::test]
 async fn what_proves_to_be_ours_goes_after_a_while_and_nothing_else() {
     let mut at = Search::new(OrphanPolicy::Remove).await;
-    at.droplets.stranger("nobodys", &["agentopia:test", NOBODYS]).await;
+    at.droplets
+        .stranger("nobodys", &["agentopia:test", NOBODYS])
+        .await;
     at.droplets.stranger("unmarked", &["agentopia:test"]).await;
-    at.droplets.stranger("others", &["agentopia:other", NOBODYS]).await;
+    at.droplets
+        .stranger("others", &["agentopia:other", NOBODYS])
+        .await;
     at.run(20).await;
     assert!(at.names().await.contains(&"nobodys".to_owned()), "not yet");
     let left = at.run(60).await;
@@ -134,7 +155,9 @@ async fn a_droplet_that_turns_up_after_its_environment_was_deleted_goes() {
     let deleted = agentopia_domain::environment::EnvironmentStatus::Deleted;
     at.droplets.until(|now| now.status == deleted).await;
     let env = format!("env:{}", at.droplets.environment);
-    at.droplets.stranger("late", &["agentopia:test", &env]).await;
+    at.droplets
+        .stranger("late", &["agentopia:test", &env])
+        .await;
     let found = at.run(0).await;
     assert_eq!(found[0].reason, OrphanReason::Leftover);
     // Its environment is looked at every hour; that takes it away whatever the policy is.

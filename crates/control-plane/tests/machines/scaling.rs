@@ -18,7 +18,10 @@ async fn serves_with(droplets: &Droplets, size: &str) -> Environment {
     let [droplet] = &droplets.droplets().await[..] else {
         panic!("not one droplet");
     };
-    assert_eq!((droplet.status.as_str(), droplet.size.as_str()), ("active", size));
+    assert_eq!(
+        (droplet.status.as_str(), droplet.size.as_str()),
+        ("active", size)
+    );
     let now = droplets.now().await;
     assert_eq!(now.size.as_deref(), Some(size));
     assert_eq!(now.machine_id, Some(droplet.id.to_string()));
@@ -46,9 +49,15 @@ async fn a_machine_gets_another_size_step_by_step() {
         .filter(|event| event.kind == "environment.scaling_progress")
         .map(|event| event.data["phase"].as_str().unwrap())
         .collect();
-    assert_eq!(phases, ["resizing", "starting", "reporting", "returning_tools"]);
+    assert_eq!(
+        phases,
+        ["resizing", "starting", "reporting", "returning_tools"]
+    );
     let told = |kind: &str| timeline.iter().any(|event| event.kind == kind);
-    assert!(!told("environment.machine_started"), "nobody else turned it on");
+    assert!(
+        !told("environment.machine_started"),
+        "nobody else turned it on"
+    );
     assert!(timeline.last().unwrap().message.contains(LARGE));
 
     // And down again: its disk still fits.
@@ -73,14 +82,24 @@ async fn whatever_fails_the_machine_serves_with_its_old_size_and_the_reason_is_t
         ),
         (
             "rolled back",
-            |rig| rig.fault(ResourceFault::ActionRolledBack, Some("resize"), When::nth(1)),
+            |rig| {
+                rig.fault(
+                    ResourceFault::ActionRolledBack,
+                    Some("resize"),
+                    When::nth(1),
+                )
+            },
             "could not give the machine the new size",
         ),
         (
             "can't be turned off",
             |rig| {
                 rig.fault(ResourceFault::ShutdownIgnored, None, When::always());
-                rig.fault(ResourceFault::ActionErrored, Some("power_off"), When::always());
+                rig.fault(
+                    ResourceFault::ActionErrored,
+                    Some("power_off"),
+                    When::always(),
+                );
             },
             "could not be turned off",
         ),
@@ -108,7 +127,10 @@ async fn whatever_fails_the_machine_serves_with_its_old_size_and_the_reason_is_t
         droplets.scale(LARGE).await;
         droplets.until(is_active).await;
         let told = droplets.now().await.error_message.unwrap();
-        assert!(told.contains(said) && told.contains(LARGE), "{name}: {told}");
+        assert!(
+            told.contains(said) && told.contains(LARGE),
+            "{name}: {told}"
+        );
         let timeline = droplets.timeline().await;
         let in_timeline = |event: &agentopia_domain::event::Event| event.message.contains(said);
         assert!(timeline.iter().any(in_timeline), "{name}");

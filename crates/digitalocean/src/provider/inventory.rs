@@ -18,7 +18,12 @@ use crate::{DropletId, FirewallId};
 impl DigitalOceanProvider {
     pub(super) async fn everything(&self) -> Result<Vec<Found>, ProviderError> {
         let tag = &self.naming.installation_tag;
-        let droplets = self.api.droplets().list_by_tag(tag).await.map_err(trouble)?;
+        let droplets = self
+            .api
+            .droplets()
+            .list_by_tag(tag)
+            .await
+            .map_err(trouble)?;
         let firewalls = self.api.firewalls().list().all().await.map_err(trouble)?;
         let mut found: Vec<Found> = droplets.iter().map(machine).collect();
         found.extend(firewalls.iter().filter_map(|each| self.firewall(each)));

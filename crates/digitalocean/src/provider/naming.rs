@@ -112,7 +112,10 @@ mod tests {
 
     #[test]
     fn a_firewall_tells_whose_it_is_and_those_of_others_tell_nothing() {
-        let (naming, other) = (Naming::new("prod").unwrap(), Naming::new("prod-env").unwrap());
+        let (naming, other) = (
+            Naming::new("prod").unwrap(),
+            Naming::new("prod-env").unwrap(),
+        );
         let name = naming.machine_firewall(environment()).unwrap();
         assert_eq!(naming.owner_of_firewall(name.as_str()), Some(environment()));
         assert_eq!(other.owner_of_firewall(name.as_str()), None);
@@ -120,7 +123,10 @@ mod tests {
             assert_eq!(naming.owner_of_firewall(stranger), None, "{stranger}");
         }
         let tag = environment_tag(environment()).unwrap();
-        assert_eq!(environment_of(&tag.as_str().to_ascii_uppercase()), Some(environment()));
+        assert_eq!(
+            environment_of(&tag.as_str().to_ascii_uppercase()),
+            Some(environment())
+        );
         assert_eq!(environment_of("env:prod"), None);
     }
 

@@ -88,6 +88,9 @@ mod tests {
         .unwrap();
         let retired = size(retired);
         assert!(retired.regions.is_empty());
-        assert_eq!((retired.memory_bytes, retired.disk_bytes), (512 << 20, 20 << 30));
+        assert_eq!(
+            (retired.memory_bytes, retired.disk_bytes),
+            (512 << 20, 20 << 30)
+        );
     }
 }

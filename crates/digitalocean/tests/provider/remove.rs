@@ -88,7 +88,7 @@ async fn the_machines_own_firewall_goes_and_the_common_one_stays() {
     let left = rig.api.firewalls().list().all().await.unwrap();
     let mut left: Vec<&str> = left.iter().map(|each| each.name.as_str()).collect();
     left.sort_unstable();
-    assert_eq!(left, [other.name.as_str(), "agentopia-test"]);
+    assert_eq!(left, ["agentopia-test", other.name.as_str()]);
 }
 
 #[tokio::test(start_paused = true)]

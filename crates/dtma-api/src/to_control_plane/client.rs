@@ -13,7 +13,7 @@ use super::{
     Credentials, EnrolRequest, Heartbeat, HeartbeatReply, RenewRequest, SecretsReply,
     SecretsRequest, path,
 };
-use crate::http::json;
+use crate::http::{accepted, json};
 use crate::{PROTOCOL, PROTOCOL_HEADER};
 
 pub use crate::http::CallError as ControlPlaneError;
@@ -128,6 +128,21 @@ impl ControlPlaneClient {
         .await
     }
 
+    /// Begins to fetch a program; the body is read by the caller, who knows what it has to be.
+    ///
+    /// # Errors
+    /// [`ControlPlaneError::Refused`] with `unknown_program` where the control plane has none.
+    pub async fn download(
+        &self,
+        program: &str,
+        limit: Duration,
+    ) -> Result<reqwest::Response, ControlPlaneError> {
+        let mut url = self.base.clone();
+        url.set_path(&path::download(program));
+        let call = self.http.get(url).header(PROTOCOL_HEADER, PROTOCOL);
+        accepted(WHO, self.authorized(call).timeout(limit).send().await).await
+    }
+
     fn post(&self, path: &str) -> reqwest::RequestBuilder {
         let mut url = self.base.clone();
         url.set_path(path);
@@ -135,7 +150,10 @@ impl ControlPlaneClient {
     }
 
     fn authenticated(&self, path: &str) -> reqwest::RequestBuilder {
-        let call = self.post(path);
+        self.authorized(self.post(path))
+    }
+
+    fn authorized(&self, call: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
         match &self.bearer {
             Some(bearer) => call.bearer_auth(bearer.expose_secret()),
             None => call,

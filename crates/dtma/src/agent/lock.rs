@@ -4,7 +4,7 @@
 //! time>`), so that whoever started it can find it again without taking a stranger for it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek as _, Write as _};
+use std::io::{ErrorKind, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -15,6 +15,19 @@ use nix::fcntl::{Flock, FlockArg};
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: Flock<File>,
+}
+
+/// Whether a DTMA has the lock.
+///
+/// # Errors
+/// When that can't be found out.
+pub(crate) fn is_running(data_dir: &Path) -> anyhow::Result<bool> {
+    let path = data_dir.join("lock");
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        file => file.with_context(|| format!("{} can't be opened", path.display()))?,
+    };
+    Ok(Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err())
 }
 
 impl Lock {
@@ -63,13 +76,16 @@ mod tests {
     #[test]
     fn only_one_has_it_and_it_says_who() {
         let directory = tempfile::tempdir().unwrap();
+        assert!(!is_running(directory.path()).unwrap());
         let lock = Lock::take(directory.path()).unwrap();
         assert!(Lock::take(directory.path()).is_err());
+        assert!(is_running(directory.path()).unwrap());
         let text = std::fs::read_to_string(directory.path().join("lock")).unwrap();
         let (pid, started) = text.trim().split_once(' ').unwrap();
         assert_eq!(pid, std::process::id().to_string());
         assert!(started.parse::<u64>().unwrap() > 0);
         drop(lock);
+        assert!(!is_running(directory.path()).unwrap());
         Lock::take(directory.path()).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! Wiring: from a configuration to a running DTMA, and in order to its end.
 
+mod check;
 mod lock;
 mod purge;
 
@@ -30,7 +31,10 @@ use crate::runtime::docker::DockerRuntime;
 use crate::runtime::process::ProcessRuntime;
 use crate::runtime::{Runtime, RuntimeContext, RuntimeKind};
 use crate::server::{self, Api};
+use crate::update::{Own, Settings, Updates};
+pub use check::check;
 use lock::Lock;
+pub(crate) use lock::is_running;
 pub use purge::purge;
 
 /// How long child processes get to end when the DTMA does.
@@ -38,15 +42,42 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// Between two attempts at an engine that went away between our first look and now.
 const ENGINE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Runs until `shutdown`. Tools go on under Docker; child processes are ended.
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// As it was asked to.
+    Asked,
+    /// For another version of the program, which the launcher is to start.
+    Update,
+}
+
+/// Which program this is, and where its configuration came from.
+#[derive(Debug)]
+pub struct Started<'a> {
+    /// How this process came to be.
+    pub own: &'a Own,
+    /// The configuration file, to be handed to a version that is checked.
+    pub config_file: Option<std::path::PathBuf>,
+}
+
+/// Runs until `shutdown`, or until another version of the DTMA is to take over. Tools go on under
+/// Docker; child processes are ended.
 ///
 /// # Errors
 /// When the machine can't be enrolled, or its directories, port or credentials can't be used.
 pub async fn run(
-    config: Config,
+    mut config: Config,
+    started: Started<'_>,
     ambient: Ambient,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
+    asked: CancellationToken,
+) -> anyhow::Result<Ending> {
+    let shutdown = asked.child_token();
+    let settings = Settings::new(&config, started.config_file);
+    let updates = Updates::open(settings, started.own.program(), ambient.clone())?;
+    if let Some(tool_init) = updates.tool_init() {
+        config.tool_init = tool_init;
+    }
+    let updates = Arc::new(updates);
     let began = async {
         files::private_dir(&config.data_dir)
             .with_context(|| format!("{} can't be used", config.data_dir.display()))?;
@@ -74,7 +105,7 @@ pub async fn run(
     };
     let (_lock, listener, address, facts, store, identity, runtime) = tokio::select! {
         began = began => began?,
-        () = shutdown.cancelled() => return Ok(()),
+        () = shutdown.cancelled() => return Ok(Ending::Asked),
     };
     let environment = identity.environment_id;
     let link = Arc::new(Link::new(
@@ -122,7 +153,16 @@ pub async fn run(
     let tasks = tokio_util::task::TaskTracker::new();
     tasks.spawn(keep_renewed(Arc::clone(&link), ambient, shutdown.clone()));
     tasks.spawn(keep_measured(shared, Arc::clone(&samples), disk_of));
-    tasks.spawn(Heart::new(Arc::clone(&reconciler), facts, samples).beat());
+    let heart = Heart::new(
+        Arc::clone(&reconciler),
+        facts,
+        samples,
+        Arc::clone(&updates),
+    );
+    tasks.spawn(heart.beat());
+    if config.self_update {
+        tasks.spawn(Arc::clone(&updates).run(Arc::clone(&link), shutdown.clone()));
+    }
     tasks.close();
     agentopia_pki::listener::serve(listener, link.tls(), router, {
         let shutdown = shutdown.clone();
@@ -136,7 +176,11 @@ pub async fn run(
     tasks.wait().await;
     runtime.shutdown(SHUTDOWN_GRACE).await;
     tracing::info!("shut down");
-    Ok(())
+    // Whoever asked for the end gets it, also during an update.
+    Ok(match updates.wants_again() && !asked.is_cancelled() {
+        true => Ending::Update,
+        false => Ending::Asked,
+    })
 }
 
 async fn enrolled(

@@ -13,6 +13,7 @@ use crate::facts::FactsSource;
 use crate::metrics::Samples;
 use crate::reconciler::Reconciler;
 use crate::reconciler::backoff::jitter;
+use crate::update::Updates;
 
 /// Until the control plane asks for another.
 const FIRST_INTERVAL: Duration = Duration::from_secs(5);
@@ -31,17 +32,24 @@ pub struct Heart {
     reconciler: Arc<Reconciler>,
     facts: Arc<FactsSource>,
     samples: Samples,
+    updates: Arc<Updates>,
     interval: Duration,
 }
 
 impl Heart {
     /// Nothing is sent before [`Self::beat`].
     #[must_use]
-    pub fn new(reconciler: Arc<Reconciler>, facts: Arc<FactsSource>, samples: Samples) -> Self {
+    pub fn new(
+        reconciler: Arc<Reconciler>,
+        facts: Arc<FactsSource>,
+        samples: Samples,
+        updates: Arc<Updates>,
+    ) -> Self {
         Self {
             reconciler,
             facts,
             samples,
+            updates,
             interval: FIRST_INTERVAL,
         }
     }
@@ -103,12 +111,15 @@ impl Heart {
             machine: self.machine().await,
             instances: shared.board.all(),
             samples: self.samples.lock().batch(Instant::now()),
+            update: self.updates.report(),
         };
         let sent = beat.samples.len();
         let outcome = shared.link.client().heartbeat(&beat).await;
         shared.link.learn(outcome.as_ref().err());
         match outcome {
-            Ok(reply) => {
+            Ok(mut reply) => {
+                let offer = reply.update.take();
+                self.updates.heard(beat.update.as_ref(), offer);
                 self.take(&reply).await;
                 Some(sent == MAX_SAMPLES && !self.samples.lock().is_empty())
             }
@@ -121,7 +132,10 @@ impl Heart {
 
     async fn machine(&self) -> MachineFacts {
         let runtime = &self.reconciler.shared().runtime;
-        self.facts.machine(runtime.kind(), runtime.facts().await)
+        MachineFacts {
+            dtma_sha256: self.updates.own(),
+            ..self.facts.machine(runtime.kind(), runtime.facts().await)
+        }
     }
 
     async fn take(&mut self, reply: &HeartbeatReply) {

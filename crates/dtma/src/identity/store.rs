@@ -104,6 +104,14 @@ impl IdentityStore {
         })
     }
 
+    /// The same for somebody who only looks while the DTMA runs: nothing is made or removed.
+    #[must_use]
+    pub fn of_running(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+        }
+    }
+
     /// The credentials, if this machine has any.
     ///
     /// # Errors

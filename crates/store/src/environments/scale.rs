@@ -37,10 +37,7 @@ impl Environments<'_> {
         placement: Placement,
     ) -> Result<bool, StoreError> {
         let transaction = self.0.begin().await?;
-        let without_machine = [
-            EnvironmentStatus::Deleted,
-            EnvironmentStatus::ErrorCreation,
-        ];
+        let without_machine = [EnvironmentStatus::Deleted, EnvironmentStatus::ErrorCreation];
         let done = Entity::update_many()
             .set(ActiveModel {
                 region: Set(placement.region),

@@ -11,8 +11,7 @@ use agentopia_domain::resources::Resources;
 use agentopia_domain::{AccountId, InstanceId, SecretId};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
 use super::{Instances, WHAT, map_secrets, read, row, wanted_resources};

@@ -18,8 +18,8 @@ use agentopia_domain::page::{Page, PageRequest};
 use agentopia_domain::resources::Resources;
 use agentopia_domain::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait,
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::convert::{fetch_limit, from_json, json, paged, word};

@@ -348,8 +348,7 @@ async fn a_change_of_size_ends_with_its_status(db: TestDb) {
     let written = environments.update_unscoped(id, None, patch, &[]).await;
     assert_eq!(written.unwrap().scaling, Some(further));
     let patch = EnvironmentPatch::default();
-    let done =
-        environments.transition_unscoped(id, None, S::Scaling, E::ScaleFinished, patch, &[]);
+    let done = environments.transition_unscoped(id, None, S::Scaling, E::ScaleFinished, patch, &[]);
     assert_eq!(done.await.unwrap().scaling, None);
 
     environments

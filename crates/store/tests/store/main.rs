@@ -18,5 +18,6 @@ mod identity;
 mod instances;
 mod leases;
 mod metrics;
+mod orphans;
 mod secrets;
 mod start;

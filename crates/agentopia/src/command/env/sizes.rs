@@ -75,7 +75,10 @@ mod tests {
         };
         let short = text(&offered, false);
         assert!(short.contains("your machine has it") && short.contains("$24.50 a month"));
-        assert!(short.contains("larger") && !short.contains("elsewhere"), "{short}");
+        assert!(
+            short.contains("larger") && !short.contains("elsewhere"),
+            "{short}"
+        );
         assert!(text(&offered, true).contains("it can't be had in fra1"));
         assert!(text(&EnvironmentSizes { sizes: vec![] }, true).contains("nothing to choose"));
     }

@@ -1,4 +1,5 @@
-//! `GET /api/dtma/v1/download/{program}`: the programs that a new machine needs.
+//! `GET /api/dtma/v1/download/{program}`: the programs that a new machine needs, and that an older
+//! one updates itself with.
 //!
 //! For everybody who can reach the listener: the programs are no secret, and a new machine has
 //! nothing to show yet but its one-time token. What it gets it compares with the SHA-256 in its
@@ -12,6 +13,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use agentopia_cloud::bootstrap::Programs;
+use agentopia_dtma_api::to_control_plane::{DtmaOffer, ProgramOffer};
 use anyhow::Context as _;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -26,12 +28,15 @@ use super::refusal::Refusal;
 
 /// How much is read and sent at once.
 const CHUNK: usize = 64 << 10;
+/// A fleet fetches an update within so many seconds, and not all at once. In the first seconds of a
+/// small installation nobody waits for long.
+const SPREAD_SECONDS: u32 = 30;
 
 /// The programs that machines can download.
 #[derive(Debug, Clone)]
 pub struct Downloads {
     dtma: Arc<Program>,
-    tool_init: Arc<Program>,
+    tool_init: Option<Arc<Program>>,
 }
 
 #[derive(Debug)]
@@ -43,30 +48,42 @@ struct Program {
 }
 
 impl Downloads {
-    /// Opens the programs and computes their SHA-256.
+    /// Opens the programs and computes their SHA-256. There is no `tool_init` where tools never run
+    /// in containers.
     ///
     /// # Errors
     /// When one of them can't be read.
-    pub fn open(dtma: &FilePath, tool_init: &FilePath) -> anyhow::Result<Self> {
+    pub fn open(dtma: &FilePath, tool_init: Option<&FilePath>) -> anyhow::Result<Self> {
+        let tool_init = tool_init.map(Program::open).transpose()?;
         Ok(Self {
             dtma: Arc::new(Program::open(dtma)?),
-            tool_init: Arc::new(Program::open(tool_init)?),
+            tool_init: tool_init.map(Arc::new),
         })
     }
 
-    /// What machines are told to expect.
+    /// What new machines are told to expect, where there is all that they need.
     #[must_use]
-    pub fn programs(&self) -> Programs {
-        Programs {
+    pub fn programs(&self) -> Option<Programs> {
+        Some(Programs {
             dtma_sha256: self.dtma.sha256.clone(),
-            tool_init_sha256: self.tool_init.sha256.clone(),
+            tool_init_sha256: self.tool_init.as_ref()?.sha256.clone(),
+        })
+    }
+
+    /// What machines that run another DTMA are offered (DTMA-8).
+    #[must_use]
+    pub fn offer(&self) -> DtmaOffer {
+        DtmaOffer {
+            dtma: self.dtma.offer(),
+            tool_init: self.tool_init.as_ref().map(|program| program.offer()),
+            spread_seconds: SPREAD_SECONDS,
         }
     }
 
     fn find(&self, name: &str) -> Option<Arc<Program>> {
         match name {
             "dtma" => Some(Arc::clone(&self.dtma)),
-            "tool-init" => Some(Arc::clone(&self.tool_init)),
+            "tool-init" => self.tool_init.clone(),
             _ => None,
         }
     }
@@ -93,6 +110,13 @@ impl Program {
             bytes,
             sha256: hex::encode(hash.finalize()),
         })
+    }
+
+    fn offer(&self) -> ProgramOffer {
+        ProgramOffer {
+            sha256: self.sha256.clone(),
+            bytes: self.bytes,
+        }
     }
 
     /// A piece that begins at `offset`; none after the end.

@@ -14,6 +14,7 @@ use http::StatusCode;
 use super::ListenerState;
 use super::caller::Caller;
 use super::refusal::Refusal;
+use super::update;
 
 /// How often machines are to be heard.
 const INTERVAL_SECONDS: u32 = 5;
@@ -33,6 +34,10 @@ pub(super) async fn heartbeat(
         ));
     }
     let environment = caller.credential.environment_id;
+    if let Some(report) = &beat.update {
+        update::record(&state.store, &caller.credential, report).await?;
+    }
+    let offer = update::offer_to(&beat.machine, state.offer.as_ref());
     let machine = MachineHeartbeat {
         dtma_version: beat.machine.dtma_version,
         capacity: beat.machine.capacity,
@@ -66,6 +71,7 @@ pub(super) async fn heartbeat(
         stored_up_to,
         interval_seconds: INTERVAL_SECONDS,
         unknown_instances: unknown(&state, environment, &beat.instances).await?,
+        update: offer,
     }))
 }
 

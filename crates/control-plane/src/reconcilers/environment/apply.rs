@@ -142,6 +142,7 @@ impl EnvironmentReconciler {
                     credential.state != CredentialState::Revoked
                         && span(credential.created_at) < UNLISTED_LIMIT
                 }),
+            is_recorded: environment.machine_id.is_some(),
             machine: machine.as_ref().map(|machine| machine.state),
             enrolment,
             silent_for: environment.last_heartbeat_at.map(span),
@@ -179,6 +180,13 @@ impl EnvironmentReconciler {
         let Some(machine) = machine else {
             return Ok(environment);
         };
+        // What is still there then is taken away, not over.
+        if matches!(
+            environment.status,
+            EnvironmentStatus::Deleted | EnvironmentStatus::ErrorCreation
+        ) {
+            return Ok(environment);
+        }
         let same = environment.machine_id.as_ref() == Some(&machine.id);
         let placed = machine.address.is_none() || environment.ip_address.is_some();
         let measured = environment.monthly_price_cents == machine.monthly_price_cents
@@ -499,13 +507,16 @@ impl EnvironmentReconciler {
             .get_unscoped(claim.environment())
             .await?;
         let message = trouble.to_string();
-        if matches!(trouble, ProviderError::Retryable(_)) && environment.status.serves() {
-            // Its tools may well answer all the while; what its owner was told last stays.
+        let told =
+            environment.status.serves() || environment.status == EnvironmentStatus::ErrorCreation;
+        if matches!(trouble, ProviderError::Retryable(_)) && told {
+            // Its tools may well answer all the while, or its owner was told what to do: that stays.
             tracing::warn!(environment = %environment.id, %message, "the provider is asked again");
             return Ok(Next::After(PROVIDER_RETRY));
         }
         let before = environment.error_message.as_deref();
-        let known = before.is_some_and(|before| without_request(before) == without_request(&message));
+        let known =
+            before.is_some_and(|before| without_request(before) == without_request(&message));
         let events = if known {
             Vec::new()
         } else {
@@ -565,4 +576,23 @@ fn is_on_machine(report: &InstanceReport) -> bool {
         .observed
         .as_ref()
         .is_some_and(|observed| observed.phase != Phase::Removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_request;
+
+    #[test]
+    fn sentences_that_differ_in_the_request_only_are_the_same() {
+        let said = |id: &str| {
+            format!("can't read a droplet: no (HTTP 500, server_error, request {id}); try again")
+        };
+        assert_eq!(
+            without_request(&said("a-1")),
+            without_request(&said("b-22"))
+        );
+        let other = said("a-1").replace("500", "503");
+        assert_ne!(without_request(&said("a-1")), without_request(&other));
+        assert_eq!(without_request("no request"), "no request");
+    }
 }

@@ -64,6 +64,8 @@ pub struct Observation {
     /// Whether one may be there all the same: it was asked for a moment ago by somebody who did not
     /// live to write down what came of it.
     pub unlisted: bool,
+    /// Whether a machine is written down, be it there or not.
+    pub is_recorded: bool,
     /// Where the machine is with its enrolment.
     pub enrolment: Enrolment,
     /// How long ago it was last heard; `None` if never since it was made.
@@ -159,7 +161,7 @@ fn creating(seen: &Observation) -> Step {
 /// Waits for the account to try again: the reason stands in the error message. Until then nothing
 /// may be left that could enrol, or that is billed.
 fn failed(seen: &Observation) -> Step {
-    if seen.machine.is_some() || seen.enrolment != Enrolment::None {
+    if seen.machine.is_some() || seen.is_recorded || seen.enrolment != Enrolment::None {
         return Step::Undo;
     }
     if seen.in_status < Duration::from_secs(3600) {
@@ -255,6 +257,7 @@ mod tests {
             in_status: Duration::ZERO,
             machine: Some(MachineState::Running),
             unlisted: false,
+            is_recorded: true,
             enrolment: Enrolment::Enrolled,
             silent_for: Some(Duration::from_secs(1)),
             enrolled_for: Some(Duration::from_secs(2)),
@@ -292,6 +295,7 @@ mod tests {
                                         in_status,
                                         machine,
                                         unlisted: has_tools,
+                                        is_recorded: machine.is_some(),
                                         enrolment,
                                         silent_for,
                                         has_tools,
@@ -356,6 +360,7 @@ mod tests {
         let unlisted = Observation {
             machine: None,
             unlisted: true,
+            is_recorded: true,
             enrolment: Enrolment::Waiting,
             silent_for: None,
             ..seen(Enabled, S::Creating)
@@ -364,6 +369,7 @@ mod tests {
         let heard = Observation {
             machine: None,
             unlisted: true,
+            is_recorded: true,
             ..seen(Enabled, S::Active)
         };
         assert!(matches!(plan(&heard), Step::Wait(_)), "not taken for lost");
@@ -434,6 +440,7 @@ mod tests {
         };
         assert_eq!(plan(&invited), Step::Undo);
         let undone = Observation {
+            is_recorded: false,
             enrolment: Enrolment::None,
             ..invited
         };

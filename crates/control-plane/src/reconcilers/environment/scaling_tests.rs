@@ -29,6 +29,7 @@ fn seen(machine: Option<MachineState>, scaling: ScalingSeen) -> Observation {
         in_status: SECOND,
         machine,
         unlisted: false,
+        is_recorded: true,
         enrolment: Enrolment::Enrolled,
         silent_for: None,
         enrolled_for: Some(HEARTBEAT_LIMIT * 100),

@@ -64,7 +64,10 @@ impl Reconcile for OrphanSearch {
                 orphans.push(self.orphan(thing, reason, &before, now));
             }
         }
-        let events: Vec<NewEvent> = orphans.iter().filter_map(|each| told(each, &before)).collect();
+        let events: Vec<NewEvent> = orphans
+            .iter()
+            .filter_map(|each| told(each, &before))
+            .collect();
         self.store.orphans().replace(&orphans, &events).await?;
         for orphan in orphans.iter().filter(|each| may_go(each, self.policy, now)) {
             if let Some(thing) = found.iter().find(|thing| is_of(thing, orphan)) {

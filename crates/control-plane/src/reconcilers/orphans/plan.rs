@@ -30,7 +30,10 @@ pub fn orphaned(
     match (environment.status, found.kind) {
         (S::Deleted | S::ErrorCreation, _) => Some(OrphanReason::Leftover),
         // Its own reconciler is at it.
-        (S::PendingCreation | S::Creating | S::PendingDeletion | S::Deleting | S::ErrorDeletion, _)
+        (
+            S::PendingCreation | S::Creating | S::PendingDeletion | S::Deleting | S::ErrorDeletion,
+            _,
+        )
         | (S::Active | S::Scaling | S::Unresponsive, ProviderThing::Firewall) => None,
         (S::Active | S::Scaling | S::Unresponsive, ProviderThing::Machine) => {
             let own = environment.machine_id.as_ref() == Some(&found.id);
@@ -42,8 +45,8 @@ pub fn orphaned(
 /// Whether an orphan may be removed now.
 #[must_use]
 pub fn may_go(orphan: &Orphan, policy: OrphanPolicy, now: DateTime<Utc>) -> bool {
-    let settled = now - orphan.first_seen_at
-        >= TimeDelta::from_std(SETTLE).unwrap_or(TimeDelta::MAX);
+    let settled =
+        now - orphan.first_seen_at >= TimeDelta::from_std(SETTLE).unwrap_or(TimeDelta::MAX);
     policy == OrphanPolicy::Remove && orphan.reason != OrphanReason::Unmarked && settled
 }
 

@@ -40,6 +40,7 @@ impl Wish {
         let environment = call.store().environments().find(call.account()).await?;
         let mut tools = Vec::new();
         if let Some(environment) = &environment {
+            // The account's own: its environment was found by the account.
             let instances = call.store().instances();
             for report in instances.on_environment_unscoped(environment.id).await? {
                 if report.instance.desired == DesiredInstance::Running {
@@ -88,7 +89,11 @@ impl Wish {
             return Some(obstacle.into());
         }
         let environment = machine?;
-        if environment.status.on(EnvironmentEvent::ScaleStarted).is_err() {
+        if environment
+            .status
+            .on(EnvironmentEvent::ScaleStarted)
+            .is_err()
+        {
             return Some(Obstacle::NotNow);
         }
         self.tools_fit(environment, size).err().map(Into::into)
@@ -119,13 +124,20 @@ impl Wish {
             );
         }
         let possible = offered.iter().filter(|size| self.obstacle(size).is_none());
-        let names: Vec<&str> = possible.map(|size| size.name.as_str()).take(NAMED).collect();
+        let names: Vec<&str> = possible
+            .map(|size| size.name.as_str())
+            .take(NAMED)
+            .collect();
         Refusal::new(
             kind::NOT_OFFERED,
             format!(
                 "there is no size {name:?}; possible from here are {} (GET \
                  /api/v1/environment/sizes has all)",
-                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
             ),
         )
     }

@@ -38,7 +38,11 @@ pub(super) async fn handler(
     let environment = wish
         .environment()
         .ok_or_else(|| Refusal::not_found("environment"))?;
-    if environment.status.on(EnvironmentEvent::ScaleStarted).is_err() {
+    if environment
+        .status
+        .on(EnvironmentEvent::ScaleStarted)
+        .is_err()
+    {
         return Err(Refusal::new(
             kind::WRONG_STATE,
             "only an active environment can change its size; look at its status and try again \

@@ -164,9 +164,15 @@ impl EnvironmentReconciler {
     ) -> anyhow::Result<()> {
         let environment = &seen.environment;
         let event = EnvironmentEvent::ScaleFinished;
-        let has = seen.machine.as_ref().and_then(|machine| machine.size.clone());
+        let has = seen
+            .machine
+            .as_ref()
+            .and_then(|machine| machine.size.clone());
         let (reason, error) = ending(environment.scaling.as_ref(), has.as_deref(), problem);
-        let price = seen.machine.as_ref().map(|machine| machine.monthly_price_cents);
+        let price = seen
+            .machine
+            .as_ref()
+            .map(|machine| machine.monthly_price_cents);
         let patch = EnvironmentPatch {
             size: has.map(Some),
             monthly_price_cents: price,
@@ -212,7 +218,12 @@ fn ending(
         let reason = format!("its machine has the size {now} now");
         return (reason, problem.map(str::to_owned));
     }
-    let why: Vec<&str> = scaling.failure.as_deref().into_iter().chain(problem).collect();
+    let why: Vec<&str> = scaling
+        .failure
+        .as_deref()
+        .into_iter()
+        .chain(problem)
+        .collect();
     let error = format!(
         "The size could not be changed to {}: {}. The machine goes on with {now}; try again, or \
          choose another size.",
@@ -228,7 +239,11 @@ fn is_back(report: &InstanceReport) -> bool {
         && report.instance.status != InstanceStatus::ErrorRuntime;
     let phase = report.observed.as_ref().map(|observed| observed.phase);
     // One that was never on the machine has nowhere to come back to.
-    !wanted || matches!(phase, None | Some(Phase::Running | Phase::Failed | Phase::Removed))
+    !wanted
+        || matches!(
+            phase,
+            None | Some(Phase::Running | Phase::Failed | Phase::Removed)
+        )
 }
 
 #[cfg(test)]
@@ -247,7 +262,11 @@ mod tests {
         let (reason, error) = ending(Some(&scaling), Some("small"), Some("it is off"));
         let error = error.unwrap();
         assert!(reason.contains("still has the size small"), "{reason}");
-        for part in ["to large", "it took too long; it is off", "goes on with small"] {
+        for part in [
+            "to large",
+            "it took too long; it is off",
+            "goes on with small",
+        ] {
             assert!(error.contains(part), "{error}");
         }
     }

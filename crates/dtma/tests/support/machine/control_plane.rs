@@ -11,8 +11,8 @@ use agentopia_domain::token::{TokenKind, kind_of, mint};
 use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
 use agentopia_dtma_api::problem::Problem;
 use agentopia_dtma_api::to_control_plane::{
-    Credentials, EnrolRequest, Heartbeat, HeartbeatReply, RenewRequest, SecretsReply,
-    SecretsRequest, path, renewal_message,
+    Credentials, DtmaOffer, EnrolRequest, Heartbeat, HeartbeatReply, RenewRequest, SecretsReply,
+    SecretsRequest, UpdateReport, path, renewal_message,
 };
 use agentopia_dtma_api::to_dtma::{DtmaClient, DtmaEndpoint};
 use agentopia_pki::listener::Peer;
@@ -20,7 +20,7 @@ use agentopia_pki::tls::control_plane_server_config;
 use agentopia_pki::{CertificateAuthority, MachineKey, listener, verify_signature};
 use axum::extract::{Path as UrlPath, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -60,6 +60,11 @@ pub(crate) struct Records {
     pub(crate) unknown: Vec<InstanceId>,
     pub(crate) heartbeats: Vec<Heartbeat>,
     pub(crate) renewals: u32,
+    /// The DTMA that machines are to run, and what is served as it.
+    pub(crate) offer: Option<DtmaOffer>,
+    pub(crate) served: Vec<u8>,
+    pub(crate) downloads: u32,
+    pub(crate) updates: Vec<UpdateReport>,
     stored: Option<(String, u64)>,
 }
 
@@ -134,6 +139,10 @@ impl ControlPlane {
                 unknown: Vec::new(),
                 heartbeats: Vec::new(),
                 renewals: 0,
+                offer: None,
+                served: Vec::new(),
+                downloads: 0,
+                updates: Vec::new(),
                 stored: None,
             }),
             changed: watch::Sender::new(0),
@@ -165,6 +174,7 @@ impl ControlPlane {
             .route(path::RENEW, post(renew))
             .route(path::HEARTBEAT, post(heartbeat))
             .route("/api/dtma/v1/instances/{id}/secrets", post(secrets))
+            .route(&path::download("dtma"), get(download))
             .with_state(Arc::clone(self));
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
@@ -193,8 +203,19 @@ impl ControlPlane {
     pub(crate) async fn until<T>(
         &self,
         what: &str,
-        mut condition: impl FnMut(&Records) -> Option<T>,
+        condition: impl FnMut(&Records) -> Option<T>,
     ) -> T {
+        let limit = Duration::from_secs(40);
+        let found = self.until_within(limit, condition).await;
+        found.unwrap_or_else(|| panic!("the control plane waited in vain for {what}"))
+    }
+
+    /// The same, for so long at most.
+    pub(crate) async fn until_within<T>(
+        &self,
+        limit: Duration,
+        mut condition: impl FnMut(&Records) -> Option<T>,
+    ) -> Option<T> {
         let mut changed = self.changed.subscribe();
         let reached = async {
             loop {
@@ -205,9 +226,7 @@ impl ControlPlane {
                 changed.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(40), reached)
-            .await
-            .unwrap_or_else(|_| panic!("the control plane waited in vain for {what}"))
+        tokio::time::timeout(limit, reached).await.ok()
     }
 
     /// Our client of the machine that listens on `port`.
@@ -382,8 +401,20 @@ async fn heartbeat(
         }
         let boot = beat.machine.boot_id.clone();
         let stored = records.stored.clone().filter(|(of, _)| *of == boot);
+        let own = beat.machine.dtma_sha256.clone();
+        let offer = records.offer.clone();
+        let other = |offer: &DtmaOffer| own.is_some_and(|own| own != offer.dtma.sha256);
+        if let Some(report) = &beat.update
+            && records
+                .updates
+                .last()
+                .is_none_or(|last| last.id != report.id)
+        {
+            records.updates.push(report.clone());
+        }
         records.heartbeats.push(beat);
         HeartbeatReply {
+            update: offer.filter(other),
             stored_up_to: stored.map(|(_, up_to)| up_to),
             interval_seconds: 1,
             unknown_instances: records.unknown.clone(),
@@ -391,6 +422,17 @@ async fn heartbeat(
     };
     it.changed.send_modify(|count| *count += 1);
     Ok(Json(reply).into_response())
+}
+
+async fn download(
+    State(it): State<Arc<ControlPlane>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Answer {
+    it.caller(&peer, &headers)?;
+    let mut records = it.records();
+    records.downloads += 1;
+    Ok(records.served.clone().into_response())
 }
 
 async fn secrets(
