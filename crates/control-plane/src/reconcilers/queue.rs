@@ -188,6 +188,8 @@ impl Worker {
             return;
         };
         let next = tokio::select! {
+            // What is done counts, also when the lease is lost or the end comes at that moment.
+            biased;
             result = self.reconciler.reconcile(claim) => match result {
                 Ok(next) => next,
                 Err(error) => {

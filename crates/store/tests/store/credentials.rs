@@ -16,6 +16,7 @@ use crate::fixtures::{assert_refused, event};
 on_both_engines!(
     of_a_thousand_redemptions_one_succeeds,
     a_token_that_is_over_redeems_nothing,
+    a_token_that_no_machine_got_can_be_withdrawn,
     renewal_goes_from_current_to_next,
     an_answer_that_was_lost_is_asked_for_again,
     a_clone_is_seen_at_the_first_divergence,
@@ -177,6 +178,24 @@ async fn a_token_that_is_over_redeems_nothing(db: TestDb) {
             what: "environment"
         },
     );
+}
+
+async fn a_token_that_no_machine_got_can_be_withdrawn(db: TestDb) {
+    let account = db.account("a@b.c").await;
+    let environment = db.environment(account).await.id;
+    let credentials = db.store.dtma_credentials();
+    let (_, unused) = db.issue(account, environment).await;
+    assert!(credentials.withdraw(unused).await.unwrap());
+    assert!(!credentials.withdraw(unused).await.unwrap(), "once");
+    let late = credentials.redeem(unused, db.redemption(), &[]).await;
+    assert_eq!(late.unwrap(), None);
+    // One that a machine redeemed stays: the machine is there.
+    let (_, used) = db.issue(account, environment).await;
+    let redeemed = credentials.redeem(used, db.redemption(), &[]).await;
+    assert!(redeemed.unwrap().is_some());
+    assert!(!credentials.withdraw(used).await.unwrap());
+    let kept = credentials.by_environment_unscoped(environment).await;
+    assert_eq!(kept.unwrap().unwrap().state, CredentialState::Active);
 }
 
 async fn renewal_goes_from_current_to_next(db: TestDb) {
