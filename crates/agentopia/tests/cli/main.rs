@@ -9,6 +9,7 @@
 mod agents;
 mod deploying;
 mod exit_codes;
+mod import_legacy;
 mod server;
 mod signing_in;
 mod values;
