@@ -97,30 +97,6 @@ pub async fn at_every_step(
     runtime: Runtime,
     database: Database,
 ) -> anyhow::Result<()> {
-    for steps in rounds(victim) {
-        round(victim, runtime, database, &steps).await?;
-    }
-    Ok(())
-}
-
-/// The engine takes every tool with it, and a tool that ended five times in two minutes is given up
-/// for a while: its steps are done in two rounds, with a cluster each.
-fn rounds(victim: Victim) -> Vec<Vec<Step>> {
-    match victim {
-        Victim::Engine => vec![
-            STEPS[..4].to_vec(),
-            vec![STEPS[1], STEPS[4], STEPS[5], STEPS[6]],
-        ],
-        _ => vec![STEPS.to_vec()],
-    }
-}
-
-async fn round(
-    victim: Victim,
-    runtime: Runtime,
-    database: Database,
-    steps: &[Step],
-) -> anyhow::Result<()> {
     let mut cluster = Cluster::local()
         .runtime(runtime)
         .database(database)
@@ -135,7 +111,7 @@ async fn round(
     // One that nobody touches, to see that it is left alone.
     let bystander = cluster.deploy("echo").await?;
     let mut instances = Vec::new();
-    for (number, (verb, under_way, goal)) in steps.iter().copied().enumerate() {
+    for (number, (verb, under_way, goal)) in STEPS.into_iter().enumerate() {
         let step = format!(
             "step {number}: {victim:?} killed during {verb:?} at {:?}",
             under_way[0]

@@ -11,6 +11,9 @@ use agentopia_test_support::wait::{HEALED, holds_for};
 use agentopia_test_support::{Cluster, Database, Runtime, docker, wait_for};
 use serde_json::json;
 
+/// How long the control plane is away: longer than every time limit of the product that could mind.
+const AWAY: Duration = Duration::from_secs(125);
+
 // Most of each is waiting, so two clusters at a time.
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,16 +111,12 @@ async fn tools_go_on_while_the_control_plane_is_away() -> anyhow::Result<()> {
 
     cluster.control_plane.kill()?;
     let dtma = machine.dtma();
-    holds_for(
-        Duration::from_secs(25),
-        "the tool runs without a control plane",
-        async || {
-            let seen = docker::inspect("container", &container).await?;
-            anyhow::ensure!(seen["State"]["Running"] == true, "{}", seen["State"]);
-            anyhow::ensure!(machine.dtma() == dtma, "the DTMA changed");
-            Ok(())
-        },
-    )
+    holds_for(AWAY, "the tool runs without a control plane", async || {
+        let seen = docker::inspect("container", &container).await?;
+        anyhow::ensure!(seen["State"]["Running"] == true, "{}", seen["State"]);
+        anyhow::ensure!(machine.dtma() == dtma, "the DTMA changed");
+        Ok(())
+    })
     .await?;
     // A tool that dies meanwhile comes back without anybody's help.
     docker::docker(&["kill", &machine.container(echo.id).await?]).await?;
@@ -129,12 +128,12 @@ async fn tools_go_on_while_the_control_plane_is_away() -> anyhow::Result<()> {
     .await?;
 
     cluster.control_plane.start().await?;
-    // What was measured meanwhile arrives, with the time at which it was measured: two samples at
-    // least are from the time without a control plane, ten seconds apart.
+    // What was measured meanwhile arrives, with the time at which it was measured: a sample for
+    // every ten seconds without a control plane.
     wait_for(HEALED, "the buffered measurements", async || {
         let after: UsageSeries = cluster.admin.get(&path).await?;
         let fresh = after.samples.len() - before.samples.len();
-        anyhow::ensure!(fresh >= 3, "{fresh} new samples: {after:?}");
+        anyhow::ensure!(fresh >= 12, "{fresh} new samples: {after:?}");
         let gaps: Vec<i64> = after
             .samples
             .windows(2)

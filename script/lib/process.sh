@@ -11,12 +11,19 @@ ours() {
   [ -r "/proc/$pid/cmdline" ] && tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF -- "$2"
 }
 
-# start_process PIDFILE LOG COMMAND...: detached, stdin closed, output appended to LOG.
+# start_process PIDFILE LOG COMMAND...: detached, stdin closed, output appended to LOG. Nothing else that is
+# open here stays open there: a lock that somebody holds around this script would be held for ever.
 start_process() {
   local pidfile=$1 log=$2
   shift 2
   # shellcheck disable=SC2016  # expanded by the inner bash, which becomes the process itself
-  setsid --fork bash -c 'echo $$ >"$1"; shift; exec "$@"' start "$pidfile" "$@" </dev/null >>"$log" 2>&1 9>&-
+  setsid --fork bash -c '
+    echo $$ >"$1"
+    shift
+    for fd in /proc/$$/fd/*; do
+      if [ "${fd##*/}" -gt 2 ]; then eval "exec ${fd##*/}>&-"; fi
+    done
+    exec "$@"' start "$pidfile" "$@" </dev/null >>"$log" 2>&1 9>&-
 }
 
 _gone() { ! ours "$@"; }

@@ -15,7 +15,7 @@ failed() {
 check() {
   local name=$1
   shift
-  if timed "$name" "$@"; then PASSED=$((PASSED + 1)); else failed "lint: $name"; fi
+  if timed "$name" "$@"; then PASSED=$((PASSED + 1)); else failed "$name"; fi
 }
 
 # nextest PROFILE ARGS...: runs it on the whole workspace, or what ARGS choose, and adds up its summary.

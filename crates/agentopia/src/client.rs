@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod instances;
 mod legacy;
+mod lines;
 mod secrets;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The commands: a folder a noun, a file a verb. Each file has what the verb takes, its help and
 //! what it does; what several share is in the noun's own file.
 
+pub(crate) mod admin;
 pub(crate) mod agents;
 pub(crate) mod auth;
 pub(crate) mod catalog;

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use agentopia_domain::environment::{DesiredEnvironment, EnvironmentStatus, ProviderKind};
+use agentopia_domain::environment::{
+    DesiredEnvironment, EnvironmentStatus, ProviderKind, Scaling, ScalingPhase,
+};
 use agentopia_domain::metrics::{StoredUsage, Usage};
 use agentopia_domain::resources::Capacity;
 use agentopia_domain::{EnvironmentId, InstanceId};
@@ -33,6 +35,11 @@ pub struct Environment {
     pub size: Option<String>,
     /// The provider's image.
     pub image: Option<String>,
+    /// The change of size that is under way, while the status is `scaling`.
+    pub scaling: Option<EnvironmentScaling>,
+    /// What the machine costs a month as long as it exists, in US cents; `null` where it costs
+    /// nothing by itself, or there is none.
+    pub monthly_price_cents: Option<u32>,
     /// When the provider says the machine was made.
     pub provider_created_at: Option<DateTime<Utc>>,
     /// When its DTMA was last heard.
@@ -64,6 +71,8 @@ impl From<agentopia_domain::environment::Environment> for Environment {
             region: environment.region,
             size: environment.size,
             image: environment.image,
+            scaling: environment.scaling.map(Into::into),
+            monthly_price_cents: environment.monthly_price_cents,
             provider_created_at: environment.provider_created_at,
             last_heartbeat_at: environment.last_heartbeat_at,
             error_message: environment.error_message,
@@ -74,6 +83,72 @@ impl From<agentopia_domain::environment::Environment> for Environment {
             updated_at: environment.updated_at,
         }
     }
+}
+
+/// A change of size that is under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EnvironmentScaling {
+    /// The size that it had.
+    pub from: Option<String>,
+    /// The size that is wanted.
+    pub to: String,
+    /// Where it stands.
+    pub phase: ScalingPhase,
+    /// Since when it stands there.
+    pub phase_since: DateTime<Utc>,
+    /// What is being done, for people who wait.
+    pub progress: String,
+    /// Why it will end with the old size, once that is so.
+    pub failure: Option<String>,
+}
+
+impl From<Scaling> for EnvironmentScaling {
+    fn from(scaling: Scaling) -> Self {
+        Self {
+            from: scaling.from,
+            to: scaling.to,
+            phase: scaling.phase,
+            phase_since: scaling.phase_since,
+            progress: scaling.phase.progress().to_owned(),
+            failure: scaling.failure,
+        }
+    }
+}
+
+/// The sizes that the account's machine can have, the cheapest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EnvironmentSizes {
+    /// Empty where there is nothing to choose, as with the provider `local`.
+    pub sizes: Vec<EnvironmentSize>,
+}
+
+/// A size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EnvironmentSize {
+    /// The provider's name for it.
+    pub name: String,
+    /// Processors.
+    pub vcpus: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// The disk of a new machine of this size, in bytes. A machine keeps its disk when its size
+    /// changes.
+    pub disk_bytes: u64,
+    /// What a month costs, in US cents.
+    pub monthly_price_cents: u32,
+    /// Whether the machine has it.
+    pub is_current: bool,
+    /// Why it can't be chosen now, with what to do; `null` where it can.
+    pub obstacle: Option<String>,
+}
+
+/// Gives the machine another size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleEnvironmentRequest {
+    /// The size, by its name.
+    #[schema(min_length = 1, max_length = 100)]
+    pub size: String,
 }
 
 /// The account's environment, if it ever had one.

@@ -21,6 +21,7 @@ pub mod health;
 pub mod instance;
 pub mod legacy;
 pub mod link;
+pub mod orphan;
 pub mod page;
 pub mod problem;
 pub mod registry_login;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bootstrap.sh            Docker, downloads, enrolment; reports each phase to the control plane
+//!                         (bootstrap.service: at each boot until it has enrolled)
 //! metadata-block.sh       closes the metadata service, at each boot (metadata-block.service)
 //! dtma.service            the hardened unit of the management agent
 //! ```
@@ -54,7 +55,7 @@ pub enum UserDataError {
 #[derive(Serialize)]
 struct Document<'a> {
     write_files: &'a [FileEntry],
-    runcmd: [[&'static str; 1]; 1],
+    runcmd: [[&'static str; 4]; 1],
 }
 
 /// The user-data of a machine whose management agent will listen on `dtma_port`.
@@ -70,7 +71,7 @@ pub fn user_data(
     let connect = connect_to(&bootstrap.control_plane_url, &bootstrap.control_plane_name)?;
     let document = Document {
         write_files: &files(bootstrap, programs, dtma_port, &connect),
-        runcmd: [[files::BOOTSTRAP]],
+        runcmd: [files::COMMAND],
     };
     let json = serde_json::to_string_pretty(&document)
         .map_err(|_| UserDataError::Unfit("the document"))?;

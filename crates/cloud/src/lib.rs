@@ -14,8 +14,11 @@
 pub mod bootstrap;
 pub mod local;
 mod provider;
+mod size;
 
+pub use agentopia_domain::orphan::ProviderThing;
 pub use provider::{
-    Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, MachineState, ProviderError,
-    Sought,
+    Begun, Bootstrap, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest,
+    MachineState, OperationState, ProviderError, Sought,
 };
+pub use size::{GB, MachineSize, Resizable, SizeObstacle};

@@ -68,6 +68,8 @@ impl LocalProvider {
             region: None,
             size: None,
             image: None,
+            disk_bytes: None,
+            monthly_price_cents: None,
             created_at: None,
         }
     }

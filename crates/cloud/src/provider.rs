@@ -5,10 +5,13 @@ use std::net::IpAddr;
 
 use agentopia_domain::EnvironmentId;
 use agentopia_domain::environment::ProviderKind;
+use agentopia_domain::orphan::ProviderThing;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use url::Url;
+
+use crate::size::MachineSize;
 
 /// What a new machine is told so that its DTMA can enrol. Nothing in it is worth anything once
 /// the token was used or has expired.
@@ -77,6 +80,10 @@ pub struct Machine {
     pub size: Option<String>,
     /// Its image.
     pub image: Option<String>,
+    /// Its disk in bytes.
+    pub disk_bytes: Option<u64>,
+    /// What it costs a month, in US cents.
+    pub monthly_price_cents: Option<u32>,
     /// When it was made, by the provider's clock.
     pub created_at: Option<DateTime<Utc>>,
 }
@@ -88,6 +95,56 @@ pub enum Deletion {
     Gone,
     /// Under way; ask again.
     InProgress,
+}
+
+/// One part of a change of size. Each can be asked for twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineAction<'a> {
+    /// Asks the system to turn itself off. Nothing may come of it.
+    ShutDown,
+    /// Cuts the power.
+    PowerOff,
+    /// Turns it on.
+    PowerOn,
+    /// Gives a machine that is off another size, and leaves its disk as it is.
+    Resize(&'a str),
+}
+
+/// What became of a [`MachineAction`] that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// It is under way; the provider's id of it, for [`MachineProvider::operation`].
+    Operation(String),
+    /// There is nothing to do: the machine is so already.
+    AlreadySo,
+}
+
+/// How far something is that a provider was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperationState {
+    /// Under way.
+    InProgress,
+    /// Done.
+    Completed,
+    /// It failed, and the machine is as it was, or off.
+    Failed,
+}
+
+/// Something at the provider that carries this installation's mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub kind: ProviderThing,
+    /// The provider's id of it.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// The environment that it is marked with; without one it can't be proved to be ours.
+    pub environment: Option<EnvironmentId>,
+    /// What it costs a month, in US cents.
+    pub monthly_price_cents: Option<u32>,
+    /// When it was made, by the provider's clock.
+    pub created_at: Option<DateTime<Utc>>,
 }
 
 /// Why a provider could not do it.
@@ -130,4 +187,47 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
 
     /// Takes the machine away, with everything that belongs to it.
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError>;
+
+    /// Everything that carries this installation's mark, whoever it belongs to. Can lag behind.
+    async fn inventory(&self) -> Result<Vec<Found>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes away what the inventory had, if it still proves to be ours.
+    async fn remove_found(&self, found: &Found) -> Result<Deletion, ProviderError> {
+        Err(ProviderError::Final(format!(
+            "this provider has no {:?} to remove",
+            found.kind
+        )))
+    }
+
+    /// The sizes that machines can have; none where there is nothing to choose. May be some
+    /// minutes old.
+    async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {
+        Ok(Vec::new())
+    }
+
+    /// Begins one part of a change of size. Where the same is under way already, that is what is
+    /// told of, so a caller who did not hear the answer asks again.
+    async fn act(
+        &self,
+        _sought: Sought<'_>,
+        _action: MachineAction<'_>,
+    ) -> Result<Begun, ProviderError> {
+        Err(no_other_size())
+    }
+
+    /// How far something is that [`Self::act`] began. Until it is asked no more, the provider
+    /// looks at the machine anew each time with [`Self::find`].
+    async fn operation(
+        &self,
+        _sought: Sought<'_>,
+        _operation: &str,
+    ) -> Result<OperationState, ProviderError> {
+        Err(no_other_size())
+    }
+}
+
+fn no_other_size() -> ProviderError {
+    ProviderError::Final("machines of this provider can't change their size".to_owned())
 }

@@ -13,14 +13,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agentopia_domain::environment::ProviderKind;
+use agentopia_domain::environment::{LostMachine, ProviderKind};
+use agentopia_domain::orphan::OrphanPolicy;
 use figment::Figment;
 use figment::providers::{Format as _, Toml};
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-pub use digitalocean::DigitalOcean;
+pub use digitalocean::{Allowed, DigitalOcean};
 pub use env::names as environment_names;
 
 /// Everything that an operator can set.
@@ -58,6 +59,12 @@ pub struct Config {
     pub call_timeout_seconds: u64,
     /// Where machines come from.
     pub provider: ProviderKind,
+    /// What becomes of an environment whose machine the provider no longer has: `rebuild` or
+    /// `error`.
+    pub lost_machine: LostMachine,
+    /// What is done with things at the provider that carry our mark and belong to nobody: `report`
+    /// or `remove`.
+    pub orphans: OrphanPolicy,
     /// How the `local` provider's machine runs tools.
     pub local_runtime: LocalRuntime,
     /// The `dtma` program; found beside our own program unless given.
@@ -127,6 +134,8 @@ impl Default for Config {
             request_timeout_seconds: 30,
             call_timeout_seconds: 300,
             provider: ProviderKind::Local,
+            lost_machine: LostMachine::Rebuild,
+            orphans: OrphanPolicy::Report,
             local_runtime: LocalRuntime::Auto,
             dtma_binary: None,
             dtma_auto_update: true,

@@ -28,6 +28,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
         (name = "secrets", description = "Values in the vault"),
         (name = "registry_logins", description = "Logins at container registries"),
         (name = "events", description = "The timeline"),
+        (name = "orphans", description = "What belongs to nobody at the provider (admins)"),
         (name = "internal", description = "Service to service"),
     )
 )]

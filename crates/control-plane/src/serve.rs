@@ -7,6 +7,7 @@
 
 mod housekeeping;
 mod parts;
+mod programs;
 mod provider;
 mod public;
 mod sole;
@@ -24,8 +25,10 @@ use url::Url;
 
 use crate::config::Config;
 use crate::machines::listener::ListenerState;
+use crate::reconcilers::Bell;
 use crate::reconcilers::environment::EnvironmentReconciler;
 use crate::reconcilers::instance::InstanceReconciler;
+use crate::reconcilers::orphans::OrphanSearch;
 use crate::reconcilers::queue::{self, Reconcile};
 use crate::reconcilers::routes;
 use parts::Parts;
@@ -44,7 +47,10 @@ pub async fn run(
     let machines = bind(config.dtma_listen, "dtma_listen").await?;
     let control_plane_url = Url::parse(&config.dtma_url()).context("`dtma_advertise_url`")?;
     let made = provider::machines(&config, &ambient)?;
-    let (parts, setup_token) = Parts::assemble(config, ambient, shutdown.clone()).await?;
+    let (parts, setup_token) = {
+        let provider = Arc::clone(&made.provider);
+        Parts::assemble(config, ambient, provider, shutdown.clone()).await?
+    };
     announce(&parts, setup_token.as_ref());
 
     let tasks = TaskTracker::new();
@@ -53,9 +59,10 @@ pub async fn run(
         vault: Arc::clone(&parts.vault),
         authority: Arc::clone(&parts.authority),
         connections: Arc::clone(&parts.connections),
-        provider: made.provider,
+        provider: Arc::clone(&made.provider),
         control_plane_url,
         ambient: parts.ambient.clone(),
+        lost_machine: parts.state.config.lost_machine,
         bells: parts.bells.clone(),
     };
     let instances = InstanceReconciler {
@@ -80,6 +87,15 @@ pub async fn run(
         parts.bells.environments.clone(),
     ));
     tasks.spawn(work(Arc::new(instances), parts.bells.instances.clone()));
+    parts.store.orphans().begin_searching().await?;
+    let search = OrphanSearch {
+        store: parts.store.clone(),
+        provider: made.provider,
+        policy: parts.state.config.orphans,
+        ambient: parts.ambient.clone(),
+    };
+    // Nobody rings: it comes by time.
+    tasks.spawn(work(Arc::new(search), Bell::default()));
     let (store, gateway, bell) = (
         parts.store.clone(),
         parts.gateway.clone(),

@@ -1,14 +1,15 @@
 //! What every request handler is given: the store, the vault, time and randomness, the
-//! configuration, and three seams to the parts of the control plane that live outside HTTP.
+//! configuration, and four seams to the parts of the control plane that live outside HTTP.
 //!
 //! The seams are traits so that handlers can be tested without a machine, and so that nothing in
 //! `http` reaches into reconcilers or the gateway: [`Wake`] tells a reconciler to look at a row,
-//! [`Machines`] reads from an account's machine, [`ToolGateway`] speaks MCP with an instance.
-//! `serve` wires the real ones in.
+//! [`Machines`] reads from an account's machine, [`ToolGateway`] speaks MCP with an instance, and
+//! [`Offers`] tells what machines there are to choose from. `serve` wires the real ones in.
 
 use std::fmt;
 use std::sync::Arc;
 
+use agentopia_cloud::{MachineProvider, MachineSize, ProviderError};
 use agentopia_domain::agent::Agent;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
@@ -41,6 +42,8 @@ pub struct AppState {
     pub machines: Arc<dyn Machines>,
     /// Speaks MCP with instances.
     pub gateway: Arc<dyn ToolGateway>,
+    /// What machines there are to choose from.
+    pub offers: Arc<dyn Offers>,
     /// Hashes passwords, a few at a time.
     pub passwords: Passwords,
     /// Whether and with which token the first admin may be made.
@@ -51,7 +54,7 @@ pub struct AppState {
     pub shutdown: CancellationToken,
 }
 
-/// The three seams, handed over together.
+/// The four seams, handed over together.
 #[derive(Clone, Debug)]
 pub struct Seams {
     /// Tells reconcilers that intent changed.
@@ -60,6 +63,8 @@ pub struct Seams {
     pub machines: Arc<dyn Machines>,
     /// Speaks MCP with instances.
     pub gateway: Arc<dyn ToolGateway>,
+    /// What machines there are to choose from.
+    pub offers: Arc<dyn Offers>,
 }
 
 impl AppState {
@@ -83,6 +88,7 @@ impl AppState {
             wake: seams.wake,
             machines: seams.machines,
             gateway: seams.gateway,
+            offers: seams.offers,
             setup,
             events: EventBell::default(),
             shutdown: CancellationToken::new(),
@@ -105,6 +111,23 @@ pub trait Wake: fmt::Debug + Send + Sync {
     fn instance(&self, id: InstanceId);
     /// Agents, links or tokens changed: the gateway's route table is stale.
     fn routes(&self);
+}
+
+/// What machines the provider has to choose from.
+#[async_trait]
+pub trait Offers: fmt::Debug + Send + Sync {
+    /// The sizes, the cheapest first; none where there is nothing to choose.
+    ///
+    /// # Errors
+    /// What the provider says.
+    async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError>;
+}
+
+#[async_trait]
+impl Offers for Arc<dyn MachineProvider> {
+    async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {
+        (**self).sizes().await
+    }
 }
 
 /// What a person asks of a machine directly, without changing anything on it.

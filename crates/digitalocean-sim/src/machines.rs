@@ -1,4 +1,4 @@
-//! The machines behind droplets: none, or (later) real ones.
+//! The machines behind droplets: none, or real little ones.
 //!
 //! The state decides what happens to a droplet and hands `Order`s out; a
 //! [`Machines`] carries them out and the simulator reports back. Orders for one droplet come one
@@ -6,9 +6,9 @@
 //! time has come *and* its machine has answered, so that slow machines slow the API down, and a
 //! machine that fails makes the action end `errored`.
 //!
-//! [`NoMachines`] has nothing behind it. What boots containers with systemd and cloud-init will stand
-//! beside it, behind the same trait.
+//! [`NoMachines`] has nothing behind it. [`DockerMachines`] boots containers with systemd and cloud-init.
 
+mod docker;
 mod none;
 
 use std::fmt;
@@ -17,6 +17,7 @@ use std::net::Ipv4Addr;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
+pub use docker::{DockerMachines, DockerOptions, HostError, HostMount, MOST_MACHINES};
 pub use none::NoMachines;
 
 use crate::state::DropletId;
@@ -77,6 +78,9 @@ pub enum MachineError {
     /// No address is left for another machine.
     #[error("no address is left for another machine")]
     NoAddress,
+    /// The host carries no more.
+    #[error("this host carries at most {0} machines: destroy droplets that are not needed")]
+    TooMany(usize),
     /// There is no such machine.
     #[error("droplet {0} has no machine")]
     Unknown(DropletId),

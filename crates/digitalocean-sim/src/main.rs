@@ -6,14 +6,19 @@ use std::sync::Arc;
 
 use agentopia_domain::SystemClock;
 use anyhow::Context as _;
-use clap::{Parser, ValueEnum};
-use digitalocean_sim::machines::NoMachines;
+use clap::Parser;
+use digitalocean_sim::machines::{DockerMachines, Machines, NoMachines};
 use digitalocean_sim::{FaultPlan, Options, Settings, Simulator, Token};
 use digitalocean_sim::{admin_router, keep, router, serve};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+use machine_arguments::MachineArguments;
+
+mod machine_arguments;
 
 /// Simulates DigitalOcean's API v2, with faults and a clock that can be steered.
 #[derive(Debug, Parser)]
@@ -25,9 +30,8 @@ struct Arguments {
     /// Where the admin API listens: a loopback address, as it asks nobody for a password
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
-    /// What stands behind droplets
-    #[arg(long, value_enum, default_value_t = Backing::None)]
-    machines: Backing,
+    #[command(flatten)]
+    machines: MachineArguments,
     /// What goes wrong (TOML; see the crate's README)
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -37,15 +41,6 @@ struct Arguments {
     /// Of all chance: the same seed gives the same run
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-}
-
-/// What stands behind droplets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Backing {
-    /// Nothing
-    None,
-    /// Containers with systemd, cloud-init and a Docker Engine of their own
-    Docker,
 }
 
 /// What a settings file holds.
@@ -67,11 +62,13 @@ async fn main() -> anyhow::Result<()> {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut options = Options::new(arguments.seed, Arc::new(SystemClock));
-    options.machines = match arguments.machines {
-        Backing::None => Arc::new(NoMachines::default()),
-        Backing::Docker => anyhow::bail!(
-            "this version of digitalocean-sim can not boot machines yet: run it with --machines none"
-        ),
+    let docker = match arguments.machines.docker()? {
+        Some(docker) => Some(Arc::new(DockerMachines::new(docker).await?)),
+        None => None,
+    };
+    options.machines = match &docker {
+        Some(docker) => Arc::clone(docker) as Arc<dyn Machines>,
+        None => Arc::new(NoMachines::default()),
     };
     if let Some(path) = &arguments.faults {
         options.faults = read::<FaultPlan>(path)?;
@@ -81,8 +78,16 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         options.settings = file.settings;
         options.tokens = file.tokens.unwrap_or(options.tokens);
     }
-    let simulator = Simulator::new(options);
+    let served = serve_all(&arguments, Simulator::new(options)).await;
+    if let Some(docker) = docker {
+        docker.remove_all().await?;
+    }
+    served
+}
 
+/// Until it fails, or somebody asks for its end.
+async fn serve_all(arguments: &Arguments, simulator: Simulator) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
     let api = listen(arguments.listen).await?;
     tracing::info!(address = %api.local_addr()?, seed = arguments.seed, "the API is up");
     let admin = match arguments.admin {
@@ -94,6 +99,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ended = serve_admin(admin, simulator.clone()) => ended?,
         () = keep(simulator) => {}
         stopped = tokio::signal::ctrl_c() => stopped?,
+        _ = terminate.recv() => {}
     }
     Ok(())
 }

@@ -101,6 +101,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn ambient(&self) -> &Ambient {
+        &self.shared.ambient
+    }
+
     /// The account that the token belongs to.
     #[must_use]
     pub fn account(&self) -> AccountApi<'_> {

@@ -17,8 +17,8 @@ use crate::page::Pages;
 pub use action::{DropletAction, PowerAction};
 pub use create::{ActionLink, CreatedDroplet, ImageRef, NewDroplet};
 pub use model::{
-    Droplet, DropletImage, DropletRegion, DropletStatus, NetworkKind, NetworkV4, NetworkV6,
-    Networks,
+    Droplet, DropletImage, DropletRegion, DropletSize, DropletStatus, NetworkKind, NetworkV4,
+    NetworkV6, Networks,
 };
 
 /// See [`Client::droplets`].

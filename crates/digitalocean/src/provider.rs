@@ -4,25 +4,33 @@
 //! settings    what an operator says        naming       tags and names, and what proves to be ours
 //! preflight   can it be made as wished     base_policy  the firewall that is there before
 //! create      one request, never two       find         which droplet it is, and which are too many
-//! remove      gone when DigitalOcean says so            memo · machine · trouble   small helpers
+//! remove      gone when DigitalOcean says so            act          power and resize actions
+//! sizes       what there is to choose, and its price    inventory    all that has our mark
+//! memo · machine · trouble   small helpers
 //! ```
 //!
 //! Whatever it does can be cut off at any point and begun again: what counts is what DigitalOcean
 //! has, found by the id that was written down or by tag. A machine's user-data can't be changed
 //! after it was made, so a machine that did not enrol is deleted and made anew.
 
+mod act;
 mod base_policy;
 mod create;
 mod find;
+mod inventory;
 mod machine;
 mod memo;
 mod naming;
 mod preflight;
 mod remove;
 mod settings;
+mod sizes;
 mod trouble;
 
-use agentopia_cloud::{Deletion, Machine, MachineProvider, MachineRequest, ProviderError, Sought};
+use agentopia_cloud::{
+    Begun, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest, MachineSize,
+    OperationState, ProviderError, Sought,
+};
 use agentopia_domain::environment::ProviderKind;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -43,6 +51,7 @@ pub struct DigitalOceanProvider {
     memo: Memo,
     /// Held while the base policy is looked after.
     policy: Mutex<()>,
+    sizes: Mutex<Option<sizes::ReadSizes>>,
 }
 
 impl DigitalOceanProvider {
@@ -53,11 +62,12 @@ impl DigitalOceanProvider {
     pub fn new(api: Client, settings: ProviderSettings) -> Result<Self, SettingsError> {
         let naming = settings.check()?;
         Ok(Self {
+            memo: Memo::new(api.ambient().clone()),
             api,
             settings,
             naming,
-            memo: Memo::default(),
             policy: Mutex::default(),
+            sizes: Mutex::default(),
         })
     }
 }
@@ -107,5 +117,33 @@ impl MachineProvider for DigitalOceanProvider {
 
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {
         self.remove(sought).await
+    }
+
+    async fn inventory(&self) -> Result<Vec<Found>, ProviderError> {
+        self.everything().await
+    }
+
+    async fn remove_found(&self, found: &Found) -> Result<Deletion, ProviderError> {
+        self.take_away(found).await
+    }
+
+    async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {
+        self.offered().await
+    }
+
+    async fn act(
+        &self,
+        sought: Sought<'_>,
+        action: MachineAction<'_>,
+    ) -> Result<Begun, ProviderError> {
+        self.begin(sought, action).await
+    }
+
+    async fn operation(
+        &self,
+        sought: Sought<'_>,
+        operation: &str,
+    ) -> Result<OperationState, ProviderError> {
+        self.progress(sought, operation).await
     }
 }

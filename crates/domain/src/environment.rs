@@ -1,4 +1,7 @@
-//! The one machine of an account: its record and its state machine (ENV-1, ENV-2).
+//! The one machine of an account: its record and its state machine (ENV-1, ENV-2). A change of its
+//! size has a record of its own, [`Scaling`].
+
+mod scaling;
 
 use std::net::IpAddr;
 
@@ -7,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, EnvironmentId};
 use crate::resources::Capacity;
+
+pub use scaling::{Scaling, ScalingPhase};
 
 /// What the account wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -28,6 +33,17 @@ pub enum ProviderKind {
     Digitalocean,
 }
 
+/// What becomes of an environment whose machine the provider no longer has (ENV-9).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostMachine {
+    /// Another one is made, and its tools are deployed there again.
+    #[default]
+    Rebuild,
+    /// Nothing is made until somebody turns the environment on again.
+    Error,
+}
+
 /// The status of an environment (ENV-2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -42,7 +58,7 @@ pub enum EnvironmentStatus {
     Scaling,
     /// Not heard from for longer than the heartbeat limit.
     Unresponsive,
-    /// Could not be made; the error says why.
+    /// Could not be made, or was lost and is not made anew by itself; the error says why.
     ErrorCreation,
     /// No longer wanted; nothing was taken down yet.
     PendingDeletion,
@@ -76,6 +92,8 @@ pub enum EnvironmentEvent {
     HeartbeatHeard,
     /// The provider no longer has the machine; it is made anew.
     MachineLost,
+    /// The provider no longer has the machine; it is not made anew before somebody asks for it.
+    MachineGivenUp,
     /// The account wants it gone.
     DisableRequested,
     /// Taking it down began.
@@ -125,11 +143,13 @@ impl EnvironmentStatus {
             (S::PendingCreation | S::Creating, E::CreateFailed) => S::ErrorCreation,
             (S::Active, E::ScaleStarted) => S::Scaling,
             (S::Scaling, E::ScaleFinished) => S::Active,
-            (S::Active | S::Scaling, E::HeartbeatLost) => S::Unresponsive,
+            // A machine that changes its size is silent for a while; the change has limits itself.
+            (S::Active, E::HeartbeatLost) => S::Unresponsive,
             (S::Unresponsive, E::HeartbeatHeard) => S::Active,
             (S::Creating | S::Active | S::Scaling | S::Unresponsive, E::MachineLost) => {
                 S::PendingCreation
             }
+            (S::Active | S::Scaling | S::Unresponsive, E::MachineGivenUp) => S::ErrorCreation,
             (
                 S::PendingCreation
                 | S::Creating
@@ -184,6 +204,13 @@ pub struct Environment {
     pub size: Option<String>,
     /// The provider's image.
     pub image: Option<String>,
+    /// The change of size that is under way; only while it is [`EnvironmentStatus::Scaling`].
+    pub scaling: Option<Scaling>,
+    /// What the machine costs a month as long as the provider has it, in US cents.
+    pub monthly_price_cents: Option<u32>,
+    /// The disk that the provider gave the machine, in bytes. It stays when the size changes, and
+    /// a size with a smaller one can't be had.
+    pub machine_disk_bytes: Option<u64>,
     /// When the provider says the machine was made.
     pub provider_created_at: Option<DateTime<Utc>>,
     /// When the DTMA was last heard, by the control plane's clock.

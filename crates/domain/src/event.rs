@@ -59,6 +59,8 @@ pub enum ObjectKind {
     Link,
     /// A secret.
     Secret,
+    /// Something at the provider that belongs to nobody.
+    Orphan,
 }
 
 /// Something that is about to be written to the stream.

@@ -75,6 +75,8 @@ typed_ids! {
     CredentialId,
     /// An entry of the timeline.
     EventId,
+    /// Something at a provider that belongs to nobody.
+    OrphanId,
 }
 
 impl From<UserId> for AccountId {

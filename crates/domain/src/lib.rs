@@ -20,6 +20,7 @@ pub mod link;
 pub mod metrics;
 pub mod name;
 pub mod observed;
+pub mod orphan;
 pub mod page;
 pub mod resources;
 pub mod secret;

@@ -22,7 +22,7 @@ pub enum CallError {
 /// Whether a request that brought no answer may have been carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// There was no connection to send it on.
+    /// There was no connection to send it on, or nothing was written on it since.
     No,
     /// The connection broke at some point after.
     Perhaps,
@@ -49,21 +49,25 @@ impl CallError {
     }
 }
 
-/// The whole chain of causes: reqwest's own message says only that something failed.
-pub(crate) fn unreachable(who: &'static str, error: &reqwest::Error) -> CallError {
+/// An error with its causes: an HTTP client's own message says only that something failed.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(inner) = cause {
         text.push_str(": ");
         text.push_str(&inner.to_string());
         cause = inner.source();
     }
+    text
+}
+
+pub(crate) fn unreachable(who: &'static str, error: &reqwest::Error) -> CallError {
     let sent = if error.is_connect() {
         Sent::No
     } else {
         Sent::Perhaps
     };
-    CallError::Unreachable(who, text, sent)
+    CallError::Unreachable(who, chain(error), sent)
 }
 
 /// Turns a refusal into an error, leaving the body of a success unread.

@@ -16,6 +16,8 @@
 //! [`NOT_DELIVERED_HEADER`] says that the tool did not get the request and may be back in a moment.
 
 mod client;
+mod data_path;
+mod watched;
 
 use agentopia_domain::observed::ObservedInstance;
 use serde::{Deserialize, Serialize};

@@ -118,9 +118,9 @@ impl Core {
                     Target::Agent(agent) => routes.link_to(agent, instance).is_some(),
                     Target::Instance(own) => own == instance,
                 };
-                client.drop_upstreams(self, |instance| {
-                    !still_linked(instance) || changes.stale_instances.contains(&instance)
-                });
+                client.drop_upstreams(self, |instance| !still_linked(instance));
+                client
+                    .renew_upstreams(self, |instance| changes.stale_instances.contains(&instance));
                 client.everything_changed();
                 client.listen_upstream(self);
             }

@@ -152,6 +152,12 @@ impl RouteTable {
         self.current.load()
     }
 
+    /// What `route` has become since; itself if it is no longer there.
+    pub(crate) fn now(&self, route: &Arc<InstanceRoute>) -> Arc<InstanceRoute> {
+        let current = self.load();
+        current.instances.get(&route.id).unwrap_or(route).clone()
+    }
+
     /// Puts `snapshot` in the place of what was there and says what that changed. Callers must not
     /// run concurrently (the gateway serialises them).
     pub(crate) fn replace(&self, snapshot: Snapshot) -> RouteChanges {

@@ -166,7 +166,7 @@ pub(crate) async fn begin_snapshot(
 }
 
 /// Lets nobody else past the same call until the transaction ends. SQLite has one writer anyway.
-pub(crate) async fn hold(transaction: &DatabaseTransaction, key: Exclusive) -> Result<(), DbErr> {
+pub(crate) async fn hold(transaction: &impl ConnectionTrait, key: Exclusive) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
     if backend == DbBackend::Postgres {
         let lock = Statement::from_sql_and_values(
@@ -189,11 +189,10 @@ pub(crate) fn now_sql(backend: DbBackend) -> &'static str {
 }
 
 /// Takes leases on up to `$1` rows of `table` that are due and free, the longest due first, for
-/// `$2` in the name of `$3`; returns `id, lease_token`. Among rows that became due at the same tick
+/// `$2` from `now` in the name of `$3`; returns `id, lease_token`. Among rows that became due at the same tick
 /// of the clock (a millisecond on SQLite) those come first that had fewer turns. PostgreSQL's steps over rows that another
 /// replica is taking at the same moment; SQLite has one writer at a time.
-pub(crate) fn claim_sql(backend: DbBackend, table: &str) -> String {
-    let now = now_sql(backend);
+pub(crate) fn claim_sql(backend: DbBackend, table: &str, now: &str) -> String {
     let lock = match backend {
         DbBackend::Sqlite => "",
         _ => "FOR UPDATE SKIP LOCKED",

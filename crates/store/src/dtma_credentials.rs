@@ -194,6 +194,28 @@ impl DtmaCredentials<'_> {
         made.ok_or(StoreError::Stale { what: WHAT })
     }
 
+    /// Ends a one-time token that nobody has redeemed, because no machine got it; returns whether
+    /// there was one.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn withdraw(&self, hash: TokenHash) -> Result<bool, StoreError> {
+        let transaction = self.0.begin().await?;
+        let done = Entity::update_many()
+            .set(ActiveModel {
+                revoked_at: Set(Some(self.0.now())),
+                updated_at: Set(self.0.now()),
+                ..ActiveModel::default()
+            })
+            .filter(Column::EnrolmentHash.eq(hash.to_hex()))
+            .filter(Column::RedeemedAt.is_null())
+            .filter(Column::RevokedAt.is_null())
+            .exec(&transaction)
+            .await?;
+        self.0.finish(transaction, &[]).await?;
+        Ok(done.rows_affected > 0)
+    }
+
     /// The credential of a one-time token that could be redeemed (again) now: for making the
     /// certificate before [`Self::redeem`] or [`Self::redeem_again`]. Promises nothing.
     ///

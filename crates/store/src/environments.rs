@@ -3,11 +3,14 @@
 //! Who writes what: the API sets what is wanted ([`Environments::set_desired`]), reconcilers move
 //! the status with the lease they hold ([`Environments::transition_unscoped`]), and the DTMA's
 //! heartbeats record what the machine says ([`Environments::record_heartbeat_unscoped`]).
+//! Asking for another size is in `environments/scale.rs`.
+
+mod scale;
 
 use std::net::IpAddr;
 
 use agentopia_domain::environment::{
-    DesiredEnvironment, Environment, EnvironmentEvent, EnvironmentStatus, ProviderKind,
+    DesiredEnvironment, Environment, EnvironmentEvent, EnvironmentStatus, ProviderKind, Scaling,
 };
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::page::{Page, PageRequest};
@@ -15,8 +18,8 @@ use agentopia_domain::resources::Capacity;
 use agentopia_domain::{AccountId, EnvironmentId};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, TryInsertResult,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, TryInsertResult,
 };
 
 use crate::convert::{
@@ -25,9 +28,13 @@ use crate::convert::{
 use crate::entity::environment::{ActiveModel, Column, Entity, Model};
 use crate::error::{StoreError, on_missing};
 use crate::leases::{self, LeaseKind, LeaseToken};
+use crate::seam::Transaction;
 use crate::store::{Changed, Store};
 
+pub use scale::Placement;
+
 const WHAT: &str = "environment";
+const SCALING: &str = "account_tool_environments.scaling";
 
 /// Environments. See [`Store::environments`].
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +78,12 @@ pub struct EnvironmentPatch {
     pub size: Option<Option<String>>,
     /// The provider's image.
     pub image: Option<Option<String>>,
+    /// How far a change of size has come.
+    pub scaling: Option<Option<Scaling>>,
+    /// What the machine costs a month, in US cents.
+    pub monthly_price_cents: Option<Option<u32>>,
+    /// The disk that the provider gave the machine, in bytes.
+    pub machine_disk_bytes: Option<Option<u64>>,
     /// When the provider says the machine was made.
     pub provider_created_at: Option<Option<DateTime<Utc>>>,
     /// When the DTMA was last heard.
@@ -93,6 +106,8 @@ impl EnvironmentPatch {
             machine_id: Some(None),
             ip_address: Some(None),
             dtma_port: Some(None),
+            monthly_price_cents: Some(None),
+            machine_disk_bytes: Some(None),
             provider_created_at: Some(None),
             last_heartbeat_at: Some(None),
             dtma_version: Some(None),
@@ -260,6 +275,9 @@ impl Environments<'_> {
         if retry {
             change.error_message = Set(None);
         }
+        if desired == DesiredEnvironment::Disabled {
+            change.scaling = Set(None);
+        }
         let rows = Entity::update_many()
             .set(change)
             .filter(Column::Id.eq(current.id.as_uuid()))
@@ -274,7 +292,8 @@ impl Environments<'_> {
     }
 
     /// For reconcilers: moves the status from `from` by `event` and writes `patch` along. Of two
-    /// callers that saw the same status one succeeds.
+    /// callers that saw the same status one succeeds. A change of size that is under way ends with
+    /// its status.
     ///
     /// # Errors
     /// [`StoreError::EnvironmentTransition`] when the event has no meaning in `from`,
@@ -293,6 +312,9 @@ impl Environments<'_> {
         let mut change = to_change(patch)?;
         change.status = Set(word(&next));
         change.status_since = Set(self.0.now());
+        if next != EnvironmentStatus::Scaling {
+            change.scaling = Set(None);
+        }
         self.write(id, lease, Some(from), change, events).await
     }
 
@@ -311,7 +333,7 @@ impl Environments<'_> {
     }
 
     /// Notes a heartbeat at the injected clock's now. Wakes the reconciler where a heartbeat is
-    /// what it waits for (`creating`, `unresponsive`).
+    /// what it waits for (`creating`, `scaling`, `unresponsive`).
     ///
     /// # Errors
     /// [`StoreError::NotFound`], also when the environment is deleted: such a machine has nothing
@@ -351,7 +373,9 @@ impl Environments<'_> {
         };
         if matches!(
             environment.status,
-            EnvironmentStatus::Creating | EnvironmentStatus::Unresponsive
+            EnvironmentStatus::Creating
+                | EnvironmentStatus::Scaling
+                | EnvironmentStatus::Unresponsive
         ) {
             leases::wake(&transaction, LeaseKind::Environment, id.as_uuid()).await?;
         }
@@ -393,7 +417,7 @@ impl Environments<'_> {
 
 /// Locks the account's environment for the rest of the transaction.
 pub(crate) async fn lock(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     account: AccountId,
     id: EnvironmentId,
 ) -> Result<Environment, StoreError> {
@@ -407,7 +431,7 @@ pub(crate) async fn lock(
 
 /// Why a conditional update changed nothing.
 async fn why_not(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     id: EnvironmentId,
     lease: Option<LeaseToken>,
 ) -> Result<StoreError, StoreError> {
@@ -444,6 +468,12 @@ fn to_change(patch: EnvironmentPatch) -> Result<ActiveModel, StoreError> {
         error_message => |text| text,
         dtma_version => |text| text,
         runtime => |text| text,
+        monthly_price_cents => i64::from,
+        machine_disk_bytes => |bytes| i64::try_from(bytes).unwrap_or(i64::MAX),
+    }
+    if let Some(scaling) = patch.scaling {
+        let text = scaling.map(|scaling| json(SCALING, &scaling));
+        change.scaling = Set(text.transpose()?);
     }
     if let Some(capacity) = patch.capacity {
         let text = capacity.map(|capacity| json("account_tool_environments.capacity", &capacity));
@@ -468,6 +498,15 @@ pub(crate) fn to_environment(row: Model) -> Result<Environment, StoreError> {
     let capacity = row
         .capacity
         .map(|text| from_json("account_tool_environments.capacity", &text));
+    let scaling = row.scaling.map(|text| from_json(SCALING, &text));
+    let monthly_price_cents = row.monthly_price_cents.map(|cents| {
+        u32::try_from(cents)
+            .map_err(|error| corrupt("account_tool_environments.monthly_price_cents", error))
+    });
+    let machine_disk_bytes = row.machine_disk_bytes.map(|bytes| {
+        u64::try_from(bytes)
+            .map_err(|error| corrupt("account_tool_environments.machine_disk_bytes", error))
+    });
     Ok(Environment {
         id: row.id.into(),
         account_id: row.account_id.into(),
@@ -482,6 +521,9 @@ pub(crate) fn to_environment(row: Model) -> Result<Environment, StoreError> {
         region: row.region,
         size: row.size,
         image: row.image,
+        scaling: scaling.transpose()?,
+        monthly_price_cents: monthly_price_cents.transpose()?,
+        machine_disk_bytes: machine_disk_bytes.transpose()?,
         provider_created_at: time_opt(
             "account_tool_environments.provider_created_at",
             row.provider_created_at,

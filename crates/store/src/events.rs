@@ -13,8 +13,8 @@ use agentopia_domain::{AccountId, AgentId, Ambient, EnvironmentId, EventId, User
 use sea_orm::sea_query::{ExprTrait as _, LikeExpr};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select,
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    Select,
 };
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ use crate::convert::{corrupt, from_json, from_word, json, micros, time, word};
 use crate::dialect::{self, Exclusive};
 use crate::entity::event::{ActiveModel, Column, Entity, Model};
 use crate::error::StoreError;
+use crate::seam::Transaction;
 use crate::store::Store;
 
 /// Reading and appending events. See [`Store::events`].
@@ -173,7 +174,7 @@ pub(crate) fn escape_like(text: &str) -> String {
 
 /// Appends inside a transaction; called by [`Store::finish`] alone, right before the commit.
 pub(crate) async fn append(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     ambient: &Ambient,
     events: &[NewEvent],
 ) -> Result<(), StoreError> {

@@ -82,7 +82,7 @@ impl Store {
             .all(&transaction)
             .await?;
         let instances = to_instances(&transaction, instances).await?;
-        transaction.commit().await?;
+        transaction.commit(&[]).await?;
 
         let known: HashSet<Uuid> = instances.iter().map(|one| one.id.as_uuid()).collect();
         Ok(GatewaySnapshot {

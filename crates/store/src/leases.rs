@@ -1,6 +1,6 @@
 //! Who works on which row: the reconcilers' queue (architecture, decision 1).
 //!
-//! Environments and instances carry the queue in their own rows:
+//! Environments, instances and the installation's own jobs carry the queue in their rows:
 //!
 //! | column | meaning |
 //! |---|---|
@@ -22,12 +22,13 @@
 use std::time::Duration;
 
 use agentopia_domain::{EnvironmentId, InstanceId};
-use sea_orm::{ConnectionTrait, Statement, Value};
+use sea_orm::{ConnectionTrait as _, Statement, Value};
 use uuid::Uuid;
 
 use crate::convert::span;
 use crate::dialect;
 use crate::error::StoreError;
+use crate::seam::Transaction;
 use crate::store::Store;
 
 /// `due_at` of rows that nobody needs to look at until they are woken.
@@ -52,6 +53,8 @@ pub enum LeaseKind {
     Environment,
     /// Instances.
     Instance,
+    /// Work of the installation as a whole.
+    Job,
 }
 
 impl LeaseKind {
@@ -59,6 +62,7 @@ impl LeaseKind {
         match self {
             Self::Environment => "account_tool_environments",
             Self::Instance => "account_tool_instances",
+            Self::Job => "installation_jobs",
         }
     }
 
@@ -66,6 +70,7 @@ impl LeaseKind {
         match self {
             Self::Environment => "environment",
             Self::Instance => "instance",
+            Self::Job => "job",
         }
     }
 }
@@ -111,7 +116,7 @@ impl Leases<'_> {
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError> {
         let backend = self.0.backend();
-        let sql = dialect::claim_sql(backend, kind.table());
+        let sql = dialect::claim_sql(backend, kind.table(), &self.0.now_sql());
         let values: [Value; 3] = [i64::from(limit).into(), span(ttl).into(), owner.into()];
         let transaction = self.0.begin().await?;
         let rows = transaction
@@ -141,7 +146,7 @@ impl Leases<'_> {
         token: LeaseToken,
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        let now = dialect::now_sql(self.0.backend());
+        let now = self.0.now_sql();
         let set = format!("lease_until = {now} + $3");
         self.with_lease(kind, id, token, &set, [span(ttl).into()])
             .await
@@ -159,7 +164,7 @@ impl Leases<'_> {
         token: LeaseToken,
         next_due_in: Option<Duration>,
     ) -> Result<(), StoreError> {
-        let now = dialect::now_sql(self.0.backend());
+        let now = self.0.now_sql();
         let (next, value) = match next_due_in {
             Some(delay) => (format!("{now} + $3"), span(delay)),
             None => ("$3".to_owned(), NEVER),
@@ -231,17 +236,17 @@ impl Leases<'_> {
 
 /// [`Leases::wake`] as part of a transaction that changes what is wanted.
 pub(crate) async fn wake(
-    connection: &impl ConnectionTrait,
+    transaction: &Transaction,
     kind: LeaseKind,
     id: Uuid,
 ) -> Result<(), StoreError> {
-    let backend = connection.get_database_backend();
-    let (table, now) = (kind.table(), dialect::now_sql(backend));
+    let backend = transaction.get_database_backend();
+    let (table, now) = (kind.table(), transaction.now_sql());
     let sql = format!(
         "UPDATE {table} SET wakes = wakes + 1, \
          due_at = CASE WHEN due_at > {now} THEN {now} ELSE due_at END WHERE id = $1"
     );
-    connection
+    transaction
         .execute_raw(Statement::from_sql_and_values(backend, sql, [id.into()]))
         .await?;
     Ok(())

@@ -40,7 +40,9 @@ mod legacy;
 mod links;
 mod metrics;
 mod migration;
+mod orphans;
 mod registry_logins;
+mod seam;
 mod secrets;
 mod sessions;
 mod store;
@@ -56,7 +58,9 @@ pub use dtma_credentials::{
     CredentialState, DtmaCredential, DtmaCredentials, NewEnrolment, Redemption, Renewal,
     RenewalOutcome,
 };
-pub use environments::{EnvironmentPatch, Environments, MachineHeartbeat, NewEnvironment};
+pub use environments::{
+    EnvironmentPatch, Environments, MachineHeartbeat, NewEnvironment, Placement,
+};
 pub use error::{DatabaseFailure, StoreError};
 pub use events::{EventFilter, EventPage, EventScope, Events};
 pub use gateway::GatewaySnapshot;
@@ -68,7 +72,9 @@ pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
 pub use legacy::read_legacy;
 pub use links::{LinkFilter, LinkPatch, Links, NewLink};
 pub use metrics::Metrics;
+pub use orphans::Orphans;
 pub use registry_logins::{RegistryLogin, RegistryLogins};
+pub use seam::{Access, CutOff, Seam, Turn};
 pub use secrets::{NewSecret, SealedSecret, Secrets};
 pub use sessions::{NewSession, Session, Sessions};
 pub use store::{Changed, Store};

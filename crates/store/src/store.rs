@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use agentopia_domain::Ambient;
 use agentopia_domain::event::NewEvent;
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend};
+use sea_orm::{ConnectionTrait as _, DbBackend};
 
 use crate::config::DatabaseConfig;
 use crate::convert::micros;
-use crate::dialect::{self, Connections, Exclusive};
+use crate::dialect::{self, Exclusive};
 use crate::error::StoreError;
+use crate::seam::{Connection, Seam, Transaction};
 use crate::{events, migration};
 
 /// The store; clones share its connections.
@@ -20,7 +21,8 @@ pub struct Store {
 }
 
 struct Inner {
-    connections: Connections,
+    write: Connection,
+    read: Connection,
     ambient: Ambient,
     backend: DbBackend,
 }
@@ -50,11 +52,26 @@ impl Store {
         let backend = connections.write.get_database_backend();
         Ok(Self {
             inner: Arc::new(Inner {
-                connections,
+                write: Connection::new(connections.write),
+                read: Connection::new(connections.read),
                 ambient,
                 backend,
             }),
         })
+    }
+
+    /// The same database as another replica in this process sees it: by its own clock, and through
+    /// `seam`. For simulations; see [`Seam`].
+    #[must_use]
+    pub fn behind(&self, seam: &Arc<dyn Seam>, ambient: Ambient) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                write: self.inner.write.behind(Arc::clone(seam)),
+                read: self.inner.read.behind(Arc::clone(seam)),
+                ambient,
+                backend: self.inner.backend,
+            }),
+        }
     }
 
     /// Brings the tables up to this version. Replicas that start at once wait for one another; a
@@ -63,10 +80,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`], for example when a newer version was here already.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let transaction = dialect::begin(self.writer()).await?;
+        let transaction = self.begin().await?;
         dialect::hold(&transaction, Exclusive::Migration).await?;
-        migration::up(&transaction).await?;
-        Ok(transaction.commit().await?)
+        migration::up(transaction.inner()).await?;
+        Ok(transaction.commit(&[]).await?)
     }
 
     /// Whether the database answers.
@@ -86,8 +103,8 @@ impl Store {
     /// # Errors
     /// What the driver says; nothing that was committed is lost.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.read().close_by_ref().await?;
-        Ok(self.writer().close_by_ref().await?)
+        self.read().close().await?;
+        Ok(self.writer().close().await?)
     }
 
     /// `sqlite` or `postgres`, for logs and `/ready`.
@@ -113,33 +130,38 @@ impl Store {
     }
 
     /// For queries that change nothing.
-    pub(crate) fn read(&self) -> &DatabaseConnection {
-        &self.inner.connections.read
+    pub(crate) fn read(&self) -> &Connection {
+        &self.inner.read
     }
 
-    fn writer(&self) -> &DatabaseConnection {
-        &self.inner.connections.write
+    fn writer(&self) -> &Connection {
+        &self.inner.write
+    }
+
+    /// The database's own clock, as an SQL expression.
+    pub(crate) fn now_sql(&self) -> String {
+        self.inner.write.now_sql()
     }
 
     /// Begins a transaction that writes. Dropping it undoes everything.
-    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
-        Ok(dialect::begin(self.writer()).await?)
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(self.writer().begin().await?)
     }
 
     /// Begins a transaction whose reads all see one moment.
-    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
-        Ok(dialect::begin_snapshot(self.read()).await?)
+    pub(crate) async fn snapshot(&self) -> Result<Transaction, StoreError> {
+        Ok(self.read().begin_snapshot().await?)
     }
 
     /// Writes `events` and commits. Events come last in every transaction: the lock that orders
     /// them is held only until the commit, and always taken after all row locks.
     pub(crate) async fn finish(
         &self,
-        transaction: DatabaseTransaction,
+        transaction: Transaction,
         events: &[NewEvent],
     ) -> Result<(), StoreError> {
         events::append(&transaction, self.ambient(), events).await?;
-        Ok(transaction.commit().await?)
+        Ok(transaction.commit(events).await?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A whole installation for one test. See the crate's header for how it is used.
 
-mod cleanup;
+pub(crate) mod cleanup;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -21,6 +21,8 @@
 //! without it belongs to a test that failed: its logs are printed (`AGENTOPIA_TEST_SHOW_LOGS=1` prints
 //! those of every test), and it is cleaned up by force.
 //!
+//! [`DropletCluster`] is the same with machines of their own.
+//!
 //! Look next at [`cluster`], then [`api`] (the product's HTTP API), [`mcp`] (agents' endpoints),
 //! [`machine`] (whom to kill), [`wait`] (never sleep: wait for a condition).
 
@@ -31,6 +33,8 @@ pub mod cli;
 pub mod cluster;
 pub mod control_plane;
 pub mod docker;
+pub mod droplet;
+pub mod droplets;
 pub mod fixtures;
 pub mod leaks;
 pub mod machine;
@@ -39,10 +43,13 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod simulator;
 pub mod small_disk;
 pub mod wait;
 
 pub use agent::TestAgent;
 pub use api::{Api, ApiError};
 pub use cluster::{Cluster, ClusterBuilder, Database, Runtime};
+pub use droplet::Droplet;
+pub use droplets::DropletCluster;
 pub use wait::wait_for;

@@ -24,8 +24,12 @@ impl Process {
         let (_, rest) = stat.rsplit_once(')')?;
         let mut fields = rest.split_whitespace();
         let state = fields.next()?;
-        let started = fields.nth(18)?.parse().ok()?;
-        (state != "Z").then_some(Self { pid, started })
+        let threads = fields.nth(16)?;
+        let started = fields.nth(1)?.parse().ok()?;
+        // The first thread of a killed process can be done before the others, which still hold its
+        // files and sockets.
+        let has_ended = state == "Z" && threads == "1";
+        (!has_ended).then_some(Self { pid, started })
     }
 
     /// The process that a DTMA's lock file names, if it lives.

@@ -1,8 +1,10 @@
-//! The account's machine.
+//! The account's machine, and what belongs to nobody's.
 
 use agentopia_api::environment::{
-    EnableEnvironmentRequest, Environment, EnvironmentAnswer, UsageSeries,
+    EnableEnvironmentRequest, Environment, EnvironmentAnswer, EnvironmentSizes,
+    ScaleEnvironmentRequest, UsageSeries,
 };
+use agentopia_api::orphan::Orphans;
 use agentopia_domain::InstanceId;
 use reqwest::Method;
 
@@ -27,6 +29,25 @@ impl Client {
     /// Turns it off.
     pub(crate) async fn disable_environment(&self) -> Result<Environment, ClientError> {
         self.post(&["environment", "disable"]).await
+    }
+
+    /// The sizes that it can have.
+    pub(crate) async fn environment_sizes(&self) -> Result<EnvironmentSizes, ClientError> {
+        self.get(&["environment", "sizes"], &[]).await
+    }
+
+    /// Gives it another size.
+    pub(crate) async fn scale_environment(
+        &self,
+        request: &ScaleEnvironmentRequest,
+    ) -> Result<Environment, ClientError> {
+        self.change(Method::POST, &["environment", "scale"], request)
+            .await
+    }
+
+    /// What belongs to nobody at the provider.
+    pub(crate) async fn orphans(&self) -> Result<Orphans, ClientError> {
+        self.get(&["orphans"], &[]).await
     }
 
     /// Measurements of the last `since_seconds`, of the machine or of one instance.

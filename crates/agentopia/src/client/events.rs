@@ -1,12 +1,10 @@
 //! The timeline and its live stream (server-sent events).
 
 use agentopia_api::event::{Event, EventQuery};
-use reqwest::Response;
 use reqwest::header::{ACCEPT, HeaderName};
-use url::Url;
 
-use super::instances::Lines;
-use super::{Client, ClientError, error};
+use super::lines::ResponseLines;
+use super::{Client, ClientError};
 use crate::values::word;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -37,9 +35,7 @@ impl Client {
             request = request.header(LAST_EVENT_ID, after.to_string());
         }
         Ok(EventStream {
-            base: self.base.clone(),
-            response: self.send(request).await?,
-            lines: Lines::default(),
+            lines: ResponseLines::new(&self.base, self.send(request).await?),
             message: Message::default(),
         })
     }
@@ -48,38 +44,19 @@ impl Client {
 /// Reads the live stream.
 #[derive(Debug)]
 pub(crate) struct EventStream {
-    base: Url,
-    response: Response,
-    lines: Lines,
+    lines: ResponseLines,
     message: Message,
 }
 
 impl EventStream {
     /// The next event; `None` when the server ended the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<Event>, ClientError> {
-        loop {
-            while let Some(line) = self.lines.next() {
-                let Some(data) = self.message.line(&line) else {
-                    continue;
-                };
-                return serde_json::from_str(&data).map(Some).map_err(|source| {
-                    ClientError::NotUnderstood {
-                        url: self.base.origin().ascii_serialization(),
-                        request_id: error::request_id(&self.response),
-                        source,
-                    }
-                });
-            }
-            let chunk = self
-                .response
-                .chunk()
-                .await
-                .map_err(|error| ClientError::from_transport(&self.base, error))?;
-            match chunk {
-                Some(chunk) => self.lines.push(&chunk),
-                None => return Ok(None),
+        while let Some(line) = self.lines.next().await? {
+            if let Some(data) = self.message.line(&line) {
+                return self.lines.read(data.as_bytes()).map(Some);
             }
         }
+        Ok(None)
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod disable;
 mod enable;
+mod scale;
+mod sizes;
 mod status;
 mod usage;
 
@@ -19,6 +21,8 @@ pub(crate) enum Command {
     Enable(enable::Args),
     Disable(disable::Args),
     Status(status::Args),
+    Sizes(sizes::Args),
+    Scale(scale::Args),
     Usage(usage::Args),
 }
 
@@ -28,6 +32,8 @@ impl Command {
             Self::Enable(args) => enable::run(args, app).await,
             Self::Disable(args) => disable::run(args, app).await,
             Self::Status(args) => status::run(&args, app).await,
+            Self::Sizes(args) => sizes::run(&args, app).await,
+            Self::Scale(args) => scale::run(args, app).await,
             Self::Usage(args) => usage::run(&args, app).await,
         }
     }
@@ -48,6 +54,23 @@ pub(crate) fn step(status: EnvironmentStatus) -> &'static str {
         S::Deleted => "nothing is left of it",
         S::ErrorDeletion => "the machine could not be taken down; it is tried again",
     }
+}
+
+/// The same, with how far a change of size is.
+fn doing(environment: &Environment) -> String {
+    match &environment.scaling {
+        Some(scaling) => format!("{}: {}", scaling.to, scaling.progress),
+        None => step(environment.status).to_owned(),
+    }
+}
+
+/// A price, for people.
+pub(crate) fn price(monthly_cents: u32) -> String {
+    format!(
+        "${}.{:02} a month",
+        monthly_cents / 100,
+        monthly_cents % 100
+    )
 }
 
 /// An environment that could not be made or taken down.
@@ -73,6 +96,14 @@ pub(crate) fn failed(environment: &Environment) -> Failure {
 fn describe(app: &App, environment: &Environment) -> String {
     let mut lines = vec![
         ("status", word(&environment.status)),
+        (
+            "doing",
+            environment
+                .scaling
+                .as_ref()
+                .map(|_| doing(environment))
+                .unwrap_or_default(),
+        ),
         ("provider", word(&environment.provider)),
         ("runtime", optional(environment.runtime.as_deref())),
         ("machine", optional(environment.machine_id.as_deref())),
@@ -88,6 +119,10 @@ fn describe(app: &App, environment: &Environment) -> String {
         ),
         ("region", optional(environment.region.as_deref())),
         ("size", optional(environment.size.as_deref())),
+        (
+            "price",
+            optional(environment.monthly_price_cents.map(price)),
+        ),
         (
             "agent version",
             optional(environment.dtma_version.as_deref()),

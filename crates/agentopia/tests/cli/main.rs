@@ -8,6 +8,7 @@
 
 mod agents;
 mod deploying;
+mod environment;
 mod exit_codes;
 mod import_legacy;
 mod server;

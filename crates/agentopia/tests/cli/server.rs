@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 use std::sync::Arc;
 
+use agentopia_cloud::{GB, MachineSize, ProviderError};
 use agentopia_control_plane::auth::setup::SetupGate;
 use agentopia_control_plane::config::Config;
 use agentopia_control_plane::http::router;
 use agentopia_control_plane::state::{
-    AppState, MachineError, Machines, Seams, ServedInstance, ToolGateway, ToolGatewayError, Wake,
+    AppState, MachineError, Machines, Offers, Seams, ServedInstance, ToolGateway, ToolGatewayError,
+    Wake,
 };
 use agentopia_domain::agent::Agent;
 use agentopia_domain::instance::Instance;
@@ -36,6 +38,21 @@ impl Wake for World {
     fn environment(&self, _: EnvironmentId) {}
     fn instance(&self, _: InstanceId) {}
     fn routes(&self) {}
+}
+
+#[async_trait]
+impl Offers for World {
+    async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {
+        let size = |name: &str, memory: u64, cents| MachineSize {
+            name: name.to_owned(),
+            vcpus: 2,
+            memory_bytes: memory << 30,
+            disk_bytes: 50 * GB,
+            monthly_price_cents: cents,
+            regions: vec!["here".to_owned()],
+        };
+        Ok(vec![size("small", 2, 1200), size("large", 4, 2400)])
+    }
 }
 
 #[async_trait]
@@ -143,7 +160,8 @@ impl Server {
             Seams {
                 wake: Arc::clone(&world) as _,
                 machines: Arc::clone(&world) as _,
-                gateway: world as _,
+                gateway: Arc::clone(&world) as _,
+                offers: world as _,
             },
         );
         let service =

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes this machine a tool environment: Docker, the management agent (DTMA), its enrolment.
-# cloud-init runs it once; running it again does no harm. Every phase is reported to the control
-# plane, because a command that fails leaves cloud-init "done" and nobody the wiser.
+# Its unit runs it at each boot until the machine has enrolled; running it again does no harm. Every phase
+# is reported to the control plane, because nobody else sees what becomes of a machine's first start.
 set -Eeuo pipefail
 umask 077
 
@@ -160,6 +160,10 @@ systemctl enable --now agentopia-metadata-block
 begin download
 download dtma "$DTMA_SHA256"
 download tool-init "$TOOL_INIT_SHA256"
+
+# A C library that is too old shows here, with the version that is missing, and not in a unit that is
+# started again and again.
+"$LIB/dtma" --version
 
 begin enrol
 name_machine

@@ -8,8 +8,10 @@ use serde::Serialize;
 use super::Programs;
 use crate::Bootstrap;
 
-/// The program that cloud-init runs.
+/// The program that does it all.
 pub(super) const BOOTSTRAP: &str = "/usr/local/lib/agentopia/bootstrap";
+/// What cloud-init runs: the program's unit, now and at later starts.
+pub(super) const COMMAND: [&str; 4] = ["systemctl", "enable", "--now", "agentopia-bootstrap"];
 const TOKEN: &str = "/var/lib/agentopia/enrolment-token";
 /// Below what the DTMA is asked under its own address; the machine's side is `bootstrap.sh`.
 const API: &str = "/api/dtma/v1";
@@ -81,10 +83,12 @@ pub(super) fn files(
             "0644",
             include_str!("metadata-block.service"),
         ),
+        file(BOOTSTRAP_UNIT, "0644", include_str!("bootstrap.service")),
         file(DTMA_UNIT, "0644", include_str!("dtma.service")),
     ]
 }
 
+const BOOTSTRAP_UNIT: &str = "/etc/systemd/system/agentopia-bootstrap.service";
 const METADATA_UNIT: &str = "/etc/systemd/system/agentopia-metadata-block.service";
 const DTMA_UNIT: &str = "/etc/systemd/system/agentopia-dtma.service";
 

@@ -48,6 +48,8 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("POST", "/api/v1/environment/enable", WRITE),
     ("POST", "/api/v1/environment/disable", WRITE),
     ("GET", "/api/v1/environment/usage", READ),
+    ("GET", "/api/v1/environment/sizes", READ),
+    ("POST", "/api/v1/environment/scale", WRITE),
     ("GET", "/api/v1/catalog", READ),
     ("POST", "/api/v1/catalog", Admin),
     ("GET", "/api/v1/catalog/{entry}", READ),
@@ -84,6 +86,7 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("PUT", "/api/v1/registry-logins/{host}", WRITE),
     ("DELETE", "/api/v1/registry-logins/{host}", WRITE),
     ("POST", "/api/v1/legacy-import", Admin),
+    ("GET", "/api/v1/orphans", Admin),
     ("GET", "/api/v1/events", READ),
     ("GET", "/api/v1/events/stream", READ),
     (

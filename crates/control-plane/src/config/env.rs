@@ -48,6 +48,8 @@ const VARIABLES: &[(&str, &str, Form)] = &[
         Number,
     ),
     ("AGENTOPIA_PROVIDER", "provider", Text),
+    ("AGENTOPIA_LOST_MACHINE", "lost_machine", Text),
+    ("AGENTOPIA_ORPHANS", "orphans", Text),
     ("AGENTOPIA_LOCAL_RUNTIME", "local_runtime", Text),
     ("AGENTOPIA_DTMA_BINARY", "dtma_binary", Text),
     ("AGENTOPIA_DTMA_AUTO_UPDATE", "dtma_auto_update", Switch),
@@ -65,6 +67,9 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("DO_DEFAULT_REGION", "digitalocean.default_region", Text),
     ("DO_DEFAULT_SIZE", "digitalocean.default_size", Text),
     ("DO_DEFAULT_IMAGE", "digitalocean.default_image", Text),
+    ("DO_ALLOWED_REGIONS", "digitalocean.allowed_regions", List),
+    ("DO_ALLOWED_SIZES", "digitalocean.allowed_sizes", List),
+    ("DO_ALLOWED_IMAGES", "digitalocean.allowed_images", List),
     (
         "DO_SSH_KEY_FINGERPRINTS",
         "digitalocean.ssh_key_fingerprints",

@@ -11,6 +11,7 @@ mod internal;
 mod legacy_import;
 mod links;
 mod openapi_document;
+mod orphans;
 mod password;
 mod registry_logins;
 mod secrets;
@@ -44,5 +45,6 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(registry_logins::routes())
         .merge(events::routes())
         .merge(legacy_import::routes())
+        .merge(orphans::routes())
         .merge(internal::routes())
 }

@@ -11,6 +11,7 @@ use agentopia_gateway::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 
 use super::restarts::Restarts;
 
@@ -33,7 +34,7 @@ enum Again {
 }
 
 impl Again {
-    fn of(attempt: &Result<reqwest::Response, DtmaError>) -> Self {
+    fn of(attempt: &Result<http::Response<Incoming>, DtmaError>) -> Self {
         match attempt {
             Ok(answer) if answer.headers().contains_key(NOT_DELIVERED_HEADER) => Self::ToolIsAway,
             Err(DtmaError::Unreachable(_, _, Sent::No)) => Self::MachineIsAway,
@@ -88,13 +89,12 @@ impl MachineConnector {
 }
 
 fn settle(
-    attempt: Result<reqwest::Response, DtmaError>,
+    attempt: Result<http::Response<Incoming>, DtmaError>,
 ) -> Result<http::Response<UpstreamBody>, ConnectError> {
     let answer = attempt.map_err(|error| match error {
         DtmaError::Unreachable(_, reason, Sent::Perhaps) => ConnectError::Broken(reason),
         other => ConnectError::Unreachable(other.to_string()),
     })?;
-    let answer: http::Response<reqwest::Body> = answer.into();
     Ok(answer.map(|body| {
         body.map_err(|error| Box::new(error) as BodyError)
             .boxed_unsync()

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use agentopia_domain::LinkId;
 use agentopia_domain::agent::Agent;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
 use agentopia_domain::observed::Phase;
 use agentopia_domain::page::PageRequest;
+use agentopia_domain::{InstanceId, LinkId};
 use agentopia_dtma_api::to_dtma::DtmaClient;
 use agentopia_gateway::Gateway;
 use agentopia_store::{LinkFilter, Store};
 use async_trait::async_trait;
 use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation, Tool};
-use rmcp::service::{RoleClient, RunningService, ServiceError};
+use rmcp::service::{ClientInitializeError, RoleClient, RunningService, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ServiceExt as _, serde_json};
@@ -47,30 +47,29 @@ pub struct TypedCalls {
 type Session = RunningService<RoleClient, ClientConfig>;
 
 impl TypedCalls {
+    /// Opens a session. What is just being restarted is waited for: opening one does nothing in the
+    /// tool, so it can be tried as often as need be.
     async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
         if instance.status != InstanceStatus::Running {
             return Err(ToolGatewayError::NotRunning(instance.status));
         }
-        let client = self.reached(instance).await?;
-        let (http, address, bearer) = client.mcp_endpoint(instance.id);
-        let config = StreamableHttpClientTransportConfig::with_uri(address)
-            .auth_header(bearer.expose_secret());
-        let transport = StreamableHttpClientTransport::with_client(http, config);
-        let version = env!("CARGO_PKG_VERSION");
-        let info = ClientConfig::new(
-            ClientCapabilities::default(),
-            Implementation::new("agentopia", version),
-        );
-        let opening = info.serve(transport);
-        match tokio::time::timeout(OPEN_LIMIT, opening).await {
-            Ok(Ok(session)) => Ok(session),
-            Ok(Err(error)) => {
-                tracing::info!(instance = %instance.id, %error, "no session with a tool");
-                Err(ToolGatewayError::Unreachable(
+        let mut pauses = Restarts::pauses();
+        loop {
+            let client = self.reached(instance).await?;
+            let opening = tokio::time::timeout(OPEN_LIMIT, open_once(&client, instance.id)).await;
+            let error = match opening {
+                Ok(Ok(session)) => return Ok(session),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(ToolGatewayError::TimedOut),
+            };
+            tracing::info!(instance = %instance.id, %error, "no session with a tool");
+            let pause = pauses.next().filter(|_| is_of_the_way(&error));
+            let Some(pause) = pause else {
+                return Err(ToolGatewayError::Unreachable(
                     "it did not open a session; its log may say why",
-                ))
-            }
-            Err(_) => Err(ToolGatewayError::TimedOut),
+                ));
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -236,6 +235,30 @@ fn served_tool(link: &Link, tool: Tool) -> Option<ServedTool> {
         description: tool.description.as_ref().map(ToString::to_string),
         input_schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),
     })
+}
+
+async fn open_once(
+    client: &DtmaClient,
+    instance: InstanceId,
+) -> Result<Session, Box<ClientInitializeError>> {
+    let (http, address, bearer) = client.mcp_endpoint(instance);
+    let config =
+        StreamableHttpClientTransportConfig::with_uri(address).auth_header(bearer.expose_secret());
+    let transport = StreamableHttpClientTransport::with_client(http, config);
+    let version = env!("CARGO_PKG_VERSION");
+    let info = ClientConfig::new(
+        ClientCapabilities::default(),
+        Implementation::new("agentopia", version),
+    );
+    info.serve(transport).await.map_err(Box::new)
+}
+
+/// Whether the message or its answer got lost on the way, other than an answer that says no.
+const fn is_of_the_way(error: &ClientInitializeError) -> bool {
+    matches!(
+        error,
+        ClientInitializeError::TransportError { .. } | ClientInitializeError::ConnectionClosed(_)
+    )
 }
 
 async fn close(session: Session) {

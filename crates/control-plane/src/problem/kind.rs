@@ -93,6 +93,8 @@ kinds! {
     UNKNOWN_SECRET = UNPROCESSABLE_ENTITY, "unknown_secret", "There is no such secret";
     /// The catalog entry takes no new instances.
     ARCHIVED = UNPROCESSABLE_ENTITY, "archived", "The tool is archived";
+    /// The size, region or image can't be had here, or not for this machine.
+    NOT_OFFERED = UNPROCESSABLE_ENTITY, "not_offered", "It can't be had for this machine";
     /// Too many wrong guesses.
     TOO_MANY_ATTEMPTS = TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts";
     /// Our fault.
@@ -101,6 +103,8 @@ kinds! {
     UPSTREAM = BAD_GATEWAY, "upstream_error", "The tool's machine answered with an error";
     /// The machine can't be reached.
     UNREACHABLE = BAD_GATEWAY, "unreachable", "The tool's machine can't be reached";
+    /// The provider of machines gave no answer, or refused.
+    PROVIDER = BAD_GATEWAY, "provider_error", "The provider of machines gave no answer";
     /// A part that we need is away.
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Not available right now";
     /// The control plane's disk is full.

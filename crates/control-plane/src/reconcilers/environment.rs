@@ -3,5 +3,6 @@
 
 mod apply;
 pub mod plan;
+pub mod scaling;
 
 pub use apply::EnvironmentReconciler;

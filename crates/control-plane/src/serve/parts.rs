@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
 use agentopia_gateway::{Gateway, GatewayConfig, GatewayParts};
 use agentopia_store::{DatabaseConfig, Store, StoreError};
@@ -52,6 +53,7 @@ impl Parts {
     pub(super) async fn assemble(
         config: Arc<Config>,
         ambient: Ambient,
+        provider: Arc<dyn MachineProvider>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<(Self, Option<SecretString>)> {
         make_private(&config.data_dir)?;
@@ -128,6 +130,7 @@ impl Parts {
             }),
             machines: Arc::clone(&connections) as _,
             gateway: Arc::new(typed),
+            offers: Arc::new(provider),
         };
         let mut state = AppState::new(
             store.clone(),

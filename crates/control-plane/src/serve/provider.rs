@@ -14,6 +14,7 @@ use agentopia_domain::environment::ProviderKind;
 use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use anyhow::Context as _;
 
+use super::programs;
 use crate::config::{Config, DigitalOcean, LocalRuntime};
 use crate::machines::listener::Downloads;
 
@@ -65,7 +66,9 @@ fn digitalocean(
         Some(address) => Endpoint::parse(address).context("`digitalocean.api_url` (DO_API_URL)")?,
         None => Endpoint::production(),
     };
-    let downloads = Downloads::open(&dtma(config)?, Some(&tool_init(config)?))?;
+    let (dtma, tool_init) = (dtma(config)?, tool_init(config)?);
+    programs::check(&dtma, &tool_init, image(own))?;
+    let downloads = Downloads::open(&dtma, Some(&tool_init))?;
     let transport = Arc::new(HttpsTransport::new(&endpoint)?);
     let client = Client::new(
         transport,
@@ -85,10 +88,7 @@ fn settings(own: &DigitalOcean, programs: Programs) -> ProviderSettings {
         installation: own.installation.clone(),
         region: own.default_region.clone(),
         size: own.default_size.clone(),
-        image: own
-            .default_image
-            .clone()
-            .unwrap_or_else(|| IMAGE.to_owned()),
+        image: image(own).to_owned(),
         ssh_keys: own.ssh_key_fingerprints.clone(),
         control_plane_ranges: own.control_plane_ranges.clone(),
         admin_ranges: own.admin_ssh_ranges.clone(),
@@ -98,6 +98,10 @@ fn settings(own: &DigitalOcean, programs: Programs) -> ProviderSettings {
         dtma_port: DTMA_PORT,
         programs,
     }
+}
+
+fn image(own: &DigitalOcean) -> &str {
+    own.default_image.as_deref().unwrap_or(IMAGE)
 }
 
 /// A machine elsewhere can't call an address that only this machine has.
@@ -172,7 +176,7 @@ mod tests {
         let file = dir.join("a.toml");
         std::fs::write(&file, "provider = 'digitalocean'").unwrap();
         for program in ["dtma", "tool-init"] {
-            std::fs::write(dir.join(program), program).unwrap();
+            std::fs::write(dir.join(program), programs::static_program()).unwrap();
         }
         let text = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         let (dtma, tool_init) = (text("dtma"), text("tool-init"));

@@ -60,7 +60,7 @@ impl SoleUse {
 
     /// Gives back what the process before was working on when it died.
     pub(super) async fn take_over(&self, store: &Store) -> anyhow::Result<()> {
-        for kind in [LeaseKind::Environment, LeaseKind::Instance] {
+        for kind in [LeaseKind::Environment, LeaseKind::Instance, LeaseKind::Job] {
             store.leases().release_all(kind).await?;
         }
         Ok(())

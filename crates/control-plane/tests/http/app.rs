@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use agentopia_cloud::{MachineSize, ProviderError};
 use agentopia_control_plane::auth::setup::SetupGate;
 use agentopia_control_plane::config::Config;
 use agentopia_control_plane::http::router;
 use agentopia_control_plane::state::{
-    AppState, MachineError, Machines, Seams, ServedInstance, ServedTool, ToolGateway,
+    AppState, MachineError, Machines, Offers, Seams, ServedInstance, ServedTool, ToolGateway,
     ToolGatewayError, Wake,
 };
 use agentopia_domain::agent::Agent;
@@ -50,6 +51,7 @@ impl Clock for MovableClock {
 pub(crate) struct World {
     pub(crate) woken: Mutex<Vec<String>>,
     pub(crate) unreachable: Mutex<bool>,
+    pub(crate) sizes: Mutex<Vec<MachineSize>>,
 }
 
 impl World {
@@ -71,6 +73,16 @@ impl Wake for World {
     }
     fn routes(&self) {
         self.woke("routes");
+    }
+}
+
+#[async_trait]
+impl Offers for World {
+    async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {
+        if *self.unreachable.lock().unwrap() {
+            return Err(ProviderError::Retryable("the provider is away".into()));
+        }
+        Ok(self.sizes.lock().unwrap().clone())
     }
 }
 
@@ -246,6 +258,7 @@ impl App {
                 wake: Arc::clone(&world) as _,
                 machines: Arc::clone(&world) as _,
                 gateway: Arc::clone(&world) as _,
+                offers: Arc::clone(&world) as _,
             },
         );
         Self {

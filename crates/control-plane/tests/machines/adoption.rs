@@ -11,7 +11,7 @@ use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::reconcilers::Bells;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::queue::Reconcile as _;
-use agentopia_domain::environment::{DesiredEnvironment, ProviderKind};
+use agentopia_domain::environment::{DesiredEnvironment, LostMachine, ProviderKind};
 use agentopia_store::{Claim, EventFilter, EventScope, LeaseKind};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -42,6 +42,8 @@ impl MachineProvider for OneMachine {
             region: None,
             size: None,
             image: None,
+            disk_bytes: None,
+            monthly_price_cents: None,
             created_at: None,
         }))
     }
@@ -81,6 +83,7 @@ fn reconciler(at: &Installation, provider: &Arc<OneMachine>) -> EnvironmentRecon
         provider: Arc::clone(provider) as _,
         control_plane_url: at.url.clone(),
         ambient: at.ambient.clone(),
+        lost_machine: LostMachine::default(),
         bells: Bells::default(),
     }
 }

@@ -18,7 +18,7 @@ use agentopia_dtma_api::to_control_plane::{
 };
 use agentopia_pki::MachineKey;
 use agentopia_pki::tls::CaTrust;
-use agentopia_store::{DatabaseConfig, NewEnvironment, NewUser, Store};
+use agentopia_store::{DatabaseConfig, NewEnvironment, NewUser, SqliteSync, Store};
 use agentopia_vault::{BuiltIn, Keyring, Vault};
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -36,8 +36,15 @@ pub(crate) struct Installation {
 
 impl Installation {
     pub(crate) async fn start() -> Self {
-        let (dir, ambient) = (tempfile::tempdir().unwrap(), Ambient::system());
-        let database = DatabaseConfig::sqlite(dir.path().join("test.db"));
+        Self::at(Ambient::system()).await
+    }
+
+    pub(crate) async fn at(ambient: Ambient) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let database = DatabaseConfig::Sqlite {
+            path: dir.path().join("test.db"),
+            sync: SqliteSync::Normal,
+        };
         let store = Store::connect(&database, ambient.clone()).await.unwrap();
         store.migrate().await.unwrap();
         let keyring = Keyring::generate(&ambient);

@@ -8,7 +8,11 @@
 
 mod adoption;
 mod credentials;
+mod droplets;
 mod first_start;
 mod foreign;
 mod installation;
+mod lifecycle;
+mod orphans;
+mod scaling;
 mod update;

@@ -152,15 +152,14 @@ impl State {
         id: FirewallId,
         draft: &FirewallDraft,
     ) -> Result<(), Refusal> {
-        self.firewalls.get(id).ok_or_else(Refusal::not_found)?;
-        let checked = self.check_firewall(draft, Some(id))?;
-        let firewall = self.firewalls.get_mut(id)?;
-        firewall.name.clone_from(&draft.name);
-        firewall.rules = checked.rules;
-        firewall.droplets = checked.droplets;
-        firewall.tags = checked.tags;
-        self.firewall_changed(now, id);
-        Ok(())
+        self.change_firewall(now, id, |state, firewall| {
+            let checked = state.check_firewall(draft, Some(id))?;
+            firewall.name.clone_from(&draft.name);
+            firewall.rules = checked.rules;
+            firewall.droplets = checked.droplets;
+            firewall.tags = checked.tags;
+            Ok(())
+        })
     }
 
     /// # Errors
@@ -168,6 +167,21 @@ impl State {
     pub(crate) fn delete_firewall(&mut self, id: FirewallId) -> Result<(), Refusal> {
         self.firewalls.get(id).ok_or_else(Refusal::not_found)?;
         self.firewalls.all.retain(|firewall| firewall.id != id);
+        Ok(())
+    }
+
+    /// Changes a firewall, or leaves it as it was if the change is refused.
+    fn change_firewall(
+        &mut self,
+        now: DateTime<Utc>,
+        id: FirewallId,
+        change: impl FnOnce(&Self, &mut Firewall) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let found = self.firewalls.get(id).ok_or_else(Refusal::not_found)?;
+        let mut changed = found.clone();
+        change(self, &mut changed)?;
+        *self.firewalls.get_mut(id)? = changed;
+        self.firewall_changed(now, id);
         Ok(())
     }
 
@@ -182,17 +196,14 @@ impl State {
         droplets: &[DropletId],
         on: bool,
     ) -> Result<(), Refusal> {
-        let firewall = self.firewalls.get(id).ok_or_else(Refusal::not_found)?;
-        let mut wanted = firewall.droplets.clone();
-        if on {
-            wanted.extend(self.known_droplets(droplets)?);
-        } else {
-            wanted.retain(|droplet| !droplets.contains(droplet));
-        }
-        check_count(wanted.len(), MOST_DROPLETS, "droplets")?;
-        self.firewalls.get_mut(id)?.droplets = wanted;
-        self.firewall_changed(now, id);
-        Ok(())
+        self.change_firewall(now, id, |state, firewall| {
+            if on {
+                firewall.droplets.extend(state.known_droplets(droplets)?);
+            } else {
+                firewall.droplets.retain(|own| !droplets.contains(own));
+            }
+            check_count(firewall.droplets.len(), MOST_DROPLETS, "droplets")
+        })
     }
 
     /// The same for tags.
@@ -206,17 +217,14 @@ impl State {
         tags: &[String],
         on: bool,
     ) -> Result<(), Refusal> {
-        let firewall = self.firewalls.get(id).ok_or_else(Refusal::not_found)?;
-        let mut wanted = firewall.tags.clone();
-        if on {
-            wanted.extend(self.known_tags(tags)?);
-        } else {
-            wanted.retain(|own| !tags.contains(own));
-        }
-        check_count(wanted.len(), MOST_TAGS, "tags")?;
-        self.firewalls.get_mut(id)?.tags = wanted;
-        self.firewall_changed(now, id);
-        Ok(())
+        self.change_firewall(now, id, |state, firewall| {
+            if on {
+                firewall.tags.extend(state.known_tags(tags)?);
+            } else {
+                firewall.tags.retain(|own| !tags.contains(own));
+            }
+            check_count(firewall.tags.len(), MOST_TAGS, "tags")
+        })
     }
 
     /// Adds rules.
@@ -231,13 +239,10 @@ impl State {
         inbound: &[RuleDraft],
         outbound: &[RuleDraft],
     ) -> Result<(), Refusal> {
-        let firewall = self.firewalls.get(id).ok_or_else(Refusal::not_found)?;
-        let mut rules = firewall.rules.clone();
-        rules.add(self.check_rules(inbound, outbound)?)?;
-        check_count(rules.len(), MOST_RULES, "rules")?;
-        self.firewalls.get_mut(id)?.rules = rules;
-        self.firewall_changed(now, id);
-        Ok(())
+        self.change_firewall(now, id, |state, firewall| {
+            firewall.rules.add(state.check_rules(inbound, outbound)?)?;
+            check_count(firewall.rules.len(), MOST_RULES, "rules")
+        })
     }
 
     /// Removes rules by their value: they have no ids.
@@ -251,12 +256,11 @@ impl State {
         inbound: &[RuleDraft],
         outbound: &[RuleDraft],
     ) -> Result<(), Refusal> {
-        let firewall = self.firewalls.get(id).ok_or_else(Refusal::not_found)?;
-        let mut rules = firewall.rules.clone();
-        rules.remove(&self.check_rules(inbound, outbound)?)?;
-        self.firewalls.get_mut(id)?.rules = rules;
-        self.firewall_changed(now, id);
-        Ok(())
+        self.change_firewall(now, id, |state, firewall| {
+            firewall
+                .rules
+                .remove(&state.check_rules(inbound, outbound)?)
+        })
     }
 
     fn check_firewall(

@@ -179,7 +179,7 @@ fn what_the_program_can_not_do_it_says() {
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    assert!(said(&["--machines", "docker"]).contains("run it with --machines none"));
+    assert!(said(&["--machines", "docker"]).contains("--machine-image <IMAGE>"));
     assert!(said(&["--admin", "0.0.0.0:0"]).contains("only listens on a loopback address"));
     assert!(said(&["--faults", "/nonexistent.toml"]).contains("can not read /nonexistent.toml"));
 }

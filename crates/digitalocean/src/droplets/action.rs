@@ -47,6 +47,18 @@ impl DropletAction {
     }
 }
 
+impl DropletAction {
+    /// The `type` under which DigitalOcean lists it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Power(action) => action.word(),
+            Self::Reboot => "reboot",
+            Self::Resize { .. } => "resize",
+        }
+    }
+}
+
 impl PowerAction {
     fn word(self) -> &'static str {
         match self {
@@ -72,12 +84,12 @@ impl Serialize for DropletAction {
             Self::Power(action) => action.serialize(serializer),
             Self::Reboot => {
                 let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry("type", "reboot")?;
+                map.serialize_entry("type", self.word())?;
                 map.end()
             }
             Self::Resize { size } => {
                 let mut map = serializer.serialize_map(Some(3))?;
-                map.serialize_entry("type", "resize")?;
+                map.serialize_entry("type", self.word())?;
                 map.serialize_entry("disk", &false)?;
                 map.serialize_entry("size", size)?;
                 map.end()

@@ -74,7 +74,7 @@ pub enum ImageRef {
 }
 
 /// What was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CreatedDroplet {
     /// The droplet, without addresses yet.
     pub droplet: Droplet,

@@ -10,7 +10,7 @@ use crate::ids::{DropletId, ImageId};
 use crate::open_enum::open_enum;
 
 /// A droplet.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Droplet {
     /// Its id.
     pub id: DropletId,
@@ -25,6 +25,9 @@ pub struct Droplet {
     pub created_at: DateTime<Utc>,
     /// Its size, such as `s-1vcpu-2gb`. Changes when a resize is completed.
     pub size_slug: String,
+    /// What that size costs.
+    #[serde(default)]
+    pub size: Option<DropletSize>,
     /// RAM, MiB.
     pub memory: u64,
     /// Processors.
@@ -79,6 +82,13 @@ open_enum! {
         /// Put away.
         Archive = "archive",
     }
+}
+
+/// What the size of a droplet costs. All else of it stands in the droplet itself.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct DropletSize {
+    /// A whole month, US dollars.
+    pub price_monthly: f64,
 }
 
 /// Where a droplet is.

@@ -19,7 +19,7 @@ use crate::projects::{ProjectRef, Urn};
 use crate::{DropletName, Error, UserData};
 
 /// How long a droplet is looked for whose request got no clear answer.
-const SETTLE: Duration = Duration::from_secs(45);
+const SETTLE: Duration = Duration::from_secs(75);
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_secs(3);
 

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use agentopia_cloud::{Machine, MachineState};
+use agentopia_cloud::{GB, Machine, MachineState};
 
+use super::sizes::cents;
 use crate::droplets::{Droplet, DropletStatus};
 
 /// The machine that a droplet is.
@@ -17,6 +18,8 @@ pub(super) fn machine(droplet: &Droplet) -> Machine {
         region: droplet.region.as_ref().map(|region| region.slug.clone()),
         size: Some(droplet.size_slug.clone()),
         image: image.and_then(|image| image.slug.clone().or(image.id.map(|id| id.to_string()))),
+        disk_bytes: Some(droplet.disk * GB),
+        monthly_price_cents: droplet.size.as_ref().map(|size| cents(size.price_monthly)),
         created_at: Some(droplet.created_at),
     }
 }

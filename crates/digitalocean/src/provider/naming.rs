@@ -25,6 +25,8 @@ pub(super) struct Naming {
     pub(super) product_tag: TagName,
     pub(super) installation_tag: TagName,
     pub(super) base_firewall: FirewallName,
+    /// What the name of a machine's own firewall begins with.
+    machine_firewall: String,
 }
 
 impl Naming {
@@ -40,8 +42,22 @@ impl Naming {
         Some(Self {
             product_tag: TagName::parse(PRODUCT).ok()?,
             installation_tag: TagName::parse(format!("{PRODUCT}:{installation}")).ok()?,
+            machine_firewall: format!("{PRODUCT}-{installation}-env-"),
             base_firewall: FirewallName::parse(format!("{PRODUCT}-{installation}")).ok()?,
         })
+    }
+
+    /// The name of the firewall that belongs to one environment's droplet alone.
+    pub(super) fn machine_firewall(
+        &self,
+        environment: EnvironmentId,
+    ) -> Result<FirewallName, InputError> {
+        FirewallName::parse(format!("{}{environment}", self.machine_firewall))
+    }
+
+    /// Whose firewall it is, if it is one of ours that belongs to one environment's droplet.
+    pub(super) fn owner_of_firewall(&self, name: &str) -> Option<EnvironmentId> {
+        name.strip_prefix(&self.machine_firewall)?.parse().ok()
     }
 
     /// Whether a droplet proves to be this installation's machine of an environment.
@@ -56,9 +72,9 @@ pub(super) fn environment_tag(environment: EnvironmentId) -> Result<TagName, Inp
     TagName::parse(format!("env:{environment}"))
 }
 
-/// The name of the firewall that belongs to one environment's droplet alone.
-pub(super) fn machine_firewall(environment: EnvironmentId) -> String {
-    format!("{PRODUCT}-env-{environment}")
+/// Whose droplets have this tag; upper and lower case are the same to DigitalOcean.
+pub(super) fn environment_of(tag: &str) -> Option<EnvironmentId> {
+    tag.to_ascii_lowercase().strip_prefix("env:")?.parse().ok()
 }
 
 /// The name of the droplet that one create call makes. Eight digits of the token's hash tell
@@ -92,6 +108,26 @@ mod tests {
         assert!(!ours(&["agentopia", "agentopia:prod"]));
         assert!(!ours(&["agentopia", &env]));
         assert!(!ours(&["agentopia:other", &env]));
+    }
+
+    #[test]
+    fn a_firewall_tells_whose_it_is_and_those_of_others_tell_nothing() {
+        let (naming, other) = (
+            Naming::new("prod").unwrap(),
+            Naming::new("prod-env").unwrap(),
+        );
+        let name = naming.machine_firewall(environment()).unwrap();
+        assert_eq!(naming.owner_of_firewall(name.as_str()), Some(environment()));
+        assert_eq!(other.owner_of_firewall(name.as_str()), None);
+        for stranger in [other.base_firewall.as_str(), "agentopia-prod", "web"] {
+            assert_eq!(naming.owner_of_firewall(stranger), None, "{stranger}");
+        }
+        let tag = environment_tag(environment()).unwrap();
+        assert_eq!(
+            environment_of(&tag.as_str().to_ascii_uppercase()),
+            Some(environment())
+        );
+        assert_eq!(environment_of("env:prod"), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 
 mod create;
 mod find;
+mod inventory;
 mod refusals;
 mod remove;
+mod resize;
 mod rig;

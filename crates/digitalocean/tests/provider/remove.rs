@@ -80,15 +80,15 @@ async fn the_machines_own_firewall_goes_and_the_common_one_stays() {
         tags: std::collections::BTreeSet::new(),
     };
     seconds(30).await;
-    let own = spec(format!("agentopia-env-{}", rig.environment));
+    let own = spec(format!("agentopia-test-env-{}", rig.environment));
     rig.api.firewalls().create(&own).await.unwrap();
-    let other = spec(format!("agentopia-env-{}-x", rig.environment));
+    let other = spec(format!("agentopia-test-env-{}-x", rig.environment));
     rig.api.firewalls().create(&other).await.unwrap();
     rig.delete(Some(&made.id)).await;
     let left = rig.api.firewalls().list().all().await.unwrap();
     let mut left: Vec<&str> = left.iter().map(|each| each.name.as_str()).collect();
     left.sort_unstable();
-    assert_eq!(left, [other.name.as_str(), "agentopia-test"]);
+    assert_eq!(left, ["agentopia-test", other.name.as_str()]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,13 +10,16 @@ use agentopia_pki::{MachineKey, machine_host};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
-use http::{HeaderMap, Method};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method};
+use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncBufReadExt as _;
 use tokio_util::io::StreamReader;
 
+use super::data_path::DataPath;
 use super::{Info, InstanceSpec, LogLine, LogQuery};
-use crate::http::{accepted, json, unreachable};
+use crate::http::{accepted, json};
 use crate::{PROTOCOL, PROTOCOL_HEADER};
 
 pub use crate::http::{CallError as DtmaError, Sent};
@@ -51,6 +54,7 @@ pub struct DtmaEndpoint<'a> {
 #[derive(Debug, Clone)]
 pub struct DtmaClient {
     http: reqwest::Client,
+    data_path: DataPath,
     base: String,
     bearer: SecretString,
 }
@@ -69,7 +73,7 @@ impl DtmaClient {
         )
         .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls.clone())
             .https_only(true)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -79,6 +83,7 @@ impl DtmaClient {
             .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
         Ok(Self {
             http,
+            data_path: DataPath::new(tls, CONNECT_LIMIT),
             base: format!("https://{}", endpoint.address),
             bearer: endpoint.bearer,
         })
@@ -173,17 +178,21 @@ impl DtmaClient {
         method: Method,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<reqwest::Response, DtmaError> {
-        let path = format!("/v1/instances/{instance}/mcp");
-        let call = self
-            .http
-            .request(method, format!("{}{path}", self.base))
-            .headers(headers);
-        let call = call
+    ) -> Result<http::Response<Incoming>, DtmaError> {
+        let uri = format!("{}/v1/instances/{instance}/mcp", self.base);
+        let impossible = |error: http::Error| DtmaError::Protocol(WHO, error.to_string());
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(uri)
             .header(PROTOCOL_HEADER, PROTOCOL)
-            .bearer_auth(self.bearer.expose_secret())
-            .body(body);
-        call.send().await.map_err(|error| unreachable(WHO, &error))
+            .body(body)
+            .map_err(impossible)?;
+        request.headers_mut().extend(headers);
+        let bearer = format!("Bearer {}", self.bearer.expose_secret());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|error| impossible(error.into()))?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+        self.data_path.send(WHO, request).await
     }
 
     /// What a ready-made MCP client needs to speak to an instance: the HTTP client that trusts the

@@ -79,6 +79,19 @@ impl History {
         self.message = None;
     }
 
+    /// Takes back the failures since `since`: they were not the tool's own. What they led to is
+    /// taken back with them.
+    pub(super) fn excuse(&mut self, since: Instant) {
+        let own = self.failures.partition_point(|at| *at < since);
+        if own == self.failures.len() || self.is_final {
+            return;
+        }
+        self.failures.truncate(own);
+        self.next_try = None;
+        self.is_failed = false;
+        self.message = None;
+    }
+
     /// Forgets old failures of what has been running for long enough.
     pub(super) fn settle(&mut self, now: Instant) {
         if self
@@ -161,6 +174,29 @@ mod tests {
         history.failed(&crash(), at(130), |pause| pause);
         assert!(!history.is_failed);
         assert_eq!(history.next_try, Some(at(131)));
+    }
+
+    #[test]
+    fn what_was_not_its_own_fault_is_taken_back_with_its_consequences() {
+        let mut history = History::default();
+        history.failed(&crash(), at(0), |pause| pause);
+        for second in 10..14 {
+            history.failed(&crash(), at(second), |pause| pause);
+        }
+        assert!(history.is_failed);
+        history.excuse(at(10));
+        assert!(!history.is_failed && history.may_try(at(14)));
+        history.failed(&crash(), at(20), |pause| pause);
+        assert_eq!(history.next_try, Some(at(22)), "the first is remembered");
+    }
+
+    #[test]
+    fn an_excuse_does_not_help_what_only_another_spec_can_mend() {
+        let mut history = History::default();
+        let error = RuntimeError::new(ErrorCode::ExecFailed, "wrong format");
+        history.failed(&error, at(0), |pause| pause);
+        history.excuse(at(0));
+        assert!(history.is_final && history.is_failed);
     }
 
     #[test]

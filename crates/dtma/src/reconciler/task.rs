@@ -24,6 +24,17 @@ const RESYNC: Duration = Duration::from_secs(30);
 /// How long a tool that never answered gets to end: it has nothing to save.
 const PROBE_GRACE: Duration = Duration::from_secs(2);
 
+/// When the engine is told to stop, it ends the tools first, and takes at most 15 s for it unless
+/// it is configured otherwise (dockerd's `shutdown-timeout`): such ends come before its own.
+const ENGINE_STOPS: Duration = Duration::from_secs(20);
+
+/// The last time that the engine was seen, and how often it had gone away by then.
+#[derive(Debug, Clone, Copy, Default)]
+struct EngineSeen {
+    at: Instant,
+    interruptions: u64,
+}
+
 /// Drives one instance until it is gone.
 pub(super) struct Task {
     shared: Arc<Shared>,
@@ -31,6 +42,8 @@ pub(super) struct Task {
     wake: Arc<Notify>,
     grip: Grip,
     history: History,
+    /// Up to when the engine was there, as far as we saw.
+    engine: EngineSeen,
     /// Generation and hash of the spec seen last.
     seen: Option<(i64, String)>,
     /// The engine or the disk fails us: how long to wait.
@@ -47,6 +60,7 @@ impl Task {
             wake,
             grip: Grip::None,
             history: History::default(),
+            engine: EngineSeen::default(),
             seen: None,
             trouble: Backoff::new(Duration::from_secs(1), Duration::from_secs(15)),
             secrets: std::collections::BTreeMap::new(),
@@ -87,6 +101,7 @@ impl Task {
             Ok(observed) => observed,
             Err(error) => return self.trouble(spec, &error),
         };
+        self.regard_engine(observed.as_ref());
         self.show_details(spec, observed.as_ref());
         let step = plan(&Situation {
             spec,
@@ -98,6 +113,24 @@ impl Task {
         });
         tracing::debug!(instance = %self.id, generation = spec.generation, ?step, "next step");
         self.apply(spec, step).await
+    }
+
+    /// An engine that went away took the tool with it: that is no failure of the tool, which is
+    /// started again at once and as often as it takes.
+    fn regard_engine(&mut self, observed: Option<&RuntimeInstance>) {
+        let before = self.engine;
+        self.engine = EngineSeen {
+            at: self.now(),
+            interruptions: self.shared.runtime.interruptions(),
+        };
+        if before.interruptions == self.engine.interruptions {
+            return;
+        }
+        self.history.excuse(before.at.saturating_sub(ENGINE_STOPS));
+        if observed.is_none_or(|it| it.state != RunState::Running) {
+            self.grip = Grip::None;
+            self.history.healthy_since = None;
+        }
     }
 
     /// A new generation is a new beginning: what failed before says nothing about it.

@@ -113,6 +113,10 @@ pub trait Runtime: fmt::Debug + Send + Sync {
     /// for itself; losing one only costs time.
     fn exits(&self) -> broadcast::Receiver<InstanceId>;
 
+    /// How often whatever runs the tools (the container engine) went away since this process
+    /// connected to it. What ended with it did not end by its own fault.
+    fn interruptions(&self) -> u64;
+
     /// The DTMA is about to end. Containers go on; child processes are ended.
     async fn shutdown(&self, grace: Duration);
 }

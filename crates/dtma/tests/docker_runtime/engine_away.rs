@@ -54,6 +54,7 @@ async fn tools_serve_on_calls_fail_in_words_and_what_was_missed_is_told_afterwar
     machine.start(&spec).await;
     let mut session = machine.session(&spec).await;
     let mut exits = machine.runtime.exits();
+    assert_eq!(machine.runtime.interruptions(), 0);
 
     relay.cut().await;
     let error = machine.runtime.observe().await.unwrap_err();
@@ -84,6 +85,7 @@ async fn tools_serve_on_calls_fail_in_words_and_what_was_missed_is_told_afterwar
     let relay = Relay::start(&socket);
     let told = tokio::time::timeout(Duration::from_secs(20), exits.recv()).await;
     assert_eq!(told.unwrap().unwrap(), spec.instance_id);
+    assert_eq!(machine.runtime.interruptions(), 1);
     machine.start(&spec).await;
     machine.session(&spec).await.close().await;
     relay.cut().await;

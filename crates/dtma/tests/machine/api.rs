@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use secrecy::ExposeSecret as _;
 
 use crate::machine::Machine;
-use crate::tools::{GOOD, next};
+use crate::machine::tools::{GOOD, next};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_control_plane_with_both_credentials_is_let_in() {

@@ -6,7 +6,7 @@ use agentopia_domain::instance::DesiredInstance;
 use agentopia_domain::observed::Phase;
 
 use crate::machine::Machine;
-use crate::tools::{GOOD, next};
+use crate::machine::tools::{GOOD, next};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tools_come_back_after_a_crash_and_no_process_is_left_over() {

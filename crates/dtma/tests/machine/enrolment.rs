@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use crate::machine::tools::GOOD;
 use crate::machine::{Machine, files};
-use crate::tools::GOOD;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_enrols_and_the_token_is_gone() {

@@ -6,8 +6,8 @@ use agentopia_domain::instance::DesiredInstance;
 use agentopia_domain::observed::Phase;
 use agentopia_domain::spec::VolumeSpec;
 
+use crate::machine::tools::{GOOD, next};
 use crate::machine::{Machine, files};
-use crate::tools::{GOOD, next};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_life() {

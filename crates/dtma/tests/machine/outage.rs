@@ -3,7 +3,7 @@
 use agentopia_domain::observed::Phase;
 
 use crate::machine::Machine;
-use crate::tools::GOOD;
+use crate::machine::tools::GOOD;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_restart_tools_without_secrets_start_and_those_with_wait() {

@@ -7,7 +7,7 @@ use agentopia_domain::observed::Phase;
 use agentopia_dtma_api::to_control_plane::UpdateOutcome;
 
 use crate::machine::Machine;
-use crate::tools::GOOD;
+use crate::machine::tools::GOOD;
 use crate::versions::Version;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

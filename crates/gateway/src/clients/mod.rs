@@ -130,7 +130,7 @@ impl Client {
         self.upstreams.lock().values().cloned().collect()
     }
 
-    /// Ends the connections that `which` says.
+    /// Ends the connections with the instances that `which` says, for good.
     pub(crate) fn drop_upstreams(
         self: &Arc<Self>,
         core: &Arc<Core>,
@@ -143,17 +143,36 @@ impl Client {
                 .map(|(_, u)| u)
                 .collect()
         };
-        if dropped.is_empty() {
+        self.forget_what_they_asked(&dropped);
+        for upstream in dropped {
+            upstream.close(core, self);
+        }
+    }
+
+    /// Begins the connections anew with instances that were started anew: calls that are under way
+    /// there go on with the new connection as soon as they learn that the old one is lost.
+    pub(crate) fn renew_upstreams(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        which: impl Fn(InstanceId) -> bool,
+    ) {
+        let mut stale = self.upstreams();
+        stale.retain(|upstream| which(upstream.instance));
+        self.forget_what_they_asked(&stale);
+        for upstream in stale {
+            upstream.renew(core, self);
+        }
+    }
+
+    fn forget_what_they_asked(&self, upstreams: &[Arc<Upstream>]) {
+        if upstreams.is_empty() {
             return;
         }
-        let gone: HashSet<_> = dropped.iter().map(|u| u.instance).collect();
+        let gone: HashSet<_> = upstreams.iter().map(|u| u.instance).collect();
         self.origins.lock().forget(&gone);
         self.asked
             .lock()
             .retain(|_, asked| !gone.contains(&asked.upstream.instance));
-        for upstream in dropped {
-            upstream.close(core, self);
-        }
     }
 
     /// Has every live upstream listened to, as soon as the client has a stream to hear it on.

@@ -27,6 +27,10 @@ use crate::upstream::call::OpenCall;
 use crate::upstream::exchange::{self, Reply};
 use record::Record;
 
+/// So many sessions are opened for one call at most: one can be lost when a server is started anew,
+/// the next when it crashes while it introduces itself.
+pub(crate) const SESSIONS: usize = 3;
+
 /// What a client asked for.
 pub(crate) struct Asking<'a> {
     pub(crate) core: &'a Arc<Core>,
@@ -85,44 +89,53 @@ async fn try_one(asking: &Asking<'_>, hop: &Hop) -> Option<Response> {
     }
 }
 
-/// Sends a call. A session that the server lost is opened anew, once: the server that does not know
-/// a session did not execute its call (rule 17).
+/// Sends a call. A session that the server lost is opened anew: the server that does not know a
+/// session did not execute its call (rule 17).
 async fn send(asking: &Asking<'_>, hop: &Hop) -> Result<(OpenCall, Reply), UpstreamError> {
-    let mut again = true;
+    let mut sessions = SESSIONS;
     loop {
-        let live = hop
-            .upstream
-            .live(asking.core, asking.client, &hop.route)
-            .await?;
-        let progress = asking.message.id_in(Field::MetaProgressToken);
-        let mut call = OpenCall::begin(
-            asking.core,
-            asking.client,
-            &hop.upstream,
-            &live,
-            Some(asking.id.clone()),
-            progress,
-        );
-        let (body, headers) = match outgoing::prepare(asking, hop, &call) {
-            Ok(prepared) => prepared,
-            Err(error) => {
+        sessions -= 1;
+        match send_once(asking, hop).await {
+            Err(UpstreamError::SessionLost) if sessions > 0 => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn send_once(asking: &Asking<'_>, hop: &Hop) -> Result<(OpenCall, Reply), UpstreamError> {
+    // A server that was started anew meanwhile has another route.
+    let route = asking.core.routes.now(&hop.route);
+    let live = hop
+        .upstream
+        .live(asking.core, asking.client, &route)
+        .await?;
+    let progress = asking.message.id_in(Field::MetaProgressToken);
+    let mut call = OpenCall::begin(
+        asking.core,
+        asking.client,
+        &hop.upstream,
+        &live,
+        Some(asking.id.clone()),
+        progress,
+    );
+    let (body, headers) = match outgoing::prepare(asking, hop, &call) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            call.finish();
+            return Err(error);
+        }
+    };
+    let sent = tokio::select! {
+        sent = exchange::post(asking.core, asking.client, &live, body, headers) => sent,
+        () = call.cancelled.cancelled() => return Err(UpstreamError::Cancelled),
+    };
+    match sent {
+        Ok(reply) => Ok((call, reply)),
+        Err(error) => {
+            if !matches!(error, UpstreamError::Timeout) {
                 call.finish();
-                return Err(error);
             }
-        };
-        let sent = tokio::select! {
-            sent = exchange::post(asking.core, asking.client, &live, body, headers) => sent,
-            () = call.cancelled.cancelled() => return Err(UpstreamError::Cancelled),
-        };
-        match sent {
-            Ok(reply) => return Ok((call, reply)),
-            Err(UpstreamError::SessionLost) if again => again = false,
-            Err(error) => {
-                if !matches!(error, UpstreamError::Timeout) {
-                    call.finish();
-                }
-                return Err(error);
-            }
+            Err(error)
         }
     }
 }

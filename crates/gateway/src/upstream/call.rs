@@ -19,6 +19,7 @@ use super::reader::read_all;
 use super::{Live, Upstream, UpstreamError};
 use crate::clients::Client;
 use crate::core::Core;
+use crate::relay::SESSIONS;
 use crate::routes::InstanceRoute;
 
 /// A request that was or is about to be sent.
@@ -106,7 +107,7 @@ pub(crate) fn tell(core: &Arc<Core>, client: &Arc<Client>, live: &Arc<Live>, mes
 }
 
 /// Makes a request of ours and waits for its result; notifications that come before it are dealt
-/// with. Opens the session anew and asks once more if the server lost it (rule 17).
+/// with. Opens the session anew and asks again if the server lost it (rule 17).
 pub(crate) async fn ask(
     core: &Arc<Core>,
     client: &Arc<Client>,
@@ -115,11 +116,16 @@ pub(crate) async fn ask(
     method: &str,
     params: Option<&Json<'_>>,
 ) -> Result<Envelope, UpstreamError> {
-    let mut again = true;
+    let mut sessions = SESSIONS;
     loop {
-        let live = upstream.live(core, client, route).await?;
-        match ask_on(core, client, upstream, &live, method, params).await {
-            Err(UpstreamError::SessionLost) if again => again = false,
+        sessions -= 1;
+        let asking = async {
+            let route = core.routes.now(route);
+            let live = upstream.live(core, client, &route).await?;
+            ask_on(core, client, upstream, &live, method, params).await
+        };
+        match asking.await {
+            Err(UpstreamError::SessionLost) if sessions > 0 => {}
             outcome => return outcome,
         }
     }

@@ -12,6 +12,9 @@ pub(crate) enum UpstreamError {
     /// Known not to run; the text is the control plane's, for people.
     #[error("the server is not running: {0}")]
     Unavailable(String),
+    /// It is no longer the client's to call.
+    #[error("the server was unlinked or removed")]
+    Unlinked,
     /// The request did not get there.
     #[error("the server can't be reached")]
     Unreachable,

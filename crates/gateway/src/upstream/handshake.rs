@@ -92,6 +92,18 @@ async fn initialize(
     );
     let ready = jsonrpc::notification(method::INITIALIZED, None);
     exchange::post(core, client, &live, ready.into(), HeaderMap::new()).await?;
+    settle_in(core, client, upstream, &live).await;
+    Ok(live)
+}
+
+/// Tells a server what the client asked for on the connection before: its log level, and the
+/// resources that it wants updates of. One that refuses still serves.
+async fn settle_in(core: &Arc<Core>, client: &Arc<Client>, upstream: &Arc<Upstream>, live: &Live) {
+    let mut requests = Vec::new();
+    let mut request = |method, params: ObjectWriter| {
+        let number = Id::from(upstream.next_id());
+        requests.push(jsonrpc::request(&number, method, Some(&params.finish())));
+    };
     let level = client.log_level.lock().clone();
     if let Some(level) = level
         && live.capabilities.has(&["logging"])
@@ -99,12 +111,19 @@ async fn initialize(
     {
         let mut params = ObjectWriter::new();
         params.raw("level", level);
-        let number = Id::from(upstream.next_id());
-        let set = jsonrpc::request(&number, method::SET_LEVEL, Some(&params.finish()));
-        // A server that refuses a level still serves.
-        let _refused = exchange::post(core, client, &live, set.into(), HeaderMap::new()).await;
+        request(method::SET_LEVEL, params);
     }
-    Ok(live)
+    for uri in &*upstream.subscriptions.lock() {
+        let mut params = ObjectWriter::new();
+        params.text("uri", uri);
+        request(method::RESOURCES_SUBSCRIBE, params);
+    }
+    for message in requests {
+        let sent = exchange::post(core, client, live, message.into(), HeaderMap::new()).await;
+        if let Err(error) = sent {
+            tracing::debug!(instance = %upstream.instance, %error, "settling in");
+        }
+    }
 }
 
 /// The client's own `initialize` under our id where it made one, else one of ours in its name.

@@ -95,7 +95,10 @@ impl Upstream {
             match &*state {
                 State::Live(live) if live.serves(route) => return Ok(live.clone()),
                 State::Opening(epoch, opening) if *epoch == route.epoch => opening.clone(),
-                State::Closed => return Err(UpstreamError::Cancelled),
+                State::Closed if client.ended.is_cancelled() => {
+                    return Err(UpstreamError::Cancelled);
+                }
+                State::Closed => return Err(UpstreamError::Unlinked),
                 _ => {
                     if let Err(reason) = &route.available {
                         return Err(UpstreamError::Unavailable(reason.clone()));
@@ -181,6 +184,19 @@ impl Upstream {
         let stop = live.closed.child_token();
         *listener = Some(stop.clone());
         listen::start(core.clone(), client.clone(), self.clone(), live, stop);
+    }
+
+    /// The server was started anew: what was agreed with it is over, what is wanted of it is not.
+    pub(crate) fn renew(&self, core: &Arc<Core>, client: &Arc<Client>) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Closed) {
+            return;
+        }
+        let before = std::mem::replace(&mut *state, State::Idle);
+        drop(state);
+        if let State::Live(live) = before {
+            farewell(core, client, self.instance, &live);
+        }
     }
 
     /// Ends it for good and tells the server.

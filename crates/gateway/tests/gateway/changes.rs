@@ -318,3 +318,22 @@ async fn too_many_listeners_are_refused() {
     );
     assert_eq!(first.next().await, None);
 }
+
+#[tokio::test]
+async fn a_restarted_server_is_asked_again_for_updates() {
+    let (server, say) = talking(&["echo"]).await;
+    let (mut rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let session = rig.wire(&agent).opened().await;
+    session
+        .call("resources/subscribe", json!({"uri": "a:1"}))
+        .await
+        .result();
+    rig.snapshot.instances[0].epoch = "2".into();
+    rig.apply();
+    session.tools().await;
+    assert_eq!(server.of("initialize").len(), 2);
+    let asked = server.of("resources/subscribe");
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[1].body["params"]["uri"], "a:1");
+    drop(say);
+}

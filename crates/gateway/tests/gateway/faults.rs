@@ -7,6 +7,7 @@ use std::time::Duration;
 use agentopia_domain::Ambient;
 use agentopia_gateway::{CallOutcome, GatewayConfig};
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::rig::Rig;
@@ -369,7 +370,7 @@ async fn rule_17_a_session_that_stays_lost_is_a_clear_error() {
     let wire = rig.wire(&agent).opened().await;
     wire.tools().await;
     assert_eq!(wire.tool("echo", json!({})).await.code(), -32603);
-    assert_eq!(server.of("tools/call").len(), 2, "one try, one retry");
+    assert_eq!(server.of("tools/call").len(), 3, "one try, two retries");
 }
 
 #[tokio::test]
@@ -460,4 +461,76 @@ async fn an_initialize_that_fails_for_now_teaches_nothing() {
     let wire = rig.wire(&agent).opened().await;
     assert_eq!(wire.tools().await, Vec::<String>::new());
     assert_eq!(wire.tools().await, ["echo"]);
+}
+
+/// A call can be on its way for seconds while its server is being restarted (the connector waits for
+/// a tool that is away): what was agreed with the server before is then void, the call is not.
+#[tokio::test]
+async fn a_call_that_is_under_way_during_a_restart_is_answered() {
+    let restarted = Arc::new(Notify::new());
+    let heard = restarted.clone();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let server = Scripted::start(move |seen| {
+        let (heard, calls) = (heard.clone(), calls.clone());
+        async move {
+            if seen.method() == "tools/call" && calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                heard.notified().await;
+                return status(404);
+            }
+            session_server(&seen, &["echo"])
+        }
+    })
+    .await;
+    let (mut rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    let restart = async {
+        server
+            .until("the call", |seen| {
+                seen.iter().any(|seen| seen.method() == "tools/call")
+            })
+            .await;
+        rig.snapshot.instances[0].epoch = "2".into();
+        rig.apply();
+        restarted.notify_one();
+    };
+    let (called, ()) = tokio::join!(wire.tool("echo", json!({"n": 1})), restart);
+    assert_eq!(called.result()["content"][0]["text"], "echo {\"n\":1}");
+}
+
+#[tokio::test]
+async fn a_call_that_is_under_way_when_its_server_is_unlinked_is_answered_with_an_error() {
+    let unlinked = Arc::new(Notify::new());
+    let heard = unlinked.clone();
+    let server = Scripted::start(move |seen| {
+        let heard = heard.clone();
+        async move {
+            if seen.method() == "tools/call" {
+                heard.notified().await;
+                return status(404);
+            }
+            session_server(&seen, &["echo"])
+        }
+    })
+    .await;
+    let (mut rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    let unlink = async {
+        server
+            .until("the call", |seen| {
+                seen.iter().any(|seen| seen.method() == "tools/call")
+            })
+            .await;
+        rig.snapshot.agents[0].links.clear();
+        rig.apply();
+        unlinked.notify_one();
+    };
+    let (called, ()) = tokio::join!(wire.tool("echo", json!({})), unlink);
+    assert_eq!(called.code(), -32603);
+    let said = called.answer()["error"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(said.contains("unlinked"), "{said}");
 }

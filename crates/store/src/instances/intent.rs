@@ -11,8 +11,7 @@ use agentopia_domain::resources::Resources;
 use agentopia_domain::{AccountId, InstanceId, SecretId};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
 use super::{Instances, WHAT, map_secrets, read, row, wanted_resources};
@@ -21,6 +20,7 @@ use crate::entity::instance::{ActiveModel, Column, Entity};
 use crate::environments;
 use crate::error::{StoreError, on_duplicate};
 use crate::leases::{self, LeaseKind};
+use crate::seam::Transaction;
 use crate::store::Changed;
 
 /// A change of what is wanted.
@@ -158,7 +158,7 @@ impl Instances<'_> {
 /// Has an instance run afresh because something that it reads at its start is another now (a
 /// secret's value). One that is stopped, or goes away, reads it when it is started next, if ever.
 pub(crate) async fn start_afresh(
-    connection: &impl ConnectionTrait,
+    transaction: &Transaction,
     id: InstanceId,
     now: i64,
 ) -> Result<(), StoreError> {
@@ -183,9 +183,9 @@ pub(crate) async fn start_afresh(
         .filter(Column::Id.eq(id.as_uuid()))
         .filter(Column::Desired.eq(running))
         .filter(Column::Status.is_in(restartable.map(|status| word(&status))))
-        .exec(connection)
+        .exec(transaction)
         .await?;
-    leases::wake(connection, LeaseKind::Instance, id.as_uuid()).await
+    leases::wake(transaction, LeaseKind::Instance, id.as_uuid()).await
 }
 
 struct Next {

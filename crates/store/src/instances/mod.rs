@@ -18,8 +18,8 @@ use agentopia_domain::page::{Page, PageRequest};
 use agentopia_domain::resources::Resources;
 use agentopia_domain::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction,
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::convert::{fetch_limit, from_json, json, paged, word};
@@ -27,6 +27,7 @@ use crate::entity::instance::{ActiveModel, Column, Entity, Model};
 use crate::entity::instance_secret;
 use crate::environments;
 use crate::error::{StoreError, on_missing, on_missing_or_duplicate};
+use crate::seam::Transaction;
 use crate::store::Store;
 
 pub(crate) use intent::start_afresh;
@@ -230,7 +231,7 @@ async fn wanted_resources(
 
 /// Writes which values fill the instance's secrets, in place of what was there.
 async fn map_secrets(
-    transaction: &DatabaseTransaction,
+    transaction: &Transaction,
     account: AccountId,
     instance: InstanceId,
     secrets: &BTreeMap<String, SecretId>,

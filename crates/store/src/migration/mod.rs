@@ -5,6 +5,8 @@
 //! sees; the few type names in which the engines differ are filled in by `dialect.rs`.
 
 mod m0001_initial;
+mod m0002_scaling_and_price;
+mod m0003_orphans;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -13,7 +15,11 @@ struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Initial)]
+        vec![
+            Box::new(m0001_initial::Initial),
+            Box::new(m0002_scaling_and_price::ScalingAndPrice),
+            Box::new(m0003_orphans::Orphans),
+        ]
     }
 }
 

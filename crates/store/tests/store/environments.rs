@@ -1,11 +1,12 @@
 //! The one machine of an account.
 
 use agentopia_domain::environment::{
-    DesiredEnvironment, EnvironmentEvent as E, EnvironmentStatus as S,
+    DesiredEnvironment, EnvironmentEvent as E, EnvironmentStatus as S, Scaling, ScalingPhase,
 };
 use agentopia_domain::page::PageRequest;
 use agentopia_domain::resources::Capacity;
-use agentopia_store::{EnvironmentPatch, MachineHeartbeat, StoreError};
+use agentopia_domain::{AccountId, EnvironmentId};
+use agentopia_store::{EnvironmentPatch, MachineHeartbeat, Placement, StoreError};
 use futures::future::join_all;
 
 use crate::common::{TestDb, on_both_engines};
@@ -18,6 +19,9 @@ on_both_engines!(
     a_status_has_a_beginning,
     facts_are_written_and_forgotten,
     a_heartbeat_says_what_the_machine_has,
+    of_many_who_want_another_size_one_is_heard,
+    a_change_of_size_ends_with_its_status,
+    a_place_is_chosen_while_there_is_no_machine,
     other_accounts_see_nothing,
 );
 
@@ -199,6 +203,8 @@ async fn facts_are_written_and_forgotten(db: TestDb) {
         size: Some(Some("s-1vcpu-1gb".into())),
         provider_created_at: Some(Some(db.ambient.now())),
         error_message: Some(Some("slow".into())),
+        monthly_price_cents: Some(Some(1200)),
+        machine_disk_bytes: Some(Some(50 << 30)),
         ..EnvironmentPatch::default()
     };
     let written = environments
@@ -207,6 +213,10 @@ async fn facts_are_written_and_forgotten(db: TestDb) {
         .unwrap();
     assert_eq!(written.ip_address, Some("2001:db8::1".parse().unwrap()));
     assert_eq!(written.dtma_port, Some(30_000));
+    assert_eq!(
+        (written.monthly_price_cents, written.machine_disk_bytes),
+        (Some(1200), Some(50 << 30))
+    );
     assert_eq!(written.provider_created_at, Some(db.ambient.now()));
     assert_eq!(environments.get_unscoped(id).await.unwrap(), written);
     let forgotten = environments
@@ -221,6 +231,7 @@ async fn facts_are_written_and_forgotten(db: TestDb) {
         ),
         (None, None, None)
     );
+    assert_eq!(forgotten.monthly_price_cents, None, "nothing is billed");
     assert_eq!(forgotten.region.as_deref(), Some("fra1"));
     assert_eq!(forgotten.error_message.as_deref(), Some("slow"));
 }
@@ -261,6 +272,111 @@ async fn a_heartbeat_says_what_the_machine_has(db: TestDb) {
             .await,
         StoreError::NotFound { .. },
     );
+}
+
+/// An account whose environment is active with a size.
+async fn active(db: &TestDb) -> (AccountId, EnvironmentId) {
+    let account = db.account("a@b.c").await;
+    let id = db.environment(account).await.id;
+    let environments = db.store.environments();
+    for (from, event) in [
+        (S::PendingCreation, E::CreateStarted),
+        (S::Creating, E::Ready),
+    ] {
+        let patch = EnvironmentPatch {
+            size: Some(Some("small".into())),
+            ..EnvironmentPatch::default()
+        };
+        let moved = environments.transition_unscoped(id, None, from, event, patch, &[]);
+        moved.await.unwrap();
+    }
+    (account, id)
+}
+
+async fn of_many_who_want_another_size_one_is_heard(db: TestDb) {
+    let (account, id) = active(&db).await;
+    let replicas = [db.store.clone(), db.another_replica().await];
+    let calls = (0..20).map(|n| {
+        let store = replicas[n % 2].clone();
+        let told = event(account, "environment.scale_requested");
+        tokio::spawn(async move {
+            let environments = store.environments();
+            let size = format!("size-{n}");
+            environments.begin_scaling(account, &size, &[told]).await
+        })
+    });
+    let mut heard = Vec::new();
+    for outcome in join_all(calls).await {
+        match outcome.unwrap() {
+            Ok(environment) => heard.push(environment),
+            Err(StoreError::EnvironmentTransition(_)) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    let [begun] = &heard[..] else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(begun.status, S::Scaling);
+    let scaling = begun.scaling.clone().unwrap();
+    assert_eq!(scaling.from.as_deref(), Some("small"));
+    assert_eq!(scaling.phase, ScalingPhase::ShuttingDown);
+    assert_eq!(scaling.phase_since, db.ambient.now());
+    assert_eq!(begun.size.as_deref(), Some("small"), "it has it still");
+    let environments = db.store.environments();
+    assert_eq!(&environments.get_unscoped(id).await.unwrap(), begun);
+    assert_eq!(db.kinds().await, ["environment.scale_requested"]);
+    assert_refused!(
+        environments.begin_scaling(db.id(), "size-0", &[]).await,
+        StoreError::NotFound { .. },
+    );
+}
+
+async fn a_change_of_size_ends_with_its_status(db: TestDb) {
+    let (account, id) = active(&db).await;
+    let environments = db.store.environments();
+    let begun = environments.begin_scaling(account, "large", &[]).await;
+    let scaling = begun.unwrap().scaling.unwrap();
+    let further = Scaling {
+        operation: Some("4711".into()),
+        failure: Some("too large".into()),
+        ..scaling.in_phase(ScalingPhase::Resizing, db.ambient.now())
+    };
+    let patch = EnvironmentPatch {
+        scaling: Some(Some(further.clone())),
+        ..EnvironmentPatch::default()
+    };
+    let written = environments.update_unscoped(id, None, patch, &[]).await;
+    assert_eq!(written.unwrap().scaling, Some(further));
+    let patch = EnvironmentPatch::default();
+    let done = environments.transition_unscoped(id, None, S::Scaling, E::ScaleFinished, patch, &[]);
+    assert_eq!(done.await.unwrap().scaling, None);
+
+    environments
+        .begin_scaling(account, "large", &[])
+        .await
+        .unwrap();
+    let disabled = DesiredEnvironment::Disabled;
+    let off = environments.set_desired(account, disabled, &[]).await;
+    assert_eq!(off.unwrap().value.scaling, None);
+}
+
+async fn a_place_is_chosen_while_there_is_no_machine(db: TestDb) {
+    let (account, id) = active(&db).await;
+    let environments = db.store.environments();
+    let placement = Placement {
+        region: Some("fra1".into()),
+        ..Placement::default()
+    };
+    let placed = |placement| environments.place(account, placement);
+    assert!(!placed(placement.clone()).await.unwrap());
+    let (patch, lost) = (EnvironmentPatch::default(), E::MachineGivenUp);
+    let gone = environments.transition_unscoped(id, None, S::Active, lost, patch, &[]);
+    assert_eq!(gone.await.unwrap().size.as_deref(), Some("small"));
+    assert!(placed(placement).await.unwrap());
+    let now = environments.get_unscoped(id).await.unwrap();
+    assert_eq!((now.region.as_deref(), now.size), (Some("fra1"), None));
+    let nobody = environments.place(db.id(), Placement::default()).await;
+    assert!(!nobody.unwrap());
 }
 
 async fn other_accounts_see_nothing(db: TestDb) {

@@ -19,5 +19,6 @@ mod instances;
 mod leases;
 mod legacy;
 mod metrics;
+mod orphans;
 mod secrets;
 mod start;

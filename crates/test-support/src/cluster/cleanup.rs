@@ -14,7 +14,7 @@ const PREFIX: &str = "agentopia-e2e-";
 const TAIL: usize = 12_000;
 
 /// A directory for a cluster of this process.
-pub(super) fn root() -> anyhow::Result<tempfile::TempDir> {
+pub(crate) fn root() -> anyhow::Result<tempfile::TempDir> {
     let own = i32::try_from(std::process::id()).ok().and_then(Process::of);
     let own = own.ok_or_else(|| anyhow::anyhow!("/proc does not know this process"))?;
     let prefix = format!("{PREFIX}{}-{}-", own.pid, own.started);
@@ -22,7 +22,7 @@ pub(super) fn root() -> anyhow::Result<tempfile::TempDir> {
 }
 
 /// Cleans up after test processes that were killed.
-pub(super) fn stale() {
+pub(crate) fn stale() {
     let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else {
         return;
     };
@@ -47,7 +47,7 @@ pub(super) fn stale() {
 }
 
 /// The environments that have or had a machine below a data directory.
-pub(super) fn environments(data_dir: &Path) -> Vec<EnvironmentId> {
+pub(crate) fn environments(data_dir: &Path) -> Vec<EnvironmentId> {
     let Ok(entries) = std::fs::read_dir(data_dir.join("machines")) else {
         return Vec::new();
     };
@@ -58,7 +58,7 @@ pub(super) fn environments(data_dir: &Path) -> Vec<EnvironmentId> {
 }
 
 /// Takes away everything of a cluster, whatever state it is in.
-pub(super) fn force(root: &Path) {
+pub(crate) fn force(root: &Path) {
     let environments = environments(&root.join("data"));
     for process in process::of_directory(root) {
         process.kill();
@@ -94,7 +94,7 @@ fn run(args: &[&str]) -> String {
 }
 
 /// Every log below a cluster's directory.
-pub(super) fn logs(root: &Path) -> String {
+pub(crate) fn logs(root: &Path) -> String {
     log_files(root)
         .iter()
         .filter_map(|path| std::fs::read_to_string(path).ok())
@@ -105,7 +105,9 @@ pub(super) fn logs(root: &Path) -> String {
 fn log_files(root: &Path) -> Vec<String> {
     let mut files = crate::leaks::below(root);
     files.retain(|path| {
-        path.ends_with("dtma.log") || (path.ends_with(".log") && path.contains("control-plane-"))
+        path.ends_with("dtma.log")
+            || path.ends_with("simulator.log")
+            || (path.ends_with(".log") && path.contains("control-plane-"))
     });
     files.sort();
     files
@@ -116,7 +118,7 @@ fn log_files(root: &Path) -> Vec<String> {
     clippy::print_stderr,
     reason = "the test runner shows this for a test that failed"
 )]
-pub(super) fn report(root: &Path) {
+pub(crate) fn report(root: &Path) {
     for path in log_files(root) {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let from = text.len().saturating_sub(TAIL);

@@ -1,9 +1,12 @@
-//! The account's machine (ENV-1 to ENV-3).
+//! The account's machine (ENV-1 to ENV-3, ENV-10, OPS-2).
 
 mod disable;
 mod enable;
 pub(in crate::http::v1) mod ensure;
+mod offer;
+mod scale;
 mod show;
+mod sizes;
 mod usage;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -17,4 +20,6 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(enable::handler))
         .routes(routes!(disable::handler))
         .routes(routes!(usage::handler))
+        .routes(routes!(sizes::handler))
+        .routes(routes!(scale::handler))
 }

@@ -45,13 +45,7 @@ pub(super) async fn heartbeat(
         ip_address: Some(caller.peer.address.ip().to_canonical()),
         dtma_port: Some(beat.machine.port),
     };
-    let before = state
-        .store
-        .environments()
-        .record_heartbeat_unscoped(environment, &machine)
-        .await?;
-    state.bells.environments.ring(before.id.as_uuid());
-
+    // First its tools: who sees that the machine was heard, sees what it said of them.
     let observed = state.store.instances();
     for changed in observed
         .record_observed_unscoped(environment, &beat.instances)
@@ -59,6 +53,11 @@ pub(super) async fn heartbeat(
     {
         state.bells.instances.ring(changed.as_uuid());
     }
+    let heard = state.store.environments();
+    heard
+        .record_heartbeat_unscoped(environment, &machine)
+        .await?;
+    state.bells.environments.ring(environment.as_uuid());
     let stored_up_to = beat.samples.last().map(|sample| sample.sequence);
     if !beat.samples.is_empty() {
         let boot = &beat.machine.boot_id;

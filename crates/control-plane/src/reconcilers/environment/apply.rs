@@ -1,5 +1,7 @@
 //! Looks at an environment, asks the plan for a step, and takes it.
 
+mod scaling;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,16 +9,20 @@ use agentopia_cloud::{
     Bootstrap, Deletion, Machine, MachineProvider, MachineRequest, ProviderError, Sought,
 };
 use agentopia_domain::Ambient;
-use agentopia_domain::environment::{Environment, EnvironmentEvent};
+use agentopia_domain::environment::{
+    Environment, EnvironmentEvent, EnvironmentStatus, LostMachine,
+};
 use agentopia_domain::event::{NewEvent, ObjectKind, Outcome};
 use agentopia_domain::observed::Phase;
+use agentopia_domain::token::{self, TokenKind};
 use agentopia_store::{Claim, CredentialState, EnvironmentPatch, InstanceReport, LeaseKind, Store};
 use agentopia_vault::Vault;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
+use uuid::Uuid;
 
-use super::plan::{Enrolment, Observation, Step, plan};
+use super::plan::{Enrolment, Observation, Step, UNLISTED_LIMIT, plan};
 use crate::machines::credentials::Issuer;
 use crate::machines::{Authority, Connections};
 use crate::reconcilers::Bells;
@@ -50,6 +56,8 @@ pub struct EnvironmentReconciler {
     pub control_plane_url: Url,
     /// Time and randomness.
     pub ambient: Ambient,
+    /// What becomes of an environment whose machine is lost.
+    pub lost_machine: LostMachine,
     /// Instances are looked at again when their environment changes.
     pub bells: Bells,
 }
@@ -58,6 +66,8 @@ pub struct EnvironmentReconciler {
 struct Seen {
     environment: Environment,
     instances: Vec<InstanceReport>,
+    /// What the provider says of the machine.
+    machine: Option<Machine>,
     /// Why the machine's credentials are locked, if they are.
     locked: Option<String>,
     observation: Observation,
@@ -106,6 +116,9 @@ impl EnvironmentReconciler {
             Some(CredentialState::Locked { reason }) => Some(reason.clone()),
             _ => None,
         };
+        let scaling = self
+            .look_at_scaling(&environment, machine.as_ref(), &instances)
+            .await?;
         let now = self.ambient.now();
         let enrolment = match credential.as_ref().map(|credential| &credential.state) {
             Some(CredentialState::Active) => Enrolment::Enrolled,
@@ -119,34 +132,45 @@ impl EnvironmentReconciler {
             }
             _ => Enrolment::None,
         };
-        let span = |since: DateTime<Utc>| {
-            (now - since)
-                .max(TimeDelta::zero())
-                .to_std()
-                .unwrap_or_default()
-        };
+        let span = |since| self.since(since);
         let observation = Observation {
             desired: environment.desired,
             status: environment.status,
             in_status: span(environment.status_since),
-            machine: machine.map(|machine| machine.state),
+            unlisted: environment.machine_id.is_none()
+                && credential.as_ref().is_some_and(|credential| {
+                    credential.state != CredentialState::Revoked
+                        && span(credential.created_at) < UNLISTED_LIMIT
+                }),
+            is_recorded: environment.machine_id.is_some(),
+            machine: machine.as_ref().map(|machine| machine.state),
             enrolment,
             silent_for: environment.last_heartbeat_at.map(span),
             enrolled_for: credential
                 .and_then(|credential| credential.redeemed_at)
                 .map(span),
             has_tools: instances.iter().any(is_on_machine),
+            scaling,
+            lost_machine: self.lost_machine,
         };
         Ok(Seen {
             locked,
+            machine,
             environment,
             instances,
             observation,
         })
     }
 
-    /// Writes down which machine the provider found, where that is not what is written: after a
-    /// crash between making a machine and writing it down, or when its address came late.
+    /// How long ago something was that a control plane wrote down.
+    fn since(&self, since: DateTime<Utc>) -> Duration {
+        let ago = (self.ambient.now() - since).max(TimeDelta::zero());
+        ago.to_std().unwrap_or_default()
+    }
+
+    /// Writes down what the provider says of the machine, where that is not what is written: after
+    /// a crash between making a machine and writing it down, when its address came late, or when
+    /// somebody changed its size.
     async fn adopt(
         &self,
         claim: Claim,
@@ -156,17 +180,34 @@ impl EnvironmentReconciler {
         let Some(machine) = machine else {
             return Ok(environment);
         };
-        let same = environment.machine_id.as_ref() == Some(&machine.id);
-        let placed = machine.address.is_none() || environment.ip_address.is_some();
-        if same && placed {
+        // What is still there then is taken away, not over.
+        if matches!(
+            environment.status,
+            EnvironmentStatus::Deleted | EnvironmentStatus::ErrorCreation
+        ) {
             return Ok(environment);
         }
-        let patch = EnvironmentPatch {
+        let same = environment.machine_id.as_ref() == Some(&machine.id);
+        let placed = machine.address.is_none() || environment.ip_address.is_some();
+        let measured = environment.monthly_price_cents == machine.monthly_price_cents
+            && environment.machine_disk_bytes == machine.disk_bytes
+            && (machine.size.is_none() || environment.size == machine.size);
+        // What a change of size does to it is written down when that is over.
+        let settled = measured || environment.status == EnvironmentStatus::Scaling;
+        if same && placed && settled {
+            return Ok(environment);
+        }
+        let mut patch = EnvironmentPatch {
             machine_id: Some(Some(machine.id.clone())),
             ip_address: machine.address.map(Some),
             provider_created_at: Some(machine.created_at),
             ..EnvironmentPatch::default()
         };
+        if !settled {
+            patch.size = machine.size.clone().map(Some);
+            patch.monthly_price_cents = Some(machine.monthly_price_cents);
+            patch.machine_disk_bytes = Some(machine.disk_bytes);
+        }
         let events = if same {
             Vec::new()
         } else {
@@ -205,10 +246,19 @@ impl EnvironmentReconciler {
                     self.update(claim, patch, &[]).await?;
                 }
                 let request = self.request(&seen.environment).await?;
-                let machine = self.provider.create(&request).await?;
+                let machine = match self.provider.create(&request).await {
+                    Ok(machine) => machine,
+                    Err(error) => {
+                        // Nothing was made: the next attempt need not wait to see whether it was.
+                        self.withdraw(&request).await?;
+                        return Err(error.into());
+                    }
+                };
                 let patch = EnvironmentPatch {
                     machine_id: Some(Some(machine.id)),
                     ip_address: Some(machine.address),
+                    monthly_price_cents: Some(machine.monthly_price_cents),
+                    machine_disk_bytes: Some(machine.disk_bytes),
                     provider_created_at: Some(machine.created_at),
                     error_message: Some(None),
                     last_heartbeat_at: Some(None),
@@ -240,6 +290,20 @@ impl EnvironmentReconciler {
                 Ok(Some(Next::After(WIND_DOWN_POLL)))
             }
             Step::Delete => self.delete(claim, seen).await,
+            Step::Undo => self.undo(claim, seen).await,
+            Step::Scale(act) => self.scale(claim, seen, act).await,
+            Step::ScalingPhase(phase) => {
+                self.scaling_phase(claim, seen, phase).await?;
+                Ok(None)
+            }
+            Step::ScalingFailed(why) => {
+                self.scaling_failed(claim, seen, why).await?;
+                Ok(None)
+            }
+            Step::ScalingEnds(problem) => {
+                self.scaling_ends(claim, seen, problem).await?;
+                Ok(None)
+            }
             Step::Wait(delay) => Ok(Some(Next::After(delay))),
         }
     }
@@ -258,6 +322,15 @@ impl EnvironmentReconciler {
         let credentials = self.store.dtma_credentials();
         credentials.revoke_unscoped(environment.id, &[]).await?;
         Ok(self.provider.delete(sought(environment)).await?)
+    }
+
+    /// Ends the token of an attempt that made nothing.
+    async fn withdraw(&self, request: &MachineRequest) -> anyhow::Result<()> {
+        let token = &request.bootstrap.enrolment_token;
+        if let Some(hash) = token::hash_if(TokenKind::Enrolment, token) {
+            self.store.dtma_credentials().withdraw(hash).await?;
+        }
+        Ok(())
     }
 
     async fn request(&self, environment: &Environment) -> anyhow::Result<MachineRequest> {
@@ -320,6 +393,23 @@ impl EnvironmentReconciler {
         }
     }
 
+    /// Takes away what is left of a machine that could not be made.
+    async fn undo(&self, claim: Claim, seen: &Seen) -> anyhow::Result<Option<Next>> {
+        let environment = &seen.environment;
+        match self.clear_away(environment).await? {
+            Deletion::InProgress => Ok(Some(Next::After(DELETION_POLL))),
+            Deletion::Gone => {
+                let events = environment.machine_id.is_some().then(|| {
+                    let text = "What was made of the machine was taken away again.";
+                    self.event(environment, "environment.machine_undone", text)
+                });
+                let patch = EnvironmentPatch::without_machine();
+                self.update(claim, patch, events.as_slice()).await?;
+                Ok(None)
+            }
+        }
+    }
+
     async fn transition(
         &self,
         claim: Claim,
@@ -329,13 +419,15 @@ impl EnvironmentReconciler {
     ) -> anyhow::Result<()> {
         let to = environment.status.on(event)?;
         let mut patch = match event {
-            EnvironmentEvent::DeleteFinished | EnvironmentEvent::MachineLost => {
-                EnvironmentPatch::without_machine()
-            }
+            EnvironmentEvent::DeleteFinished
+            | EnvironmentEvent::MachineLost
+            | EnvironmentEvent::MachineGivenUp => EnvironmentPatch::without_machine(),
             _ => EnvironmentPatch::default(),
         };
         match event {
-            EnvironmentEvent::CreateFailed => patch.error_message = Some(Some(reason.to_owned())),
+            EnvironmentEvent::CreateFailed | EnvironmentEvent::MachineGivenUp => {
+                patch.error_message = Some(Some(reason.to_owned()));
+            }
             EnvironmentEvent::Ready | EnvironmentEvent::DeleteFinished => {
                 patch.error_message = Some(None);
             }
@@ -348,7 +440,7 @@ impl EnvironmentReconciler {
         let change = Change {
             account: environment.account_id,
             kind: "environment.status_changed",
-            object: (ObjectKind::Environment, environment.id.as_uuid()),
+            object: object(environment),
             name: "The tool environment",
             from: environment.status,
             to,
@@ -400,8 +492,7 @@ impl EnvironmentReconciler {
     }
 
     fn event(&self, environment: &Environment, kind: &'static str, text: &str) -> NewEvent {
-        let object = (ObjectKind::Environment, environment.id.as_uuid());
-        NewEvent::system(environment.account_id, kind, object, text)
+        NewEvent::system(environment.account_id, kind, object(environment), text)
     }
 
     /// Writes down what the provider said. What may work later is tried again; the rest ends the
@@ -416,7 +507,16 @@ impl EnvironmentReconciler {
             .get_unscoped(claim.environment())
             .await?;
         let message = trouble.to_string();
-        let known = environment.error_message.as_ref() == Some(&message);
+        let told =
+            environment.status.serves() || environment.status == EnvironmentStatus::ErrorCreation;
+        if matches!(trouble, ProviderError::Retryable(_)) && told {
+            // Its tools may well answer all the while, or its owner was told what to do: that stays.
+            tracing::warn!(environment = %environment.id, %message, "the provider is asked again");
+            return Ok(Next::After(PROVIDER_RETRY));
+        }
+        let before = environment.error_message.as_deref();
+        let known =
+            before.is_some_and(|before| without_request(before) == without_request(&message));
         let events = if known {
             Vec::new()
         } else {
@@ -447,6 +547,21 @@ impl EnvironmentReconciler {
     }
 }
 
+/// A provider's sentence without the id of the one request that it is about: two that differ in
+/// nothing else tell the same.
+fn without_request(sentence: &str) -> String {
+    let Some((before, rest)) = sentence.split_once("request ") else {
+        return sentence.to_owned();
+    };
+    let end = rest.find([',', ')']).unwrap_or(rest.len());
+    format!("{before}{}", &rest[end..])
+}
+
+/// What events of an environment are about.
+fn object(environment: &Environment) -> (ObjectKind, Uuid) {
+    (ObjectKind::Environment, environment.id.as_uuid())
+}
+
 /// The environment's machine, by what is written down of it.
 fn sought(environment: &Environment) -> Sought<'_> {
     Sought {
@@ -461,4 +576,23 @@ fn is_on_machine(report: &InstanceReport) -> bool {
         .observed
         .as_ref()
         .is_some_and(|observed| observed.phase != Phase::Removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_request;
+
+    #[test]
+    fn sentences_that_differ_in_the_request_only_are_the_same() {
+        let said = |id: &str| {
+            format!("can't read a droplet: no (HTTP 500, server_error, request {id}); try again")
+        };
+        assert_eq!(
+            without_request(&said("a-1")),
+            without_request(&said("b-22"))
+        );
+        let other = said("a-1").replace("500", "503");
+        assert_ne!(without_request(&said("a-1")), without_request(&other));
+        assert_eq!(without_request("no request"), "no request");
+    }
 }

@@ -2,12 +2,17 @@
 //! I/O is in `apply`, so that every case can be tested by listing it.
 //!
 //! One step at a time: after each the world is looked at again. That makes every point at which
-//! the control plane can die an ordinary starting point for the next run.
+//! the control plane can die an ordinary starting point for the next run. A change of size has
+//! its part in [`super::scaling`].
 
 use std::time::Duration;
 
 use agentopia_cloud::MachineState;
-use agentopia_domain::environment::{DesiredEnvironment, EnvironmentEvent, EnvironmentStatus};
+use agentopia_domain::environment::{
+    DesiredEnvironment, EnvironmentEvent, EnvironmentStatus, LostMachine, ScalingPhase,
+};
+
+use super::scaling::{self, ScalingAct, ScalingSeen};
 
 /// Heartbeats come every few seconds; after this long without one something is wrong.
 pub const HEARTBEAT_LIMIT: Duration = Duration::from_secs(30);
@@ -17,8 +22,18 @@ pub const CREATION_LIMIT: Duration = Duration::from_secs(15 * 60);
 pub const FIRST_WORD_LIMIT: Duration = Duration::from_secs(60);
 /// How long tools get to stop before their machine is taken away.
 pub const WIND_DOWN_LIMIT: Duration = Duration::from_secs(60);
+/// For how long after a machine was asked for it may be there although the provider finds none: its
+/// lists lag by up to a minute, and replicas' clocks differ by seconds.
+pub const UNLISTED_LIMIT: Duration = Duration::from_secs(90);
+/// For how long a deleted environment is looked at more often: what the provider's lists show too
+/// late is taken away then.
+const AFTERMATH: Duration = Duration::from_secs(15 * 60);
 /// How often an environment is looked at when nothing is going on.
 const IDLE: Duration = Duration::from_secs(10);
+/// How often one is looked at that could not be made: what was asked for may still turn up.
+const FAILED: Duration = Duration::from_secs(60);
+/// The same after an hour.
+const FAILED_LONG_AGO: Duration = Duration::from_secs(600);
 /// How often one is looked at on which we wait.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -46,6 +61,11 @@ pub struct Observation {
     pub in_status: Duration,
     /// What the provider says of the machine; `None` where it has none.
     pub machine: Option<MachineState>,
+    /// Whether one may be there all the same: it was asked for a moment ago by somebody who did not
+    /// live to write down what came of it.
+    pub unlisted: bool,
+    /// Whether a machine is written down, be it there or not.
+    pub is_recorded: bool,
     /// Where the machine is with its enrolment.
     pub enrolment: Enrolment,
     /// How long ago it was last heard; `None` if never since it was made.
@@ -54,6 +74,10 @@ pub struct Observation {
     pub enrolled_for: Option<Duration>,
     /// Whether tools are still on the machine, as far as we know.
     pub has_tools: bool,
+    /// The change of size that is under way.
+    pub scaling: Option<ScalingSeen>,
+    /// What becomes of it when its machine is lost.
+    pub lost_machine: LostMachine,
 }
 
 /// One thing to do, with the reason for the timeline.
@@ -71,6 +95,16 @@ pub enum Step {
     WindDown,
     /// Revoke the machine's credentials and take it away.
     Delete,
+    /// The same for what is left of a machine that could not be made.
+    Undo,
+    /// Ask the provider for one part of a change of size.
+    Scale(ScalingAct),
+    /// A change of size goes on to this phase.
+    ScalingPhase(ScalingPhase),
+    /// A change of size failed for this reason: turn the machine on with the size that it has.
+    ScalingFailed(&'static str),
+    /// A change of size is over; with what is not as it should be, if anything.
+    ScalingEnds(Option<&'static str>),
     /// Nothing now; look again after this long.
     Wait(Duration),
 }
@@ -91,9 +125,12 @@ fn towards_enabled(seen: &Observation) -> Step {
         S::Deleted => Step::Transition(E::EnableRequested, "the account wants it"),
         S::PendingCreation => Step::Transition(E::CreateStarted, "the provider is asked"),
         S::Creating => creating(seen),
-        S::Active | S::Scaling | S::Unresponsive => serving(seen),
-        // Waits for the account to try again: the reason stands in the error message.
-        S::ErrorCreation => Step::Wait(IDLE),
+        S::Active | S::Unresponsive => serving(seen),
+        S::Scaling => match &seen.scaling {
+            Some(change) => scaling::plan(seen, change, is_heard(seen)),
+            None => Step::ScalingEnds(None),
+        },
+        S::ErrorCreation => failed(seen),
         // It was wanted again while it was being taken away: that is finished first.
         S::PendingDeletion | S::Deleting | S::ErrorDeletion => towards_disabled(seen),
     }
@@ -110,6 +147,7 @@ fn creating(seen: &Observation) -> Step {
     // The answer to its enrolment may have been lost, and the token is used up.
     let mute = seen.enrolled_for.is_some_and(|age| age > FIRST_WORD_LIMIT);
     match (seen.machine, seen.enrolment) {
+        (None, _) if seen.unlisted => Step::Wait(SOON),
         (None, _) => Step::Create,
         (Some(_), Enrolment::Enrolled) if mute => Step::Rebootstrap,
         (Some(MachineState::Off), Enrolment::Waiting | Enrolment::Enrolled) => {
@@ -120,26 +158,57 @@ fn creating(seen: &Observation) -> Step {
     }
 }
 
+/// Waits for the account to try again: the reason stands in the error message. Until then nothing
+/// may be left that could enrol, or that is billed.
+fn failed(seen: &Observation) -> Step {
+    if seen.machine.is_some() || seen.is_recorded || seen.enrolment != Enrolment::None {
+        return Step::Undo;
+    }
+    if seen.in_status < Duration::from_secs(3600) {
+        Step::Wait(FAILED)
+    } else {
+        Step::Wait(FAILED_LONG_AGO)
+    }
+}
+
+/// The provider no longer has the machine of an environment that served.
+pub(super) fn lost(policy: LostMachine) -> Step {
+    use EnvironmentEvent as E;
+    match policy {
+        LostMachine::Rebuild => Step::Transition(
+            E::MachineLost,
+            "the provider no longer has the machine; another one is made",
+        ),
+        LostMachine::Error => Step::Transition(
+            E::MachineGivenUp,
+            "the provider no longer has the machine, and none is made in its place by itself: turn \
+             the environment on again to get one with the same tools; what they stored is lost",
+        ),
+    }
+}
+
 fn serving(seen: &Observation) -> Step {
     use EnvironmentEvent as E;
     use EnvironmentStatus as S;
     match seen.machine {
-        None => return Step::Transition(E::MachineLost, "the provider no longer has the machine"),
+        None if seen.unlisted => {}
+        None => return lost(seen.lost_machine),
         Some(MachineState::Off) => return Step::Start("it was off"),
         Some(MachineState::Starting | MachineState::Running) => {}
     }
-    let silent = seen
-        .silent_for
-        .is_none_or(|silence| silence > HEARTBEAT_LIMIT);
     // Locked credentials are never heard again; no need to wait for the silence.
-    let overdue = silent || seen.enrolment == Enrolment::Locked;
+    let overdue = !is_heard(seen) || seen.enrolment == Enrolment::Locked;
     match (seen.status, overdue) {
         (S::Unresponsive, false) => Step::Transition(E::HeartbeatHeard, "heard again"),
-        (S::Active | S::Scaling, true) => {
-            Step::Transition(E::HeartbeatLost, "not heard for too long")
-        }
+        (S::Active, true) => Step::Transition(E::HeartbeatLost, "not heard for too long"),
         _ => Step::Wait(IDLE),
     }
+}
+
+/// Whether the machine's management agent was heard lately.
+fn is_heard(seen: &Observation) -> bool {
+    seen.silent_for
+        .is_some_and(|silence| silence <= HEARTBEAT_LIMIT)
 }
 
 fn towards_disabled(seen: &Observation) -> Step {
@@ -160,15 +229,16 @@ fn towards_disabled(seen: &Observation) -> Step {
         S::Deleting => {
             let reachable = seen.machine == Some(MachineState::Running)
                 && seen.enrolment == Enrolment::Enrolled
-                && seen
-                    .silent_for
-                    .is_some_and(|silence| silence <= HEARTBEAT_LIMIT);
+                && is_heard(seen);
             if seen.has_tools && reachable && seen.in_status <= WIND_DOWN_LIMIT {
                 Step::WindDown
             } else {
                 Step::Delete
             }
         }
+        // A droplet whose making nobody heard of can turn up late.
+        S::Deleted if seen.machine.is_some() => Step::Undo,
+        S::Deleted if seen.in_status < AFTERMATH => Step::Wait(Duration::from_secs(60)),
         S::Deleted => Step::Wait(Duration::from_secs(3600)),
     }
 }
@@ -186,10 +256,14 @@ mod tests {
             status,
             in_status: Duration::ZERO,
             machine: Some(MachineState::Running),
+            unlisted: false,
+            is_recorded: true,
             enrolment: Enrolment::Enrolled,
             silent_for: Some(Duration::from_secs(1)),
             enrolled_for: Some(Duration::from_secs(2)),
             has_tools: false,
+            scaling: None,
+            lost_machine: LostMachine::Rebuild,
         }
     }
 
@@ -220,10 +294,14 @@ mod tests {
                                         status,
                                         in_status,
                                         machine,
+                                        unlisted: has_tools,
+                                        is_recorded: machine.is_some(),
                                         enrolment,
                                         silent_for,
                                         has_tools,
                                         enrolled_for: silent_for,
+                                        scaling: None,
+                                        lost_machine: LostMachine::Error,
                                     };
                                     if let Step::Transition(event, _) = plan(&observation) {
                                         assert!(
@@ -278,6 +356,31 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_may_be_there_is_not_made_twice() {
+        let unlisted = Observation {
+            machine: None,
+            unlisted: true,
+            is_recorded: true,
+            enrolment: Enrolment::Waiting,
+            silent_for: None,
+            ..seen(Enabled, S::Creating)
+        };
+        assert_eq!(plan(&unlisted), Step::Wait(SOON));
+        let heard = Observation {
+            machine: None,
+            unlisted: true,
+            is_recorded: true,
+            ..seen(Enabled, S::Active)
+        };
+        assert!(matches!(plan(&heard), Step::Wait(_)), "not taken for lost");
+    }
+
+    #[test]
+    fn what_turns_up_too_late_is_taken_away() {
+        assert_eq!(plan(&seen(Disabled, S::Deleted)), Step::Undo);
+    }
+
+    #[test]
     fn a_silent_machine_is_noticed_and_forgiven() {
         let silent = Observation {
             silent_for: Some(HEARTBEAT_LIMIT * 2),
@@ -301,6 +404,47 @@ mod tests {
             ..seen(Enabled, S::Active)
         };
         assert!(matches!(plan(&gone), Step::Transition(E::MachineLost, _)));
+    }
+
+    #[test]
+    fn a_lost_machine_is_made_anew_or_told_of_as_the_policy_says() {
+        for status in [S::Active, S::Unresponsive] {
+            let gone = Observation {
+                machine: None,
+                lost_machine: LostMachine::Error,
+                ..seen(Enabled, status)
+            };
+            assert!(matches!(
+                plan(&gone),
+                Step::Transition(E::MachineGivenUp, _)
+            ));
+        }
+        // One that never served is simply made again.
+        let unmade = Observation {
+            machine: None,
+            silent_for: None,
+            lost_machine: LostMachine::Error,
+            ..seen(Enabled, S::Creating)
+        };
+        assert_eq!(plan(&unmade), Step::Create);
+    }
+
+    #[test]
+    fn what_could_not_be_made_leaves_nothing_behind() {
+        let left = seen(Enabled, S::ErrorCreation);
+        assert_eq!(plan(&left), Step::Undo);
+        let invited = Observation {
+            machine: None,
+            enrolment: Enrolment::Waiting,
+            ..left
+        };
+        assert_eq!(plan(&invited), Step::Undo);
+        let undone = Observation {
+            is_recorded: false,
+            enrolment: Enrolment::None,
+            ..invited
+        };
+        assert_eq!(plan(&undone), Step::Wait(FAILED));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The engine's own word that a container ended. A hint: the reconciler looks for itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
@@ -19,51 +21,61 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// How far back events are asked for; the engine takes whole seconds.
 const OVERLAP: TimeDelta = TimeDelta::seconds(2);
 
-/// Sends the instance of every container of ours that ends, until told to stop. When the engine
-/// went away and is back, sends all of them: anything may have ended meanwhile (an engine without
-/// live-restore ends every container when it starts again).
-pub(super) async fn follow(
-    docker: Docker,
-    environment: EnvironmentId,
-    exits: broadcast::Sender<InstanceId>,
-    ambient: Ambient,
-    stop: CancellationToken,
-) {
-    let work = async {
+/// What follows the engine's events.
+pub(super) struct Events {
+    pub(super) docker: Docker,
+    pub(super) environment: EnvironmentId,
+    /// Where instances go whose container ended.
+    pub(super) exits: broadcast::Sender<InstanceId>,
+    /// Grows as soon as the engine's stream ends: before the engine can tell anybody what ended
+    /// with it.
+    pub(super) interruptions: Arc<AtomicU64>,
+    pub(super) ambient: Ambient,
+}
+
+impl Events {
+    /// Sends the instance of every container of ours that ends, until told to stop. When the engine
+    /// went away and is back, sends all of them: anything may have ended meanwhile (an engine
+    /// without live-restore ends every container when it starts again).
+    pub(super) async fn follow(self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.work() => (),
+            () = stop.cancelled() => (),
+        }
+    }
+
+    async fn work(&self) {
         let mut pause = FIRST_PAUSE;
         let mut was_away = false;
         loop {
             // The stream opens with its first poll, some time after this: the engine then tells of
             // what ended in between. Twice is fine.
-            let since = ambient.now() - OVERLAP;
-            let mut events = std::pin::pin!(docker.events(Some(options(environment, since))));
-            if was_away && let Ok(ids) = all(&docker, environment).await {
+            let options = options(self.environment, self.ambient.now() - OVERLAP);
+            let mut events = std::pin::pin!(self.docker.events(Some(options)));
+            if was_away && let Ok(ids) = all(&self.docker, self.environment).await {
                 tracing::info!("the Docker Engine answers again");
                 firewall::close_metadata_service().await;
                 was_away = false;
                 pause = FIRST_PAUSE;
                 for id in ids {
                     // Nobody listening is fine: they look when they start.
-                    let _ = exits.send(id);
+                    let _ = self.exits.send(id);
                 }
             }
             while let Some(Ok(event)) = events.next().await {
                 let labels = event.actor.and_then(|actor| actor.attributes);
                 if let Some(id) = names::instance(labels.as_ref()) {
-                    let _ = exits.send(id);
+                    let _ = self.exits.send(id);
                 }
             }
             if !was_away {
                 tracing::warn!("the Docker Engine's event stream ended; opening it again");
+                self.interruptions.fetch_add(1, Ordering::Relaxed);
             }
             was_away = true;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-    };
-    tokio::select! {
-        () = work => (),
-        () = stop.cancelled() => (),
     }
 }
 

@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use agentopia_domain::metrics::Usage;
@@ -53,6 +53,7 @@ use super::{
     Prepared, Progress, Runtime, RuntimeContext, RuntimeError, RuntimeFacts, RuntimeInstance,
     RuntimeKind, ToolHandle,
 };
+use events::Events;
 use image::ImageConfigs;
 use lifecycle::Tool;
 use network::Allocation;
@@ -82,6 +83,8 @@ pub struct DockerRuntime {
     images: ImageConfigs,
     facts: FactsCache,
     exits: broadcast::Sender<InstanceId>,
+    /// How often the engine's event stream ended.
+    interruptions: Arc<AtomicU64>,
     epochs: AtomicU64,
     stop: CancellationToken,
 }
@@ -132,17 +135,19 @@ impl DockerRuntime {
             images: ImageConfigs::default(),
             facts: FactsCache::default(),
             exits: broadcast::channel(EXIT_BACKLOG).0,
+            interruptions: Arc::default(),
             epochs: AtomicU64::new(1),
             stop: CancellationToken::new(),
         });
         firewall::close_metadata_service().await;
-        tokio::spawn(events::follow(
-            runtime.docker.clone(),
-            runtime.environment,
-            runtime.exits.clone(),
-            runtime.context.ambient.clone(),
-            runtime.stop.clone(),
-        ));
+        let events = Events {
+            docker: runtime.docker.clone(),
+            environment: runtime.environment,
+            exits: runtime.exits.clone(),
+            interruptions: Arc::clone(&runtime.interruptions),
+            ambient: runtime.context.ambient.clone(),
+        };
+        tokio::spawn(events.follow(runtime.stop.clone()));
         Ok(runtime)
     }
 }
@@ -241,6 +246,10 @@ impl Runtime for DockerRuntime {
 
     fn exits(&self) -> broadcast::Receiver<InstanceId> {
         self.exits.subscribe()
+    }
+
+    fn interruptions(&self) -> u64 {
+        self.interruptions.load(Ordering::Relaxed)
     }
 
     async fn shutdown(&self, _grace: Duration) {

@@ -267,6 +267,11 @@ impl Runtime for ProcessRuntime {
         self.exits.subscribe()
     }
 
+    fn interruptions(&self) -> u64 {
+        // Nothing stands between us and our own children.
+        0
+    }
+
     async fn shutdown(&self, grace: Duration) {
         let all: Vec<_> = self.instances.lock().drain().map(|(_, it)| it).collect();
         futures::future::join_all(all.iter().map(|managed| managed.stop(grace))).await;

@@ -2,10 +2,11 @@
 
 use agentopia_api::Problem;
 use agentopia_api::environment::{EnableEnvironmentRequest, Environment};
+use agentopia_store::Placement;
 use axum::Json;
 use http::StatusCode;
 
-use super::ensure::{Placement, ensure};
+use super::ensure::ensure;
 use crate::http::extract::{Body, Call};
 use crate::problem::Answer;
 
@@ -20,6 +21,7 @@ use crate::problem::Answer;
     responses(
         (status = 202, description = "Wanted", body = Environment),
         (status = 409, description = "wrong_state", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "not_offered", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]

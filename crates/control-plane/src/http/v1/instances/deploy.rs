@@ -8,14 +8,14 @@ use agentopia_api::instance::{DeployRequest, Instance};
 use agentopia_domain::InstanceId;
 use agentopia_domain::event::ObjectKind;
 use agentopia_domain::name::Name;
-use agentopia_store::{NewInstance, StoreError};
+use agentopia_store::{NewInstance, Placement, StoreError};
 use axum::Json;
 use http::StatusCode;
 
 use super::{check, secrets};
 use crate::http::extract::{Body, Call};
 use crate::http::v1::catalog::find;
-use crate::http::v1::environment::ensure::{Placement, ensure};
+use crate::http::v1::environment::ensure::ensure;
 use crate::problem::{Answer, Refusal, kind};
 
 /// How many names are tried where none was given.

@@ -5,11 +5,12 @@ use agentopia_api::Problem;
 use agentopia_api::environment::Environment;
 use agentopia_domain::AgentId;
 use agentopia_domain::event::Actor;
+use agentopia_store::Placement;
 use axum::Json;
 use http::StatusCode;
 
 use crate::http::extract::{PathId, PublicCall};
-use crate::http::v1::environment::ensure::{Placement, ensure};
+use crate::http::v1::environment::ensure::ensure;
 use crate::problem::Answer;
 
 /// Makes sure that the environment of an agent's account is wanted. Idempotent. Needs the header

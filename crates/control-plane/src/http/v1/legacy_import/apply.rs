@@ -6,12 +6,12 @@ use agentopia_domain::event::{NewEvent, ObjectKind};
 use agentopia_domain::link::LinkPolicy;
 use agentopia_domain::name::Name;
 use agentopia_domain::{EnvironmentId, InstanceId, LinkId};
-use agentopia_store::{InstanceIntent, NewAgent, NewInstance, NewLink, StoreError};
+use agentopia_store::{InstanceIntent, NewAgent, NewInstance, NewLink, Placement, StoreError};
 use uuid::Uuid;
 
 use super::plan::{Making, Planned};
 use crate::http::extract::Call;
-use crate::http::v1::environment::ensure::{Placement, ensure};
+use crate::http::v1::environment::ensure::ensure;
 use crate::http::v1::instances::check;
 use crate::problem::{Answer, Refusal};
 

@@ -1,4 +1,16 @@
 //! A machine: a directory and a `dtma` process in it.
+//!
+//! Only the control plane is a stand-in ([`control_plane`]): a small HTTPS server that speaks the
+//! real contract with the real certificates. The whole system is tested with the real one in `e2e`.
+
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test binary uses its own part of this; an expectation would be unfulfilled in some"
+)]
+
+mod control_plane;
+pub(crate) mod tools;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +25,7 @@ use agentopia_dtma_api::to_dtma::DtmaClient;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::control_plane::{ControlPlane, Serving};
+use control_plane::{ControlPlane, Serving};
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(40);

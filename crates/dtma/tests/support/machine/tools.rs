@@ -10,7 +10,7 @@ use agentopia_domain::instance::DesiredInstance;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::spec::{ImageRef, InstanceSpec, Program};
 
-use crate::machine::Machine;
+use super::Machine;
 
 /// Answers every request with the same result.
 pub(crate) const GOOD: &str = r#"

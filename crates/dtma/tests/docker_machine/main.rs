@@ -1,6 +1,13 @@
 //! The whole DTMA over a real container engine: `kill -9` in the middle of things, adoption, and
 //! nothing left behind. What the runtime does by itself is tested in `tests/docker_runtime`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/machine/mod.rs"]
+mod machine;
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,8 +17,8 @@ use agentopia_domain::observed::Phase;
 use agentopia_domain::spec::{InstanceSpec, VolumeSpec};
 
 use crate::machine::Machine;
+use crate::machine::tools::{GOOD, next};
 use crate::support::static_binaries;
-use crate::tools::{GOOD, next};
 
 const REPOSITORY: &str = "agentopia-test/dtma-machine";
 

@@ -1,0 +1,176 @@
+//! What has to hold: at every moment, and when the faults are over.
+
+use agentopia_domain::environment::{DesiredEnvironment, Environment, EnvironmentStatus};
+use agentopia_domain::{AccountId, EnvironmentId};
+use agentopia_store::{CredentialState, Store, StoreError};
+use axum::body::Body;
+use digitalocean_sim::{DropletView, READ_TOKEN};
+use http::Request;
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::ledger;
+use crate::replica::INSTALLATION;
+use crate::world::World;
+
+/// Everything about one account at one moment.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) environment: Environment,
+    credential: Option<CredentialState>,
+    /// Its droplets that were not deleted.
+    droplets: Vec<DropletView>,
+}
+
+/// Looks at an account; `None` while it never had an environment.
+pub(crate) async fn look(
+    world: &World,
+    store: &Store,
+    account: AccountId,
+) -> Result<Option<Picture>, StoreError> {
+    let Some(environment) = store.environments().find(account).await? else {
+        return Ok(None);
+    };
+    let credentials = store.dtma_credentials();
+    let credential = credentials.by_environment_unscoped(environment.id).await?;
+    let droplets = world.simulator.droplets().await;
+    let mut droplets: Vec<_> = droplets
+        .into_iter()
+        .filter(|droplet| is_of(droplet, environment.id))
+        .collect();
+    droplets.sort_by_key(|droplet| droplet.id.0);
+    Ok(Some(Picture {
+        environment,
+        credential: credential.map(|credential| credential.state),
+        droplets,
+    }))
+}
+
+impl Picture {
+    /// What keeps the account from having what it wants, and nothing else. `None` if it has.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        match self.environment.desired {
+            DesiredEnvironment::Enabled => self.lacks_a_machine(),
+            DesiredEnvironment::Disabled => self.has_too_much(),
+        }
+    }
+
+    /// Whether only the account itself can go on.
+    pub(crate) fn waits_for_its_owner(&self) -> bool {
+        self.environment.status == EnvironmentStatus::ErrorCreation
+            && self.environment.desired == DesiredEnvironment::Enabled
+    }
+
+    /// Whether money is spent on a machine that nobody has any use for.
+    pub(crate) fn wastes(&self) -> bool {
+        let nothing = matches!(
+            self.environment.status,
+            EnvironmentStatus::Deleted | EnvironmentStatus::ErrorCreation
+        );
+        nothing && self.droplets.iter().any(|droplet| !droplet.leaving)
+    }
+
+    fn lacks_a_machine(&self) -> Option<String> {
+        let environment = &self.environment;
+        if environment.status != EnvironmentStatus::Active {
+            return Some(format!("it is wanted and {:?}", environment.status));
+        }
+        let [droplet] = &self.droplets[..] else {
+            let ids: Vec<_> = self.droplets.iter().map(|droplet| droplet.id.0).collect();
+            return Some(format!("it should have one droplet and has {ids:?}"));
+        };
+        if droplet.leaving || droplet.status != "active" {
+            return Some(format!("its droplet is no good: {droplet:?}"));
+        }
+        if environment.size.as_ref() != Some(&droplet.size) {
+            let known = &environment.size;
+            return Some(format!(
+                "its droplet is a {}, known is {known:?}",
+                droplet.size
+            ));
+        }
+        if environment.machine_id != Some(droplet.id.to_string()) {
+            let known = &environment.machine_id;
+            return Some(format!("its droplet is {}, known is {known:?}", droplet.id));
+        }
+        if environment.ip_address != droplet.address.map(Into::into) {
+            return Some("the address that is written down is not its droplet's".to_owned());
+        }
+        if !matches!(self.credential, Some(CredentialState::Active)) {
+            return Some(format!("its credentials are {:?}", self.credential));
+        }
+        None
+    }
+
+    fn has_too_much(&self) -> Option<String> {
+        let environment = &self.environment;
+        if environment.status != EnvironmentStatus::Deleted {
+            return Some(format!("it is not wanted and {:?}", environment.status));
+        }
+        if !self.droplets.is_empty() {
+            let ids: Vec<_> = self.droplets.iter().map(|droplet| droplet.id.0).collect();
+            return Some(format!("it is deleted and has droplets {ids:?}"));
+        }
+        match self.credential {
+            None | Some(CredentialState::Revoked) => {}
+            _ => return Some("it is deleted and has credentials".to_owned()),
+        }
+        let left = (environment.machine_id.is_some(), environment.ip_address);
+        (left != (false, None)).then(|| format!("it is deleted and knows of a machine: {left:?}"))
+    }
+}
+
+/// Whether a droplet is this installation's machine of an environment.
+fn is_of(droplet: &DropletView, environment: EnvironmentId) -> bool {
+    ledger::is_ours(droplet) && ledger::environment(&droplet.tags) == Some(environment)
+}
+
+/// Which droplets nothing protects.
+pub(crate) async fn open_to_all(world: &World) -> Vec<String> {
+    let mut open = Vec::new();
+    for droplet in world.simulator.droplets().await {
+        if !ledger::is_ours(&droplet) {
+            continue;
+        }
+        let firewalls = ask(world, &format!("/v2/droplets/{}/firewalls", droplet.id)).await;
+        if firewalls["firewalls"].as_array().is_none_or(Vec::is_empty) {
+            open.push(format!("no firewall protects droplet {}", droplet.id));
+        }
+    }
+    open
+}
+
+/// What is there that belongs to nobody: firewalls beside the common one.
+pub(crate) async fn ownerless(world: &World) -> Vec<String> {
+    let firewalls = ask(world, "/v2/firewalls?per_page=200").await;
+    let firewalls = firewalls["firewalls"].as_array().cloned();
+    let names = firewalls.unwrap_or_default();
+    let mut names: Vec<String> = names
+        .iter()
+        .filter_map(|firewall| firewall["name"].as_str().map(str::to_owned))
+        .collect();
+    let common = format!("agentopia-{INSTALLATION}");
+    if let Some(place) = names.iter().position(|name| *name == common) {
+        names.remove(place);
+    }
+    names
+        .into_iter()
+        .map(|name| format!("the firewall {name} belongs to nobody"))
+        .collect()
+}
+
+async fn ask(world: &World, path: &str) -> Value {
+    let request = Request::get(path).header("authorization", format!("Bearer {READ_TOKEN}"));
+    let Ok(request) = request.body(Body::empty()) else {
+        return Value::Null;
+    };
+    let answer = match world.cloud.clone().oneshot(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let Ok(body) = answer.into_body().collect().await else {
+        return Value::Null;
+    };
+    serde_json::from_slice(&body.to_bytes()).unwrap_or_default()
+}

@@ -1,0 +1,350 @@
+//! What stands behind droplets: machines that boot, enrol with the token from their user-data, and
+//! are heard every few seconds, as the real management agent does. They talk to the real listener of
+//! some living replica, without TLS: the certificate that they were given is shown as it stands.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use agentopia_domain::resources::Capacity;
+use agentopia_dtma_api::to_control_plane::{
+    Credentials, EnrolRequest, Heartbeat, MachineFacts, path,
+};
+use agentopia_pki::listener::Peer;
+use agentopia_pki::{MachineKey, PeerCertificate};
+use async_trait::async_trait;
+use digitalocean_sim::DropletId;
+use digitalocean_sim::machines::{
+    Address, Limits, MachineError, MachinePlan, Machines, NoMachines, ShutdownOutcome,
+};
+use parking_lot::Mutex;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::conductor::Party;
+use crate::dice::Dice;
+use crate::world::World;
+
+/// How often a machine is heard.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How soon a machine asks again that got no answer.
+const RETRY: Duration = Duration::from_secs(3);
+/// How soon one asks again that was refused: a person may make it right.
+const REFUSED: Duration = Duration::from_secs(30);
+/// How long a machine waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The machines of a schedule.
+#[derive(Debug)]
+pub(crate) struct Guests {
+    /// Addresses.
+    plain: NoMachines,
+    guests: Mutex<BTreeMap<u64, Guest>>,
+    dice: Mutex<Dice>,
+    /// From power to the management agent's first request, in milliseconds.
+    boot: (u64, u64),
+    world: OnceLock<Weak<World>>,
+}
+
+#[derive(Debug, Clone)]
+struct Guest {
+    token: Option<SecretString>,
+    address: IpAddr,
+    /// On its disk.
+    disk: Arc<Mutex<Option<Identity>>>,
+    /// Ends what runs on it.
+    power: Option<CancellationToken>,
+}
+
+#[derive(Debug, Clone)]
+struct Identity {
+    certificate: PeerCertificate,
+    bearer: SecretString,
+}
+
+/// Why a machine got nothing.
+enum Unheard {
+    /// Nobody answered.
+    Silence,
+    /// It was refused.
+    Refused(u16),
+}
+
+impl Guests {
+    pub(crate) fn new(dice: Dice, boot: (u64, u64)) -> Arc<Self> {
+        Arc::new(Self {
+            plain: NoMachines::default(),
+            guests: Mutex::default(),
+            dice: Mutex::new(dice),
+            boot,
+            world: OnceLock::new(),
+        })
+    }
+
+    /// Where machines find replicas. Once, before the first of them boots.
+    pub(crate) fn inhabit(&self, world: &Arc<World>) {
+        let _first = self.world.set(Arc::downgrade(world));
+    }
+
+    fn power_up(&self, droplet: DropletId) {
+        let mut guests = self.guests.lock();
+        let Some(guest) = guests.get_mut(&droplet.0) else {
+            return;
+        };
+        if guest.power.is_some() {
+            return;
+        }
+        let Some(world) = self.world.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        let power = CancellationToken::new();
+        guest.power = Some(power.clone());
+        let (least, most) = self.boot;
+        let boot = self.dice.lock().millis(least, most);
+        let life = Life {
+            droplet: droplet.0,
+            guest: guest.clone(),
+            world,
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = power.cancelled() => {}
+                () = life.live(boot) => {}
+            }
+        });
+    }
+
+    fn power_down(&self, droplet: DropletId) {
+        if let Some(guest) = self.guests.lock().get_mut(&droplet.0)
+            && let Some(power) = guest.power.take()
+        {
+            power.cancel();
+        }
+    }
+}
+
+#[async_trait]
+impl Machines for Guests {
+    async fn boot(&self, plan: &MachinePlan) -> Result<(), MachineError> {
+        self.plain.boot(plan).await?;
+        let address = self.plain.address(plan.droplet).await?;
+        let guest = Guest {
+            token: plan.user_data.as_ref().and_then(token),
+            address: IpAddr::V4(address.ip),
+            disk: Arc::default(),
+            power: None,
+        };
+        self.guests.lock().insert(plan.droplet.0, guest);
+        self.power_up(plan.droplet);
+        Ok(())
+    }
+
+    async fn power_off(&self, droplet: DropletId) -> Result<(), MachineError> {
+        self.power_down(droplet);
+        Ok(())
+    }
+
+    async fn shut_down(&self, droplet: DropletId) -> Result<ShutdownOutcome, MachineError> {
+        self.power_down(droplet);
+        Ok(ShutdownOutcome::Down)
+    }
+
+    async fn power_on(&self, droplet: DropletId) -> Result<(), MachineError> {
+        self.power_up(droplet);
+        Ok(())
+    }
+
+    async fn resize(&self, _: DropletId, _: Limits) -> Result<(), MachineError> {
+        Ok(())
+    }
+
+    async fn destroy(&self, droplet: DropletId) -> Result<(), MachineError> {
+        self.power_down(droplet);
+        self.guests.lock().remove(&droplet.0);
+        self.plain.destroy(droplet).await
+    }
+
+    async fn address(&self, droplet: DropletId) -> Result<Address, MachineError> {
+        self.plain.address(droplet).await
+    }
+
+    async fn stopped(&self) -> DropletId {
+        std::future::pending().await
+    }
+}
+
+/// What runs on a machine while it is on.
+struct Life {
+    droplet: u64,
+    guest: Guest,
+    world: Arc<World>,
+}
+
+impl Life {
+    async fn live(self, boot: Duration) {
+        sleep(boot).await;
+        let known = self.guest.disk.lock().clone();
+        let identity = match known {
+            Some(identity) => identity,
+            None => self.enrol().await,
+        };
+        let mut silent = false;
+        loop {
+            match self.beat(&identity).await {
+                Ok(()) => {
+                    if std::mem::take(&mut silent) {
+                        self.say("is heard again");
+                    }
+                    sleep(HEARTBEAT).await;
+                }
+                Err(Unheard::Silence) => sleep(RETRY).await,
+                Err(Unheard::Refused(status)) => {
+                    if !std::mem::replace(&mut silent, true) {
+                        self.say(&format!("is refused with {status}"));
+                    }
+                    sleep(REFUSED).await;
+                }
+            }
+        }
+    }
+
+    /// Redeems its token, and goes on trying for ever.
+    async fn enrol(&self) -> Identity {
+        let Some(token) = self.guest.token.clone() else {
+            self.say("has no token in its user-data");
+            return std::future::pending().await;
+        };
+        let request = MachineKey::generate().and_then(|key| key.csr_pem("machine"));
+        let Ok(csr_pem) = request else {
+            self.say("could not make a key");
+            return std::future::pending().await;
+        };
+        let request = EnrolRequest {
+            token,
+            csr_pem,
+            machine: self.facts(),
+        };
+        loop {
+            match self
+                .call::<_, Credentials>(path::ENROL, &request, None)
+                .await
+            {
+                Ok(credentials) => match identity(&credentials) {
+                    Some(identity) => {
+                        self.say("enrolled");
+                        *self.guest.disk.lock() = Some(identity.clone());
+                        return identity;
+                    }
+                    None => self.say("was given credentials that can't be read"),
+                },
+                Err(Unheard::Silence) => sleep(RETRY).await,
+                Err(Unheard::Refused(status)) => {
+                    self.say(&format!("may not enrol: {status}"));
+                    sleep(REFUSED).await;
+                }
+            }
+        }
+    }
+
+    async fn beat(&self, identity: &Identity) -> Result<(), Unheard> {
+        let beat = Heartbeat {
+            machine: self.facts(),
+            instances: Vec::new(),
+            samples: Vec::new(),
+            update: None,
+        };
+        let answer: Result<serde_json::Value, _> =
+            self.call(path::HEARTBEAT, &beat, Some(identity)).await;
+        answer.map(drop)
+    }
+
+    async fn call<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Q,
+        identity: Option<&Identity>,
+    ) -> Result<A, Unheard> {
+        let asked = self.ask(path, body, identity);
+        timeout(PATIENCE, asked)
+            .await
+            .unwrap_or(Err(Unheard::Silence))
+    }
+
+    async fn ask<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Q,
+        identity: Option<&Identity>,
+    ) -> Result<A, Unheard> {
+        self.world.travel().await;
+        drop(
+            (self.world.conductor.turn(Party::Guest(self.droplet)).await)
+                .map_err(|_| Unheard::Silence)?,
+        );
+        let replica = self.world.some_listener().ok_or(Unheard::Silence)?;
+        let body = serde_json::to_vec(body).map_err(|_| Unheard::Silence)?;
+        let mut request = http::Request::post(path).header("content-type", "application/json");
+        if let Some(identity) = identity {
+            let bearer = format!("Bearer {}", identity.bearer.expose_secret());
+            request = request.header("authorization", bearer);
+        }
+        let peer = Peer {
+            address: SocketAddr::new(self.guest.address, 40_000),
+            certificate: identity.map(|identity| identity.certificate.clone()),
+        };
+        let request = request.extension(peer).body(axum::body::Body::from(body));
+        let request = request.map_err(|_| Unheard::Silence)?;
+        let (status, body) = replica.ask(request).await.ok_or(Unheard::Silence)?;
+        self.world.travel().await;
+        if self.world.loses_an_answer() {
+            return Err(Unheard::Silence);
+        }
+        match status {
+            200..=299 => serde_json::from_slice(&body).map_err(|_| Unheard::Silence),
+            500.. => Err(Unheard::Silence),
+            _ => Err(Unheard::Refused(status)),
+        }
+    }
+
+    fn facts(&self) -> MachineFacts {
+        MachineFacts {
+            dtma_version: "0.0.0".to_owned(),
+            dtma_sha256: None,
+            boot_id: "boot".to_owned(),
+            port: 30_000,
+            machine_id: Some(self.droplet.to_string()),
+            runtime: "docker".to_owned(),
+            versions: BTreeMap::new(),
+            capacity: Capacity::default(),
+        }
+    }
+
+    fn say(&self, what: &str) {
+        let who = Party::Guest(self.droplet);
+        self.world.trace.say(format_args!("{who} {what}"));
+    }
+}
+
+/// The enrolment token in user-data.
+fn token(user_data: &SecretString) -> Option<SecretString> {
+    let text = user_data.expose_secret();
+    let start = text.find("enr_")?;
+    let is_part = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+    let token: String = text[start..].chars().take_while(|c| is_part(*c)).collect();
+    Some(SecretString::from(token))
+}
+
+fn identity(credentials: &Credentials) -> Option<Identity> {
+    let der = CertificateDer::from_pem_slice(credentials.certificate_pem.as_bytes()).ok()?;
+    Some(Identity {
+        certificate: PeerCertificate::parse(&der).ok()?,
+        bearer: credentials.bearer.clone(),
+    })
+}

@@ -1,0 +1,103 @@
+//! What all schedules begin with and none changes: an empty database with its tables, the vault's
+//! key, and the installation's CA. Made once for each process, because it takes longer than a
+//! schedule.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agentopia_control_plane::machines::Authority;
+use agentopia_domain::{Ambient, SystemClock};
+use agentopia_store::{DatabaseConfig, SqliteSync, Store};
+use agentopia_vault::{BuiltIn, Keyring, Vault};
+use anyhow::Context as _;
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use crate::dice::SeededEntropy;
+
+/// A file system in memory: nothing here has to outlive the process.
+const MEMORY: &str = "/dev/shm";
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Template {
+    dir: TempDir,
+    pub(crate) authority: Arc<Authority>,
+    keyring: SecretString,
+}
+
+impl Template {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn make() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        runtime.block_on(Self::made())
+    }
+
+    async fn made() -> anyhow::Result<Self> {
+        let dir = match Path::new(MEMORY).is_dir() {
+            true => TempDir::new_in(MEMORY),
+            false => TempDir::new(),
+        };
+        let dir = dir.context("no room for databases")?;
+        let ambient = Ambient::new(Arc::new(SystemClock), Arc::new(SeededEntropy::new(0, 0)));
+        let keyring = Keyring::generate(&ambient);
+        let text = keyring.to_text();
+        let vault = BuiltIn::new(keyring, ambient.clone());
+        let store = Store::connect(&database(&path(&dir, "template")), ambient.clone()).await?;
+        store.migrate().await?;
+        let authority = Authority::open(&store, &vault, ambient).await?;
+        store.close().await?;
+        Ok(Self {
+            authority: Arc::new(authority),
+            dir,
+            keyring: text,
+        })
+    }
+
+    /// A database of its own for one schedule; the name is nobody else's.
+    pub(crate) async fn copy(&self, name: &str) -> anyhow::Result<Database> {
+        let file = path(&self.dir, name);
+        std::fs::copy(path(&self.dir, "template"), &file)?;
+        // Nobody uses it as it stands: each party sees it by a clock of its own.
+        let store = Store::connect(&database(&file), Ambient::system()).await?;
+        Ok(Database { file, store })
+    }
+
+    pub(crate) fn vault(&self, ambient: Ambient) -> anyhow::Result<Arc<dyn Vault>> {
+        let keyring = Keyring::parse(&self.keyring, "the template")?;
+        Ok(Arc::new(BuiltIn::new(keyring, ambient)))
+    }
+}
+
+/// The database of one schedule.
+pub(crate) struct Database {
+    file: PathBuf,
+    pub(crate) store: Store,
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        for end in ["", "-wal", "-shm"] {
+            let mut name = self.file.clone().into_os_string();
+            name.push(end);
+            // What is left is taken away with the directory.
+            let _gone = std::fs::remove_file(name);
+        }
+    }
+}
+
+fn path(dir: &TempDir, name: &str) -> PathBuf {
+    dir.path().join(format!("{name}.db"))
+}
+
+fn database(path: &Path) -> DatabaseConfig {
+    DatabaseConfig::Sqlite {
+        path: path.to_path_buf(),
+        sync: SqliteSync::Normal,
+    }
+}

@@ -1,0 +1,104 @@
+//! From nothing to the first answer, and how long that took.
+
+use std::time::{Duration, Instant};
+
+use agentopia_api::event::Event;
+use agentopia_domain::environment::EnvironmentStatus;
+use agentopia_test_support::{TestAgent, wait_for};
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::story::{BOOT, Beginning, DEPLOY, Story, answers};
+
+pub(crate) async fn first_call(beginning: Beginning) -> anyhow::Result<Story> {
+    let cluster = beginning.cluster;
+    let admin = &cluster.admin;
+    let begin = Instant::now();
+    admin.enable().await?;
+    // What is wanted of an environment that is not there yet waits for it.
+    let echo = admin.deploy("echo").await?;
+    let agent = TestAgent::create(admin, "Helper", &[echo.id]).await?;
+    let environment = admin
+        .wait_environment(EnvironmentStatus::Active, BOOT)
+        .await?;
+    let active = begin.elapsed();
+    wait_for(DEPLOY, "the first answer", async || {
+        let said = agent.call("echo", json!({"text": "hello"})).await?;
+        anyhow::ensure!(said.text() == "hello", "{said:?}");
+        Ok(())
+    })
+    .await?;
+    report(
+        &admin.timeline(environment.id.as_uuid()).await?,
+        active,
+        begin.elapsed(),
+    )?;
+
+    let machine = cluster.machine().await?;
+    assert_eq!(
+        environment.ip_address,
+        Some(machine.address.into()),
+        "its own address"
+    );
+    assert_eq!(environment.machine_id, Some(machine.id.to_string()));
+    assert_eq!(environment.runtime.as_deref(), Some("docker"));
+    let capacity = environment.capacity.context("it has no capacity")?;
+    assert!(
+        (45 << 30..50 << 30).contains(&capacity.disk_bytes),
+        "{capacity:?}"
+    );
+    assert_eq!(capacity.cpu_millis, 1000, "{capacity:?}");
+    // One request made it, and there is one firewall for it.
+    let creations = cluster.simulator.creations().await?;
+    let of_environment = &creations[format!("env:{}", environment.id)];
+    assert_eq!(of_environment["requests"], 1, "{creations}");
+
+    let everything = admin.deploy("everything").await?;
+    agent.link(everything.id, true).await?;
+    let story = Story {
+        echo,
+        everything,
+        agent,
+        cluster,
+    };
+    story.serves(DEPLOY).await?;
+    answers(&story.agent, "again").await?;
+    Ok(story)
+}
+
+/// What is printed is what the issue asks for; the clock is the control plane's.
+#[expect(
+    clippy::print_stderr,
+    reason = "a measurement that people look for in the test's output"
+)]
+fn report(timeline: &[Event], active: Duration, total: Duration) -> anyhow::Result<()> {
+    let at = |what: &str, found: &dyn Fn(&Event) -> bool| {
+        let event = timeline.iter().find(|event| found(event));
+        event
+            .map(|event| event.at)
+            .ok_or_else(|| anyhow::anyhow!("{what} is not in the timeline: {timeline:#?}"))
+    };
+    let phase = |phase: &str, outcome: &str| {
+        at(phase, &|event: &Event| {
+            event.kind == "environment.bootstrap"
+                && event.data["phase"] == phase
+                && event.data["outcome"] == outcome
+        })
+    };
+    let made = at("the machine", &|event| {
+        event.kind == "environment.machine_created"
+    })?;
+    let (begun, done) = (phase("docker", "started")?, phase("enrol", "finished")?);
+    eprintln!(
+        "enable to the first answered tool call: {:.1} s, of which\n\
+         \x20 {:.1} s the machine's own boot, to the first line of our bootstrap\n\
+         \x20 {:.1} s our bootstrap: engine, metadata, download, enrolment\n\
+         \x20 active after {:.1} s; the tool's image, start and call took {:.1} s more",
+        total.as_secs_f64(),
+        (begun - made).as_seconds_f64(),
+        (done - begun).as_seconds_f64(),
+        active.as_secs_f64(),
+        (total - active).as_secs_f64(),
+    );
+    Ok(())
+}
