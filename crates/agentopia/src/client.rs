@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod events;
 mod instances;
+mod legacy;
 mod lines;
 mod secrets;
 

@@ -8,6 +8,7 @@ pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod env;
 pub(crate) mod events;
+pub(crate) mod import_legacy;
 pub(crate) mod openapi;
 pub(crate) mod registry;
 pub(crate) mod secrets;

@@ -19,6 +19,7 @@ pub mod event;
 pub mod expose;
 pub mod health;
 pub mod instance;
+pub mod legacy;
 pub mod link;
 pub mod orphan;
 pub mod page;

@@ -36,6 +36,7 @@ mod events;
 mod gateway;
 mod instances;
 pub mod leases;
+mod legacy;
 mod links;
 mod metrics;
 mod migration;
@@ -68,6 +69,7 @@ pub use instances::{
     Reconfigure,
 };
 pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
+pub use legacy::read_legacy;
 pub use links::{LinkFilter, LinkPatch, Links, NewLink};
 pub use metrics::Metrics;
 pub use orphans::Orphans;

@@ -10,6 +10,7 @@ mod agents;
 mod deploying;
 mod environment;
 mod exit_codes;
+mod import_legacy;
 mod server;
 mod signing_in;
 mod values;

@@ -85,6 +85,7 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("GET", "/api/v1/registry-logins", READ),
     ("PUT", "/api/v1/registry-logins/{host}", WRITE),
     ("DELETE", "/api/v1/registry-logins/{host}", WRITE),
+    ("POST", "/api/v1/legacy-import", Admin),
     ("GET", "/api/v1/orphans", Admin),
     ("GET", "/api/v1/events", READ),
     ("GET", "/api/v1/events/stream", READ),

@@ -8,6 +8,7 @@ mod events;
 mod health;
 mod instances;
 mod internal;
+mod legacy_import;
 mod links;
 mod openapi_document;
 mod orphans;
@@ -43,6 +44,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(secrets::routes())
         .merge(registry_logins::routes())
         .merge(events::routes())
+        .merge(legacy_import::routes())
         .merge(orphans::routes())
         .merge(internal::routes())
 }

@@ -15,6 +15,7 @@ mod document;
 mod environment;
 mod events;
 mod instances;
+mod legacy_import;
 mod secrets;
 mod setup;
 mod sign_in;

@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::handover::{self, Own, START_AGAIN};
 use super::programs::{DTMA, Programs};
-use super::state::{Fault, Next, Stamp, State};
+use super::state::{Fault, Next, Program, Stamp, State};
 use super::trial::{End, Limits, Supervisor};
 use crate::agent::is_running;
 use crate::config::Config;
@@ -66,33 +66,49 @@ impl Launcher<'_> {
     fn run(self) -> anyhow::Result<Start> {
         let directory = self.config.update_dir();
         loop {
-            let mut state = State::load(&directory)?;
+            let state = State::load(&directory)?;
             match state.next() {
                 Next::Installed => return Ok(Start::Here(self.own)),
                 Next::Run(program) => {
-                    if self.programs.is_whole(&program.sha256) {
-                        let path = self.programs.path(&program.sha256, DTMA);
-                        let error = handover::command(&path, &program.sha256, false).exec();
-                        tracing::error!(%error, path = %path.display(), "can't be started");
-                    } else {
-                        tracing::error!(sha256 = program.sha256, "its file is damaged");
-                    }
+                    self.become_program(program);
+                    let mut state = state.clone();
                     state.leave_current();
                     state.save(&directory)?;
                 }
                 Next::Try(_) => {
-                    if let Some(end) = self.try_it(state)? {
-                        return Ok(Start::End(end));
+                    let only_we = self.alone()?;
+                    match self.try_it(state.clone()) {
+                        Ok(Some(end)) => return Ok(Start::End(end)),
+                        Ok(None) => {}
+                        // A full disk, for example. The machine has to have a DTMA all the same.
+                        Err(error) => {
+                            tracing::error!(%error, "the new version can't be tried now");
+                            drop(only_we);
+                            if let Some(current) = state.current() {
+                                self.become_program(current);
+                            }
+                            return Ok(Start::Here(self.own));
+                        }
                     }
                 }
             }
         }
     }
 
+    /// Goes on as `program`. Returns if that is not possible.
+    fn become_program(&self, program: &Program) {
+        let path = self.programs.path(&program.sha256, DTMA);
+        if self.programs.is_whole(&program.sha256) {
+            let error = handover::command(&path, &program.sha256, false).exec();
+            tracing::error!(%error, path = %path.display(), "can't be started");
+        } else {
+            tracing::error!(path = %path.display(), "its file is damaged");
+        }
+    }
+
     /// One start of the program on trial. `None` to decide anew what to start.
     fn try_it(&self, mut state: State) -> anyhow::Result<Option<ExitCode>> {
         let directory = self.config.update_dir();
-        let _only_we = self.alone()?;
         let Some(trial) = state.trial().cloned() else {
             return Ok(None);
         };

@@ -169,6 +169,10 @@ impl State {
         self.trial.as_ref()
     }
 
+    pub(super) fn current(&self) -> Option<&Program> {
+        self.current.as_ref()
+    }
+
     pub(super) fn report(&self) -> Option<&UpdateReport> {
         self.report.as_ref()
     }

@@ -78,6 +78,40 @@ async fn what_a_crash_left_half_written_is_done_again() {
     machine.runs(&version.sha256).await;
 }
 
+/// A disk that is full, as far as the state of updates is concerned: nothing can be tried, and the
+/// machine has its DTMA nevertheless.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_that_can_not_be_written_down_waits_and_the_version_before_serves() {
+    let mut machine = Machine::updating(60).await;
+    let installed = machine.installed().await;
+    let starts = machine.path("starts");
+    let slow = Version::script(&format!(
+        "echo start >>{}; trap 'exit 0' TERM; while :; do sleep 0.05; done",
+        starts.display()
+    ));
+    machine.offer(&slow);
+    machine
+        .until("it is tried", async || starts.exists().then_some(()))
+        .await;
+    machine.kill();
+    // What is written first can't be written.
+    let partial = machine.path("data/update/state.json.partial");
+    fs::create_dir(&partial).unwrap();
+    let tried = fs::read(&starts).unwrap();
+    machine.start().await;
+    machine.runs(&installed).await;
+    assert_eq!(fs::read(&starts).unwrap(), tried);
+
+    fs::remove_dir(&partial).unwrap();
+    machine.kill();
+    machine.spawn();
+    machine
+        .until("it is tried again", async || {
+            (fs::read(&starts).unwrap() != tried).then_some(())
+        })
+        .await;
+}
+
 /// One death of a version on trial is no proof that it is bad.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_on_trial_that_is_killed_is_started_again() {

@@ -17,6 +17,7 @@ mod gateway;
 mod identity;
 mod instances;
 mod leases;
+mod legacy;
 mod metrics;
 mod orphans;
 mod secrets;

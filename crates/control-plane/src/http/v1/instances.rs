@@ -1,7 +1,7 @@
 //! Running copies of tools (TOOL-3 to TOOL-8).
 
 mod call;
-mod check;
+pub(in crate::http::v1) mod check;
 mod deploy;
 mod intend;
 mod list;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::problem::{Answer, Refusal, kind};
 
 /// The version to run, if the tool takes new instances.
-pub(super) fn version<'a>(
+pub(in crate::http::v1) fn version<'a>(
     entry: &'a CatalogDefinition,
     asked: Option<&str>,
 ) -> Answer<&'a ToolVersion> {
@@ -37,7 +37,10 @@ pub(super) fn version<'a>(
 }
 
 /// Whether `config`, laid over the defaults, fits the tool's schema.
-pub(super) fn config(entry: &CatalogDefinition, config: &Map<String, Value>) -> Answer<()> {
+pub(in crate::http::v1) fn config(
+    entry: &CatalogDefinition,
+    config: &Map<String, Value>,
+) -> Answer<()> {
     let template = &entry.config;
     if template.schema.is_null() {
         return match config.keys().next() {
@@ -108,7 +111,10 @@ fn field_of(pointer: &str) -> String {
 }
 
 /// Whether the mapping names variables that the tool reads, and all that it requires.
-pub(super) fn secrets(entry: &CatalogDefinition, mapped: &BTreeMap<String, String>) -> Answer<()> {
+pub(in crate::http::v1) fn secrets(
+    entry: &CatalogDefinition,
+    mapped: &BTreeMap<String, String>,
+) -> Answer<()> {
     if let Some(unknown) = mapped
         .keys()
         .find(|name| !entry.secrets.iter().any(|known| known.name == **name))
@@ -160,7 +166,7 @@ pub(super) fn secrets(entry: &CatalogDefinition, mapped: &BTreeMap<String, Strin
 
 /// Whether one more instance fits. Before a machine has said what it has, nothing is known and
 /// everything is let through.
-pub(super) fn fits(
+pub(in crate::http::v1) fn fits(
     environment: &Environment,
     present: &[Resources],
     new: Resources,
