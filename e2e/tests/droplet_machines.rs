@@ -162,6 +162,10 @@ async fn machines_end_with_their_simulator_and_with_the_next_one() -> anyhow::Re
     for name in ["one", "two"] {
         let id = create(&simulator, name).await?;
         wait_for_status(&simulator, id, "active").await?;
+        let machine = Droplet::of(id).await?;
+        // What is in the machines' network holds it.
+        let far = std::net::Ipv4Addr::from(u32::from(machine.address) + 100).to_string();
+        machine.squat(&far).await?;
     }
     assert!(!simulator::left_on_host().await?.is_empty());
     simulator.kill()?;

@@ -152,3 +152,40 @@ pub(crate) fn report(root: &Path) {
         eprintln!("==> {path}\n{}", &text[from..]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A control plane knows its directory from its environment only, a simulator from its arguments.
+    #[tokio::test]
+    async fn what_a_killed_test_left_is_taken_away() {
+        let mut test = Command::new("sleep").arg("1000").spawn().unwrap();
+        let maker = Process::of(i32::try_from(test.id()).unwrap()).unwrap();
+        let root = std::env::temp_dir().join(format!("{PREFIX}{}-{}-x", maker.pid, maker.started));
+        std::fs::create_dir(&root).unwrap();
+        let sleep = |argument: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "sleep 1000; exit", argument]);
+            command
+        };
+        let mut left = [
+            sleep("")
+                .env("AGENTOPIA_DATA_DIR", root.join("data"))
+                .spawn()
+                .unwrap(),
+            sleep(&root.to_string_lossy()).spawn().unwrap(),
+        ];
+        let alive =
+            |child: &std::process::Child| Process::of(i32::try_from(child.id()).unwrap()).is_some();
+        stale().await.unwrap();
+        assert!(left.iter().all(alive) && root.exists(), "the test goes on");
+        test.kill().unwrap();
+        test.wait().unwrap();
+        stale().await.unwrap();
+        assert!(!left.iter().any(alive) && !root.exists());
+        for child in &mut left {
+            child.wait().unwrap();
+        }
+    }
+}
