@@ -164,18 +164,14 @@ mod tests {
         let maker = Process::of(i32::try_from(test.id()).unwrap()).unwrap();
         let root = std::env::temp_dir().join(format!("{PREFIX}{}-{}-x", maker.pid, maker.started));
         std::fs::create_dir(&root).unwrap();
-        let sleep = |argument: &str| {
-            let mut command = Command::new("sh");
-            command.args(["-c", "sleep 1000; exit", argument]);
-            command
-        };
-        let mut left = [
-            sleep("")
-                .env("AGENTOPIA_DATA_DIR", root.join("data"))
-                .spawn()
-                .unwrap(),
-            sleep(&root.to_string_lossy()).spawn().unwrap(),
-        ];
+        let mut control_plane = Command::new("sleep");
+        control_plane
+            .arg("1000")
+            .env("AGENTOPIA_DATA_DIR", root.join("data"));
+        let mut simulator = Command::new("tail");
+        simulator.arg("-F").arg(root.join("simulator.toml"));
+        let mut left = [control_plane, simulator]
+            .map(|mut command| command.stderr(Stdio::null()).spawn().unwrap());
         let alive =
             |child: &std::process::Child| Process::of(i32::try_from(child.id()).unwrap()).is_some();
         stale().await.unwrap();
