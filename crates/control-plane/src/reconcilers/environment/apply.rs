@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::plan::{Enrolment, Observation, Step, UNLISTED_LIMIT, plan};
 use crate::machines::credentials::Issuer;
-use crate::machines::{Authority, Connections};
+use crate::machines::{Authority, MachineDirectory};
 use crate::reconcilers::Bells;
 use crate::reconcilers::instance::render::wind_down;
 use crate::reconcilers::queue::{Next, Reconcile};
@@ -49,7 +49,7 @@ pub struct EnvironmentReconciler {
     /// Invites machines.
     pub authority: Arc<Authority>,
     /// Reaches machines.
-    pub connections: Arc<Connections>,
+    pub machines: Arc<dyn MachineDirectory>,
     /// Makes machines.
     pub provider: Arc<dyn MachineProvider>,
     /// Where machines reach us.
@@ -360,7 +360,7 @@ impl EnvironmentReconciler {
     /// Hands every tool on the machine its end. What can't be reached is taken away with the
     /// machine all the same, when the time for this is over.
     async fn wind_down(&self, seen: &Seen) {
-        let Ok(client) = self.connections.of(&seen.environment).await else {
+        let Ok(client) = self.machines.machine(&seen.environment).await else {
             return;
         };
         for report in &seen.instances {
