@@ -124,6 +124,14 @@ impl Rig {
         }
     }
 
+    /// The same account, with a provider that is told something else.
+    pub(crate) fn with_provider(self, settings: ProviderSettings) -> Self {
+        Self {
+            provider: DigitalOceanProvider::new(self.api.clone(), settings).unwrap(),
+            ..self
+        }
+    }
+
     /// The same account after a crash: whatever the provider had in memory is lost.
     pub(crate) fn restarted(&self) -> DigitalOceanProvider {
         DigitalOceanProvider::new(self.api.clone(), settings()).unwrap()
