@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_cloud::bootstrap::Programs;
+use agentopia_cloud::bootstrap::{AgentSource, Programs};
 use agentopia_cloud::{Bootstrap, Deletion, MachineProvider as _, MachineRequest, Sought};
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{Budget, Client, Endpoint, Transport, TransportError};
@@ -84,10 +84,10 @@ pub(crate) fn settings() -> ProviderSettings {
         project: None,
         monitoring: true,
         dtma_port: 30_000,
-        programs: Programs {
+        agent: AgentSource::Programs(Programs {
             dtma_sha256: "ab".repeat(32),
             tool_init_sha256: "cd".repeat(32),
-        },
+        }),
     }
 }
 
