@@ -24,6 +24,7 @@ on_both_engines!(
     a_wake_during_a_lease_is_not_lost,
     a_row_is_due_when_it_was_said_to_be,
     intent_wakes,
+    a_change_of_the_machines_status_wakes_its_tools,
     environments_have_a_queue_of_their_own,
 );
 
@@ -250,10 +251,14 @@ async fn a_row_is_due_when_it_was_said_to_be(db: TestDb) {
     let account = db.account("a@b.c").await;
     let id = db.instance(account, "echo").await.id.as_uuid();
     let leases = db.store.leases();
+    let is_due = async || leases.is_any_due(KIND).await.unwrap();
+    assert!(is_due().await, "a new one");
     let held = claim(&db.store, LONG).await[0];
+    assert!(!is_due().await, "somebody holds it");
     leases.release(KIND, id, held.token, None).await.unwrap();
-    assert!(claim(&db.store, LONG).await.is_empty(), "never by itself");
+    assert!(!is_due().await && claim(&db.store, LONG).await.is_empty());
     leases.wake(KIND, id).await.unwrap();
+    assert!(is_due().await, "it was woken");
     let held = claim(&db.store, LONG).await[0];
     let soon = Duration::from_millis(300);
     leases
@@ -261,10 +266,8 @@ async fn a_row_is_due_when_it_was_said_to_be(db: TestDb) {
         .await
         .unwrap();
     assert!(claim(&db.store, LONG).await.is_empty(), "not yet");
-    wait_for("it to be due", || async {
-        !claim(&db.store, LONG).await.is_empty()
-    })
-    .await;
+    wait_for("it to be due", is_due).await;
+    assert_eq!(claim(&db.store, LONG).await.len(), 1);
 }
 
 async fn intent_wakes(db: TestDb) {
@@ -282,6 +285,32 @@ async fn intent_wakes(db: TestDb) {
         .await
         .unwrap();
     assert_eq!(claim(&db.store, LONG).await.len(), 1);
+}
+
+async fn a_change_of_the_machines_status_wakes_its_tools(db: TestDb) {
+    let account = db.account("a@b.c").await;
+    let environment = db.environment(account).await.id;
+    for tool in ["one", "two"] {
+        db.instance(account, tool).await;
+    }
+    let other = db.account("d@e.f").await;
+    db.instance(other, "another's").await;
+    let leases = db.store.leases();
+    for held in claim(&db.store, LONG).await {
+        leases
+            .release(KIND, held.id, held.token, None)
+            .await
+            .unwrap();
+    }
+    let environments = db.store.environments();
+    let from = EnvironmentStatus::PendingCreation;
+    let begun = EnvironmentEvent::CreateStarted;
+    let patch = EnvironmentPatch::default();
+    environments
+        .transition_unscoped(environment, None, from, begun, patch, &[])
+        .await
+        .unwrap();
+    assert_eq!(claim(&db.store, LONG).await.len(), 2);
 }
 
 async fn environments_have_a_queue_of_their_own(db: TestDb) {
