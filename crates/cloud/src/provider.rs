@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use agentopia_domain::EnvironmentId;
 use agentopia_domain::environment::ProviderKind;
 use agentopia_domain::orphan::ProviderThing;
+use agentopia_domain::verification::Check;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -200,6 +201,10 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
             found.kind
         )))
     }
+
+    /// Looks whether machines can be made and kept, without changing anything (TOOL-12). Each thing
+    /// that is looked at is a check of its own, and one that fails hides none of the others.
+    async fn verify(&self) -> Vec<Check>;
 
     /// The sizes that machines can have; none where there is nothing to choose. May be some
     /// minutes old.

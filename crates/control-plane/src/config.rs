@@ -84,7 +84,7 @@ pub struct Config {
     pub vault_key: Option<SecretString>,
     /// A file with the vault's keys, in place of the one in `data_dir`.
     pub vault_key_file: Option<PathBuf>,
-    /// An image of the DTMA in place of the static program.
+    /// A container image that machines at a provider run the DTMA from, in place of the program.
     pub dtma_docker_image_url: Option<String>,
     /// `text` or `json`.
     pub log_format: LogFormat,

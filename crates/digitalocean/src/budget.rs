@@ -97,6 +97,11 @@ impl Budget {
         }
     }
 
+    /// How many requests are left this hour, as far as is known, and how many an hour has.
+    pub(crate) fn left(&self) -> (usize, usize) {
+        self.shared.ledger.lock().left(Instant::now())
+    }
+
     /// Waits for leave to send one request. Dropping the future gives up the place in the queue.
     pub(crate) async fn acquire(
         &self,

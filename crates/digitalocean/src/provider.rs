@@ -6,6 +6,7 @@
 //! create      one request, never two       find         which droplet it is, and which are too many
 //! remove      gone when DigitalOcean says so            act          power and resize actions
 //! sizes       what there is to choose, and its price    inventory    all that has our mark
+//! verify      whether all of that can work, by reading alone
 //! memo · machine · trouble   small helpers
 //! ```
 //!
@@ -26,12 +27,14 @@ mod remove;
 mod settings;
 mod sizes;
 mod trouble;
+mod verify;
 
 use agentopia_cloud::{
     Begun, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest, MachineSize,
     OperationState, ProviderError, Sought,
 };
 use agentopia_domain::environment::ProviderKind;
+use agentopia_domain::verification::Check;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
@@ -125,6 +128,10 @@ impl MachineProvider for DigitalOceanProvider {
 
     async fn remove_found(&self, found: &Found) -> Result<Deletion, ProviderError> {
         self.take_away(found).await
+    }
+
+    async fn verify(&self) -> Vec<Check> {
+        self.look_at_everything().await
     }
 
     async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {

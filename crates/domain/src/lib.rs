@@ -27,6 +27,7 @@ pub mod secret;
 pub mod spec;
 pub mod token;
 pub mod user;
+pub mod verification;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use ids::*;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use agentopia_cloud::bootstrap::Programs;
+use agentopia_cloud::bootstrap::{AgentSource, Programs};
 use agentopia_control_plane::http::live::EventBell;
 use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::machines::listener::{self, ListenerState};
@@ -199,10 +199,10 @@ fn provider(
         project: None,
         monitoring: true,
         dtma_port: 30_000,
-        programs: Programs {
+        agent: AgentSource::Programs(Programs {
             dtma_sha256: "ab".repeat(32),
             tool_init_sha256: "cd".repeat(32),
-        },
+        }),
     };
     DigitalOceanProvider::new(client?, settings).context("the provider's settings")
 }

@@ -76,21 +76,37 @@ impl Simulator {
     pub(crate) async fn start(root: &Path, port: u16) -> anyhow::Result<Self> {
         turn::wait().await?;
         cleanup::stale().await?;
+        let certificates = binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY_CERTIFICATES")?;
+        let image = binaries::from_scripts("AGENTOPIA_TEST_DROPLET_IMAGE")?;
+        let mount = format!("{certificates}:/etc/docker/certs.d");
+        let machines = [
+            "--machines",
+            "docker",
+            "--machine-subnet",
+            SUBNET,
+            "--machine-image",
+            &image,
+            "--machine-mount",
+            &mount,
+        ];
+        Self::launch(root, port, &machines).await
+    }
+
+    /// The same with droplets that are entries in a list and nothing more.
+    ///
+    /// # Errors
+    /// When it does not come up; with the end of its log.
+    pub async fn without_machines(root: &Path, port: u16) -> anyhow::Result<Self> {
+        Self::launch(root, port, &["--machines", "none"]).await
+    }
+
+    async fn launch(root: &Path, port: u16, machines: &[&str]) -> anyhow::Result<Self> {
         let settings = root.join("simulator.toml");
         std::fs::write(&settings, SETTINGS)?;
         let log_path = root.join("simulator.log");
         let log = std::fs::File::create(&log_path)?;
-        let certificates = binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY_CERTIFICATES")?;
         let child = Command::new(binaries::built("digitalocean-sim")?)
-            .args(["--machines", "docker", "--machine-subnet", SUBNET])
-            .args([
-                "--machine-image",
-                &binaries::from_scripts("AGENTOPIA_TEST_DROPLET_IMAGE")?,
-            ])
-            .args([
-                "--machine-mount",
-                &format!("{certificates}:/etc/docker/certs.d"),
-            ])
+            .args(machines)
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--admin", &format!("127.0.0.1:{}", port + 1)])
             .arg("--settings")

@@ -14,3 +14,4 @@ mod import_legacy;
 mod server;
 mod signing_in;
 mod values;
+mod verify;

@@ -22,3 +22,4 @@ mod sign_in;
 mod tenants;
 mod tokens;
 mod users;
+mod verification;

@@ -12,6 +12,7 @@ use agentopia_control_plane::reconcilers::Bells;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::queue::Reconcile as _;
 use agentopia_domain::environment::{DesiredEnvironment, LostMachine, ProviderKind};
+use agentopia_domain::verification::Check;
 use agentopia_store::{Claim, EventFilter, EventScope, LeaseKind};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -62,6 +63,10 @@ impl MachineProvider for OneMachine {
 
     async fn start(&self, _: Sought<'_>) -> Result<(), ProviderError> {
         Ok(())
+    }
+
+    async fn verify(&self) -> Vec<Check> {
+        Vec::new()
     }
 
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {

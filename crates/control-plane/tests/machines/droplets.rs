@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_cloud::bootstrap::Programs;
+use agentopia_cloud::bootstrap::{AgentSource, Programs};
 use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::reconcilers::Bells;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
@@ -103,10 +103,10 @@ pub(crate) fn settings() -> ProviderSettings {
         project: None,
         monitoring: true,
         dtma_port: 30_000,
-        programs: Programs {
+        agent: AgentSource::Programs(Programs {
             dtma_sha256: "ab".repeat(32),
             tool_init_sha256: "cd".repeat(32),
-        },
+        }),
     }
 }
 

@@ -16,3 +16,4 @@ mod lifecycle;
 mod orphans;
 mod scaling;
 mod update;
+mod verification;

@@ -13,3 +13,4 @@ mod refusals;
 mod remove;
 mod resize;
 mod rig;
+mod verify;

@@ -27,3 +27,9 @@ impl MigratorTrait for Migrator {
 pub(crate) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     Migrator::up(transaction, None).await
 }
+
+/// The names of all steps that this version knows, in their order.
+pub(crate) fn known() -> Vec<String> {
+    let steps = Migrator::migrations();
+    steps.iter().map(|step| step.name().to_owned()).collect()
+}
