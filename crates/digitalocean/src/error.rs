@@ -18,7 +18,8 @@ pub use reason::Reason;
 /// Why a call gave no result.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// Too many requests. This one had no effect; try again at the given time.
+    /// Too many requests. By DigitalOcean's word this one had no effect; try again at the given time.
+    /// Before a droplet is asked for again it is looked for all the same.
     #[error("{0}")]
     RateLimited(RateLimited),
     /// It had no effect, or repeating it does no harm; it may work later.

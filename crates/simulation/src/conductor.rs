@@ -164,6 +164,8 @@ pub(crate) struct Conductor {
     news: Notify,
     /// Somebody fell.
     pub(crate) fell: Notify,
+    /// The last strike was struck.
+    pub(crate) struck: Notify,
     pub(crate) trace: Arc<Trace>,
 }
 
@@ -199,6 +201,7 @@ impl Conductor {
             state: Mutex::new(state),
             news: Notify::new(),
             fell: Notify::new(),
+            struck: Notify::new(),
             trace,
         })
     }
@@ -352,6 +355,9 @@ impl Conductor {
         let number = state.effects.len();
         let strike = state.strikes.iter().find(|strike| strike.at == number);
         let blow = strike.map(|strike| strike.blow)?;
+        if state.strikes.iter().all(|strike| strike.at <= number) {
+            self.struck.notify_one();
+        }
         self.trace
             .say(format_args!("{who}: effect {number}: {blow:?}"));
         if blow == Blow::CrashBefore {

@@ -39,9 +39,10 @@ impl Campaign<'_> {
                 .map(|strike| vec![strike])
                 .collect();
             let effects: Mutex<BTreeMap<u64, Vec<Effect>>> = Mutex::default();
-            let outcome = self.strike(&scenario, &singles, |number, found| {
+            let found = |number, found| {
                 effects.lock().insert(number, found);
-            })?;
+            };
+            let outcome = self.strike(&scenario, &singles, found)?;
             let mut count = format!("{}: {} single faults", scenario.name, singles.len());
             all.add(outcome);
             if let Depth::Pairs(one_in) = depth {

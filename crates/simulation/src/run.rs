@@ -129,7 +129,11 @@ impl Director {
             sleep_until(begin + *at).await;
             tokio::spawn(act_out(Arc::clone(world), accounts.clone(), *act));
         }
-        sleep_until(begin + self.schedule.turmoil).await;
+        tokio::select! {
+            biased;
+            () = world.conductor.struck.notified(), if self.schedule.ends_with_strikes => {}
+            () = sleep_until(begin + self.schedule.turmoil) => {}
+        }
         let effects = self.calm();
         self.settle(&accounts).await?;
         keeper.abort();

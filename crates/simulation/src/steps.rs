@@ -69,13 +69,15 @@ impl Scenario {
         SCENARIOS.into_iter().find(|scenario| scenario.name == name)
     }
 
-    /// Its schedule with these faults.
+    /// Its schedule with these faults. With more than one of them it is over with the last: nobody
+    /// asks for the effects after that.
     #[must_use]
     pub fn schedule(&self, strikes: Vec<Strike>) -> Schedule {
         let seconds = Duration::from_secs;
         let acts = self.acts.iter().map(|(at, act)| (seconds(*at), *act));
         let mut schedule = Schedule::calm(1, acts.collect());
         schedule.turmoil = seconds(self.until);
+        schedule.ends_with_strikes = strikes.len() > 1;
         schedule.strikes = (seconds(self.from), strikes);
         schedule
     }

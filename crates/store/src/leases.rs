@@ -103,6 +103,21 @@ impl Claim {
 }
 
 impl Leases<'_> {
+    /// Whether a row is due and free, that is whether [`claim_due`](Self::claim_due) would find one
+    /// now. Changes nothing, so that looking for work every second costs no writing.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn is_any_due(&self, kind: LeaseKind) -> Result<bool, StoreError> {
+        let (table, now) = (kind.table(), self.0.now_sql());
+        let sql = format!(
+            "SELECT id FROM {table} \
+             WHERE due_at <= {now} AND (lease_until IS NULL OR lease_until <= {now}) LIMIT 1"
+        );
+        let statement = Statement::from_string(self.0.backend(), sql);
+        Ok(self.0.read().query_one_raw(statement).await?.is_some())
+    }
+
     /// Takes up to `limit` rows that are due and free, for `ttl`. `owner` names the replica, for
     /// people who look at the table.
     ///

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use agentopia_store::{Claim, LeaseKind, Store};
+use agentopia_store::{Claim, LeaseKind, Store, StoreError};
 use async_trait::async_trait;
 use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -100,21 +100,12 @@ pub async fn run(
     let tasks = TaskTracker::new();
     while !shutdown.is_cancelled() {
         let free = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
-        let claims = if free == 0 {
+        let kind = reconciler.kind();
+        let claims = claim(&store, kind, &replica, free).await;
+        let claims = claims.unwrap_or_else(|error| {
+            tracing::warn!(%error, ?kind, "no work could be claimed");
             Vec::new()
-        } else {
-            match store
-                .leases()
-                .claim_due(reconciler.kind(), &replica, LEASE, free)
-                .await
-            {
-                Ok(claims) => claims,
-                Err(error) => {
-                    tracing::warn!(%error, kind = ?reconciler.kind(), "no work could be claimed");
-                    Vec::new()
-                }
-            }
-        };
+        });
         for claim in claims {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                 return;
@@ -140,6 +131,21 @@ pub async fn run(
     }
     tasks.close();
     tasks.wait().await;
+}
+
+/// Takes what is due, at most `free` rows.
+async fn claim(
+    store: &Store,
+    kind: LeaseKind,
+    replica: &str,
+    free: u32,
+) -> Result<Vec<Claim>, StoreError> {
+    let leases = store.leases();
+    // Looked at first: mostly there is nothing, and claiming takes the lock of those who write.
+    if free == 0 || !leases.is_any_due(kind).await? {
+        return Ok(Vec::new());
+    }
+    leases.claim_due(kind, replica, LEASE, free).await
 }
 
 /// Takes the row off the list of those being worked on, however the work ends: after a panic it

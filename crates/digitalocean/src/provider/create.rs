@@ -16,7 +16,7 @@ use super::preflight::Place;
 use super::trouble::{trouble, unfit};
 use crate::droplets::{Droplet, NewDroplet};
 use crate::projects::{ProjectRef, Urn};
-use crate::{DropletName, Error, UserData};
+use crate::{DropletName, Error, LimitedBy, UserData};
 
 /// How long a droplet is looked for whose request got no clear answer.
 const SETTLE: Duration = Duration::from_secs(75);
@@ -92,7 +92,7 @@ impl DigitalOceanProvider {
     ) -> Result<Droplet, ProviderError> {
         match self.api.droplets().create(new).await {
             Ok(created) => Ok(created.droplet),
-            Err(error @ Error::Ambiguous(_)) => self.settle(request, new, error).await,
+            Err(error) if may_have_happened(&error) => self.settle(request, new, error).await,
             Err(error) => Err(trouble(error)),
         }
     }
@@ -159,6 +159,16 @@ impl DigitalOceanProvider {
             Err(error) => tracing::warn!(droplet = %droplet.id, project = %id, %error,
                 "the droplet could not be put into its project"),
         }
+    }
+}
+
+/// Whether a droplet may be there in spite of the error. A 429 should mean that none is, but whatever
+/// counts requests may stand on the answer's way as well: looking costs a minute, a second droplet money.
+fn may_have_happened(error: &Error) -> bool {
+    match error {
+        Error::Ambiguous(_) => true,
+        Error::RateLimited(limited) => limited.by == LimitedBy::DigitalOcean,
+        Error::Retryable(_) | Error::Final(_) => false,
     }
 }
 

@@ -70,6 +70,7 @@ async fn a_lost_answer_after_the_side_effect_makes_no_second_droplet() {
     for answer in [
         Answer::Closed,
         Answer::Silent,
+        Answer::TooManyBurst,
         Answer::ServerError,
         Answer::Unavailable,
         Answer::GatewayTimeout,

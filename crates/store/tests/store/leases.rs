@@ -250,10 +250,14 @@ async fn a_row_is_due_when_it_was_said_to_be(db: TestDb) {
     let account = db.account("a@b.c").await;
     let id = db.instance(account, "echo").await.id.as_uuid();
     let leases = db.store.leases();
+    let is_due = async || leases.is_any_due(KIND).await.unwrap();
+    assert!(is_due().await, "a new one");
     let held = claim(&db.store, LONG).await[0];
+    assert!(!is_due().await, "somebody holds it");
     leases.release(KIND, id, held.token, None).await.unwrap();
-    assert!(claim(&db.store, LONG).await.is_empty(), "never by itself");
+    assert!(!is_due().await && claim(&db.store, LONG).await.is_empty());
     leases.wake(KIND, id).await.unwrap();
+    assert!(is_due().await, "it was woken");
     let held = claim(&db.store, LONG).await[0];
     let soon = Duration::from_millis(300);
     leases
@@ -261,10 +265,8 @@ async fn a_row_is_due_when_it_was_said_to_be(db: TestDb) {
         .await
         .unwrap();
     assert!(claim(&db.store, LONG).await.is_empty(), "not yet");
-    wait_for("it to be due", || async {
-        !claim(&db.store, LONG).await.is_empty()
-    })
-    .await;
+    wait_for("it to be due", is_due).await;
+    assert_eq!(claim(&db.store, LONG).await.len(), 1);
 }
 
 async fn intent_wakes(db: TestDb) {

@@ -9,7 +9,9 @@ use agentopia_store::{Claim, EnvironmentPatch, InstanceReport};
 use serde_json::json;
 
 use super::super::scaling::{ScalingAct, ScalingSeen};
-use super::{EnvironmentReconciler, Next, PROVIDER_RETRY, Seen, sought};
+use super::look::Seen;
+use super::record::object;
+use super::{EnvironmentReconciler, Next, PROVIDER_RETRY, sought};
 use crate::reconcilers::timeline::Change;
 
 impl EnvironmentReconciler {
@@ -182,7 +184,7 @@ impl EnvironmentReconciler {
         let change = Change {
             account: environment.account_id,
             kind: "environment.status_changed",
-            object: super::object(environment),
+            object: object(environment),
             name: "The tool environment",
             from: environment.status,
             to: environment.status.on(event)?,

@@ -1,0 +1,106 @@
+//! What the reconciler writes down: changes of status, of the record, and what the timeline tells.
+
+use agentopia_domain::environment::{Environment, EnvironmentEvent};
+use agentopia_domain::event::{NewEvent, ObjectKind};
+use agentopia_store::{Claim, EnvironmentPatch, LeaseKind};
+use uuid::Uuid;
+
+use super::EnvironmentReconciler;
+use crate::reconcilers::timeline::Change;
+
+impl EnvironmentReconciler {
+    pub(super) async fn transition(
+        &self,
+        claim: Claim,
+        environment: &Environment,
+        event: EnvironmentEvent,
+        reason: &str,
+    ) -> anyhow::Result<()> {
+        let to = environment.status.on(event)?;
+        let mut patch = match event {
+            EnvironmentEvent::DeleteFinished
+            | EnvironmentEvent::MachineLost
+            | EnvironmentEvent::MachineGivenUp => EnvironmentPatch::without_machine(),
+            _ => EnvironmentPatch::default(),
+        };
+        match event {
+            EnvironmentEvent::CreateFailed | EnvironmentEvent::MachineGivenUp => {
+                patch.error_message = Some(Some(reason.to_owned()));
+            }
+            EnvironmentEvent::Ready | EnvironmentEvent::DeleteFinished => {
+                patch.error_message = Some(None);
+            }
+            _ => {}
+        }
+        let failed = matches!(
+            event,
+            EnvironmentEvent::CreateFailed | EnvironmentEvent::DeleteFailed
+        );
+        let change = Change {
+            account: environment.account_id,
+            kind: "environment.status_changed",
+            object: object(environment),
+            name: "The tool environment",
+            from: environment.status,
+            to,
+            reason,
+            error: failed
+                .then_some(environment.error_message.as_deref())
+                .flatten(),
+        };
+        self.store
+            .environments()
+            .transition_unscoped(
+                environment.id,
+                Some(claim.token),
+                environment.status,
+                event,
+                patch,
+                &[change.into_event()],
+            )
+            .await?;
+        self.wake_instances(environment).await?;
+        Ok(())
+    }
+
+    pub(super) async fn wake_instances(&self, environment: &Environment) -> anyhow::Result<()> {
+        for report in self
+            .store
+            .instances()
+            .on_environment_unscoped(environment.id)
+            .await?
+        {
+            let id = report.instance.id.as_uuid();
+            self.store.leases().wake(LeaseKind::Instance, id).await?;
+            self.bells.instances.ring(id);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn update(
+        &self,
+        claim: Claim,
+        patch: EnvironmentPatch,
+        events: &[NewEvent],
+    ) -> anyhow::Result<()> {
+        let environments = self.store.environments();
+        environments
+            .update_unscoped(claim.environment(), Some(claim.token), patch, events)
+            .await?;
+        Ok(())
+    }
+
+    pub(super) fn event(
+        &self,
+        environment: &Environment,
+        kind: &'static str,
+        text: &str,
+    ) -> NewEvent {
+        NewEvent::system(environment.account_id, kind, object(environment), text)
+    }
+}
+
+/// What events of an environment are about.
+pub(super) fn object(environment: &Environment) -> (ObjectKind, Uuid) {
+    (ObjectKind::Environment, environment.id.as_uuid())
+}
