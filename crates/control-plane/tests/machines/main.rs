@@ -14,5 +14,6 @@ mod foreign;
 mod installation;
 mod lifecycle;
 mod orphans;
+mod ports;
 mod scaling;
 mod update;
