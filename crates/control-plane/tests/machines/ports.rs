@@ -23,10 +23,8 @@ async fn deploy(droplets: &Droplets, name: &str) -> InstanceId {
     let at = &droplets.at;
     let definition: CatalogDefinition =
         toml::from_str(include_str!("../../src/catalog_seed/echo.toml")).unwrap();
-    let entry = at
-        .store
-        .catalog()
-        .upsert(at.ambient.new_id(), &definition, &[]);
+    let catalog = at.store.catalog();
+    let entry = catalog.upsert(at.ambient.new_id(), &definition, &[]);
     let new = NewInstance {
         id: at.ambient.new_id(),
         account_id: droplets.account,

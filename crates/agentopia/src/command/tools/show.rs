@@ -98,8 +98,7 @@ fn direct_access(instance: &Instance) -> String {
         (None, Some(problem)) => format!("closed, the firewall can't be changed ({problem})"),
         (None, None) => "closed".to_owned(),
     };
-    let protocols = access.protocols.iter().map(|it| it.as_str().to_owned());
-    let protocols = crate::output::joined(protocols.collect());
+    let protocols = crate::output::joined(access.protocols.iter().map(|it| it.as_str()));
     format!("{place}, {protocols}, from {}", access.sources.join(", "))
 }
 
