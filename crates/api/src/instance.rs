@@ -119,7 +119,7 @@ impl DirectAccess {
         let firewall = environment.and_then(|environment| environment.firewall.as_ref());
         let address = || {
             let port = instance.runtime.port?;
-            let let_in = firewall?.ports()?;
+            let let_in = firewall?.ports_of(environment?.machine_id.as_deref())?;
             let runs = instance.status == InstanceStatus::Running;
             let open = runs && access.on(port).all(|way| let_in.contains(&way));
             let ip = environment?.ip_address?;

@@ -135,7 +135,16 @@ pub enum FirewallRecord {
 }
 
 impl FirewallRecord {
-    /// What is known to be let in.
+    /// What is known to be let in to this machine.
+    #[must_use]
+    pub fn ports_of(&self, machine: Option<&str>) -> Option<&BTreeSet<OpenPort>> {
+        match self {
+            Self::Written { machine_id, .. } if machine_id.as_deref() != machine => None,
+            _ => self.ports(),
+        }
+    }
+
+    /// What is known to be let in, be it to the machine that there is now or to the one before.
     #[must_use]
     pub fn ports(&self) -> Option<&BTreeSet<OpenPort>> {
         match self {
