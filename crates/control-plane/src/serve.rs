@@ -58,7 +58,7 @@ pub async fn run(
         store: parts.store.clone(),
         vault: Arc::clone(&parts.vault),
         authority: Arc::clone(&parts.authority),
-        connections: Arc::clone(&parts.connections),
+        machines: parts.connections.clone(),
         provider: Arc::clone(&made.provider),
         control_plane_url,
         ambient: parts.ambient.clone(),
@@ -67,7 +67,7 @@ pub async fn run(
     };
     let instances = InstanceReconciler {
         store: parts.store.clone(),
-        connections: Arc::clone(&parts.connections),
+        machines: parts.connections.clone(),
         bells: parts.bells.clone(),
         routes: parts.routes.clone(),
     };

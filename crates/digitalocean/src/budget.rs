@@ -135,6 +135,7 @@ impl Budget {
                 Err(until) if until > deadline => return Err(NoRoom { until }),
                 Err(until) => {
                     tokio::select! {
+                        biased;
                         () = sleep_until(until) => {}
                         () = news => {}
                     }

@@ -414,6 +414,10 @@ impl Environments<'_> {
         if rows.is_empty() {
             return Err(why_not(&transaction, id, lease).await?);
         }
+        if from.is_some() {
+            // Its tools wait for nothing else.
+            leases::wake_instances_of(&transaction, id).await?;
+        }
         self.0.finish(transaction, events).await?;
         first(rows)
     }

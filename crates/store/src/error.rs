@@ -115,8 +115,8 @@ impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match &error {
             DbErr::ConnectionAcquire(_) => return Self::Busy(DatabaseFailure(error)),
-            DbErr::Conn(_) => return Self::Unavailable(DatabaseFailure(error)),
-            DbErr::Exec(RuntimeErr::SqlxError(inner))
+            DbErr::Conn(RuntimeErr::SqlxError(inner))
+            | DbErr::Exec(RuntimeErr::SqlxError(inner))
             | DbErr::Query(RuntimeErr::SqlxError(inner)) => match &**inner {
                 sea_orm::SqlxError::Database(said) => match said.code().as_deref() {
                     Some(code) if TRY_AGAIN.contains(&code) => {
@@ -134,7 +134,10 @@ impl From<DbErr> for StoreError {
             },
             _ => {}
         }
-        Self::Database(DatabaseFailure(error))
+        match error {
+            DbErr::Conn(_) => Self::Unavailable(DatabaseFailure(error)),
+            _ => Self::Database(DatabaseFailure(error)),
+        }
     }
 }
 

@@ -75,7 +75,7 @@ fn reconciler(at: &Installation, provider: &Arc<OneMachine>) -> EnvironmentRecon
         store: at.store.clone(),
         vault: Arc::clone(&at.vault),
         authority: Arc::clone(&at.authority),
-        connections: Arc::new(Connections::new(
+        machines: Arc::new(Connections::new(
             at.store.clone(),
             Arc::clone(&at.vault),
             Arc::clone(&at.authority),

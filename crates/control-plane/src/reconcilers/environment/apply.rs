@@ -24,7 +24,7 @@ use url::Url;
 
 use self::look::Seen;
 use super::plan::{Step, plan};
-use crate::machines::{Authority, Connections};
+use crate::machines::{Authority, MachineDirectory};
 use crate::reconcilers::Bells;
 use crate::reconcilers::queue::{Next, Reconcile};
 
@@ -47,7 +47,7 @@ pub struct EnvironmentReconciler {
     /// Invites machines.
     pub authority: Arc<Authority>,
     /// Reaches machines.
-    pub connections: Arc<Connections>,
+    pub machines: Arc<dyn MachineDirectory>,
     /// Makes machines.
     pub provider: Arc<dyn MachineProvider>,
     /// Where machines reach us.
