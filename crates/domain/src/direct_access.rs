@@ -215,6 +215,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_open_on_another_machine_is_not_open_on_this_one() {
+        let ports: BTreeSet<OpenPort> = access(&[PortProtocol::Tcp]).on(30_100).collect();
+        let written = FirewallRecord::Written {
+            machine_id: Some("1".to_owned()),
+            ports: ports.clone(),
+            at: DateTime::UNIX_EPOCH,
+        };
+        assert_eq!(written.ports_of(Some("1")), Some(&ports));
+        assert_eq!(written.ports_of(Some("2")), None);
+        assert_eq!(written.ports_of(None), None);
+        let unsure = FirewallRecord::Unsure {
+            problem: None,
+            at: DateTime::UNIX_EPOCH,
+        };
+        assert_eq!(unsure.ports_of(Some("1")), None);
+    }
+
+    #[test]
     fn other_sources_are_no_other_publication() {
         let tcp = access(&[PortProtocol::Tcp]);
         let elsewhere = DirectAccess {
