@@ -124,13 +124,13 @@ mod tests {
                 &["0.0.0.0/0", "::/0", "2001:db8::1"],
             ),
         ]);
-        let name = FirewallName::parse("f").unwrap();
+        let name = FirewallName::parse("env-1").unwrap();
         let spec = firewall(name, DropletId(7), &ports);
         let sent = serde_json::to_value(&spec).unwrap();
         assert_eq!(
             sent,
             serde_json::json!({
-                "name": "f", "droplet_ids": [7], "tags": [], "outbound_rules": [],
+                "name": "env-1", "droplet_ids": [7], "tags": [], "outbound_rules": [],
                 "inbound_rules": [
                     {"protocol": "tcp", "ports": "30100",
                      "sources": {"addresses": ["10.0.0.0/8", "203.0.113.7"]}},
