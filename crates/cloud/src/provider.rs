@@ -1,9 +1,11 @@
 //! The trait that every provider implements, in the provider-neutral words of the product.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
 use agentopia_domain::EnvironmentId;
+use agentopia_domain::direct_access::OpenPort;
 use agentopia_domain::environment::ProviderKind;
 use agentopia_domain::orphan::ProviderThing;
 use agentopia_domain::verification::Check;
@@ -188,6 +190,17 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
 
     /// Takes the machine away, with everything that belongs to it.
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError>;
+
+    /// Lets exactly this in to the machine, besides what holds for every machine (TOOL-11); nothing
+    /// closes all of it. What somebody else changed in the meantime is put right. Where the provider
+    /// has no firewall the machine's own DTMA is the only one, and there is nothing to do.
+    async fn open_ports(
+        &self,
+        _sought: Sought<'_>,
+        _ports: &BTreeSet<OpenPort>,
+    ) -> Result<(), ProviderError> {
+        Ok(())
+    }
 
     /// Everything that carries this installation's mark, whoever it belongs to. Can lag behind.
     async fn inventory(&self) -> Result<Vec<Found>, ProviderError> {

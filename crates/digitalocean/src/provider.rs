@@ -5,6 +5,7 @@
 //! preflight   can it be made as wished     base_policy  the firewall that is there before
 //! create      one request, never two       find         which droplet it is, and which are too many
 //! remove      gone when DigitalOcean says so            act          power and resize actions
+//! open_ports  the firewall of one machine alone
 //! sizes       what there is to choose, and its price    inventory    all that has our mark
 //! verify      whether all of that can work, by reading alone
 //! memo · machine · trouble   small helpers
@@ -22,6 +23,7 @@ mod inventory;
 mod machine;
 mod memo;
 mod naming;
+mod open_ports;
 mod preflight;
 mod remove;
 mod settings;
@@ -29,10 +31,13 @@ mod sizes;
 mod trouble;
 mod verify;
 
+use std::collections::BTreeSet;
+
 use agentopia_cloud::{
     Begun, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest, MachineSize,
     OperationState, ProviderError, Sought,
 };
+use agentopia_domain::direct_access::OpenPort;
 use agentopia_domain::environment::ProviderKind;
 use agentopia_domain::verification::Check;
 use async_trait::async_trait;
@@ -120,6 +125,14 @@ impl MachineProvider for DigitalOceanProvider {
 
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {
         self.remove(sought).await
+    }
+
+    async fn open_ports(
+        &self,
+        sought: Sought<'_>,
+        ports: &BTreeSet<OpenPort>,
+    ) -> Result<(), ProviderError> {
+        self.let_in(sought, ports).await
     }
 
     async fn inventory(&self) -> Result<Vec<Found>, ProviderError> {

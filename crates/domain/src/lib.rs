@@ -12,6 +12,7 @@ pub mod admission;
 pub mod agent;
 pub mod ambient;
 pub mod catalog;
+pub mod direct_access;
 pub mod environment;
 pub mod event;
 pub mod ids;

@@ -118,6 +118,7 @@ pub(crate) async fn deploy(world: &World, account: AccountId) -> anyhow::Result<
         config: serde_json::Map::new(),
         secrets: BTreeMap::new(),
         resources: Resources::default(),
+        direct_access: None,
     };
     let object = (ObjectKind::Instance, id.as_uuid());
     let event = NewEvent::system(account, "instance.created", object, "A person wants it.");

@@ -119,6 +119,7 @@ fn tool() -> anyhow::Result<CatalogDefinition> {
         secrets: Vec::new(),
         resources: Resources::default(),
         volume: None,
+        direct_access: None,
         status: CatalogStatus::Available,
     })
 }

@@ -9,6 +9,7 @@ mod scale;
 
 use std::net::IpAddr;
 
+use agentopia_domain::direct_access::FirewallRecord;
 use agentopia_domain::environment::{
     DesiredEnvironment, Environment, EnvironmentEvent, EnvironmentStatus, ProviderKind, Scaling,
 };
@@ -35,6 +36,7 @@ pub use scale::Placement;
 
 const WHAT: &str = "environment";
 const SCALING: &str = "account_tool_environments.scaling";
+const FIREWALL: &str = "account_tool_environments.firewall";
 
 /// Environments. See [`Store::environments`].
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +82,8 @@ pub struct EnvironmentPatch {
     pub image: Option<Option<String>>,
     /// How far a change of size has come.
     pub scaling: Option<Option<Scaling>>,
+    /// What is known of the machine's own firewall.
+    pub firewall: Option<Option<FirewallRecord>>,
     /// What the machine costs a month, in US cents.
     pub monthly_price_cents: Option<Option<u32>>,
     /// The disk that the provider gave the machine, in bytes.
@@ -479,6 +483,10 @@ fn to_change(patch: EnvironmentPatch) -> Result<ActiveModel, StoreError> {
         let text = scaling.map(|scaling| json(SCALING, &scaling));
         change.scaling = Set(text.transpose()?);
     }
+    if let Some(firewall) = patch.firewall {
+        let text = firewall.map(|firewall| json(FIREWALL, &firewall));
+        change.firewall = Set(text.transpose()?);
+    }
     if let Some(capacity) = patch.capacity {
         let text = capacity.map(|capacity| json("account_tool_environments.capacity", &capacity));
         change.capacity = Set(text.transpose()?);
@@ -503,6 +511,7 @@ pub(crate) fn to_environment(row: Model) -> Result<Environment, StoreError> {
         .capacity
         .map(|text| from_json("account_tool_environments.capacity", &text));
     let scaling = row.scaling.map(|text| from_json(SCALING, &text));
+    let firewall = row.firewall.map(|text| from_json(FIREWALL, &text));
     let monthly_price_cents = row.monthly_price_cents.map(|cents| {
         u32::try_from(cents)
             .map_err(|error| corrupt("account_tool_environments.monthly_price_cents", error))
@@ -526,6 +535,7 @@ pub(crate) fn to_environment(row: Model) -> Result<Environment, StoreError> {
         size: row.size,
         image: row.image,
         scaling: scaling.transpose()?,
+        firewall: firewall.transpose()?,
         monthly_price_cents: monthly_price_cents.transpose()?,
         machine_disk_bytes: machine_disk_bytes.transpose()?,
         provider_created_at: time_opt(

@@ -4,6 +4,7 @@ use std::fmt;
 
 use agentopia_domain::InstanceId;
 use agentopia_domain::admission::DoesNotFit;
+use agentopia_domain::direct_access::TooManyRules;
 use agentopia_domain::environment::InvalidEnvironmentTransition;
 use agentopia_domain::instance::InvalidInstanceTransition;
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
@@ -55,6 +56,9 @@ pub enum StoreError {
     /// The machine is too small.
     #[error(transparent)]
     DoesNotFit(#[from] DoesNotFit),
+    /// The machine's firewall has no room for another tool that is reached directly.
+    #[error(transparent)]
+    TooManyRules(#[from] TooManyRules),
     /// What stands in the database can't be read: it was written by a newer version or by hand.
     #[error("the column {column} has a value that this version can't read: {problem}")]
     Corrupt {

@@ -12,6 +12,7 @@ use agentopia_control_plane::reconcilers::Bells;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::queue::{Next, Reconcile as _};
 use agentopia_digitalocean::droplets::{ImageRef, NewDroplet};
+use agentopia_digitalocean::firewalls::Firewall;
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{
     Budget, Client, DropletName, Endpoint, Limits, TagName, Transport, TransportError,
@@ -276,6 +277,19 @@ impl Droplets {
 
     pub(crate) async fn droplets(&self) -> Vec<DropletView> {
         self.simulator.droplets().await
+    }
+
+    /// Every firewall but the common one.
+    pub(crate) async fn own_firewalls(&self) -> Vec<Firewall> {
+        let api = self.api();
+        let mut all = api.firewalls().list().all().await.unwrap();
+        all.retain(|firewall| firewall.name != "agentopia-test");
+        all
+    }
+
+    /// DigitalOcean as somebody else with the token sees it.
+    pub(crate) fn api(&self) -> Client {
+        api(&self.at, &self.simulator)
     }
 
     pub(crate) async fn timeline(&self) -> Vec<Event> {

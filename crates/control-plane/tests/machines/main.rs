@@ -14,6 +14,7 @@ mod foreign;
 mod installation;
 mod lifecycle;
 mod orphans;
+mod ports;
 mod scaling;
 mod update;
 mod verification;

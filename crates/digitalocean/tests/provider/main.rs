@@ -9,6 +9,7 @@
 mod create;
 mod find;
 mod inventory;
+mod open_ports;
 mod refusals;
 mod remove;
 mod resize;

@@ -7,6 +7,7 @@
 mod m0001_initial;
 mod m0002_scaling_and_price;
 mod m0003_orphans;
+mod m0004_direct_access;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_initial::Initial),
             Box::new(m0002_scaling_and_price::ScalingAndPrice),
             Box::new(m0003_orphans::Orphans),
+            Box::new(m0004_direct_access::DirectAccess),
         ]
     }
 }

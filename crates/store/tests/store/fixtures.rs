@@ -69,6 +69,7 @@ pub(crate) fn definition(slug: &str) -> CatalogDefinition {
         secrets: Vec::new(),
         resources: Resources::default(),
         volume: None,
+        direct_access: None,
         status: CatalogStatus::Available,
     }
 }
@@ -133,6 +134,7 @@ impl TestDb {
             config: serde_json::Map::new(),
             secrets: BTreeMap::new(),
             resources: Resources::default(),
+            direct_access: None,
         }
     }
 

@@ -29,6 +29,7 @@ pub fn deployment(catalog: &str) -> DeployRequest {
         version: None,
         config: Map::new(),
         secrets: std::collections::BTreeMap::new(),
+        allow_from: Vec::new(),
     }
 }
 

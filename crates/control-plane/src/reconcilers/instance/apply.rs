@@ -160,6 +160,7 @@ impl InstanceReconciler {
                 .await?;
             if routed {
                 self.routes.ring();
+                self.wake_firewall(&seen.instance).await?;
             }
         }
         Ok(seen)
@@ -210,6 +211,17 @@ impl InstanceReconciler {
             )
             .await?;
         self.routes.ring();
+        self.wake_firewall(instance).await
+    }
+
+    /// Whether a tool that is reached directly runs decides what its machine's firewall lets in,
+    /// which is the environment's matter.
+    async fn wake_firewall(&self, instance: &Instance) -> anyhow::Result<()> {
+        if instance.direct_access.is_some() {
+            let id = instance.environment_id.as_uuid();
+            self.store.leases().wake(LeaseKind::Environment, id).await?;
+            self.bells.environments.ring(id);
+        }
         Ok(())
     }
 

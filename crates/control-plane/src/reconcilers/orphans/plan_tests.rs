@@ -23,6 +23,7 @@ fn environment(id: EnvironmentId, status: S, machine: Option<&str>) -> Environme
         size: None,
         image: None,
         scaling: None,
+        firewall: None,
         monthly_price_cents: None,
         machine_disk_bytes: None,
         provider_created_at: None,
