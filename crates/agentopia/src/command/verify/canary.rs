@@ -85,6 +85,7 @@ async fn attempt(
         version: None,
         config: Map::new(),
         secrets: BTreeMap::new(),
+        allow_from: Vec::new(),
     };
     let deployed = made.instance.insert(client.deploy(&request).await?).clone();
     let instance = watch(client, deployed, Goal::Running, limit, progress).await?;
