@@ -28,6 +28,10 @@ use crate::store::Changed;
 
 /// A change of what is wanted.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each request, and it is moved once"
+)]
 pub enum InstanceIntent {
     /// Run it. One that failed is tried again.
     Start,
