@@ -6,6 +6,7 @@
 //! create      one request, never two       find         which droplet it is, and which are too many
 //! remove      gone when DigitalOcean says so            act          power and resize actions
 //! sizes       what there is to choose, and its price    inventory    all that has our mark
+//! project     where people look for it
 //! memo · machine · trouble   small helpers
 //! ```
 //!
@@ -22,6 +23,7 @@ mod machine;
 mod memo;
 mod naming;
 mod preflight;
+mod project;
 mod remove;
 mod settings;
 mod sizes;
@@ -29,7 +31,7 @@ mod trouble;
 
 use agentopia_cloud::{
     Begun, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest, MachineSize,
-    OperationState, ProviderError, Sought,
+    OperationState, Proof, ProviderError, Sought,
 };
 use agentopia_domain::environment::ProviderKind;
 use async_trait::async_trait;
@@ -115,6 +117,18 @@ impl MachineProvider for DigitalOceanProvider {
         asked.map(drop).map_err(trouble)
     }
 
+    async fn file(&self, sought: Sought<'_>) -> Result<(), ProviderError> {
+        self.put_in_project(sought).await.map_err(|error| {
+            let project = self.settings.project.as_ref();
+            let project = project.map(ToString::to_string).unwrap_or_default();
+            ProviderError::Retryable(format!(
+                "the droplet serves, but could not be put into the project {project}: {error}. \
+                 Correct DO_PROJECT_ID, and see that the token has the scope project:update; it is \
+                 tried again every ten minutes"
+            ))
+        })
+    }
+
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {
         self.remove(sought).await
     }
@@ -123,8 +137,8 @@ impl MachineProvider for DigitalOceanProvider {
         self.everything().await
     }
 
-    async fn remove_found(&self, found: &Found) -> Result<Deletion, ProviderError> {
-        self.take_away(found).await
+    async fn remove_found(&self, found: &Found, proof: Proof) -> Result<Deletion, ProviderError> {
+        self.take_away(found, proof).await
     }
 
     async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {

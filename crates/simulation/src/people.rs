@@ -87,7 +87,9 @@ pub(crate) async fn scale(world: &World, account: AccountId, size: &str) -> Resu
         return Ok(());
     };
     let event = event(account, environment.id, "environment.scale_requested");
-    let scaled = environments.begin_scaling(account, size, &[event]).await?;
+    let scaled = environments
+        .begin_scaling(account, size, None, &[event])
+        .await?;
     replica.bells.environments.ring(scaled.id.as_uuid());
     Ok(())
 }

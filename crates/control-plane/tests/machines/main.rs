@@ -14,5 +14,8 @@ mod foreign;
 mod installation;
 mod lifecycle;
 mod orphans;
+mod replicas;
 mod scaling;
+mod scopes;
+mod told;
 mod update;

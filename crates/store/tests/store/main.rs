@@ -20,5 +20,6 @@ mod leases;
 mod legacy;
 mod metrics;
 mod orphans;
+mod room;
 mod secrets;
 mod start;

@@ -78,6 +78,7 @@ pub(super) async fn handler(
         config: request.config.clone(),
         secrets: secrets.clone(),
         resources: version.resources.unwrap_or(definition.resources),
+        running: true,
     };
     let instance = match &request.name {
         Some(name) => create(&call, new(name.clone()), &definition.slug).await?,

@@ -67,7 +67,7 @@ impl EnvironmentReconciler {
 
 /// A provider's sentence without the id of the one request that it is about: two that differ in
 /// nothing else tell the same.
-fn without_request(sentence: &str) -> String {
+pub(super) fn without_request(sentence: &str) -> String {
     let Some((before, rest)) = sentence.split_once("request ") else {
         return sentence.to_owned();
     };
