@@ -43,7 +43,7 @@ async fn an_orphan_is_removed_by_admins_and_by_name_where_nothing_else_proves_it
         .await
         .problem(404, "not_found");
     let unnamed = app.post(&admin, &path(unmarked.id), json!({})).await;
-    let unnamed = unnamed.problem(422, "invalid_request");
+    let unnamed = unnamed.problem(422, "invalid_input");
     assert!(
         unnamed.to_string().contains("may be somebody's"),
         "{unnamed}"
@@ -51,7 +51,7 @@ async fn an_orphan_is_removed_by_admins_and_by_name_where_nothing_else_proves_it
     let other = json!({"name": "droplet-1"});
     app.post(&admin, &path(unmarked.id), other)
         .await
-        .problem(422, "invalid_request");
+        .problem(422, "invalid_input");
     let list = app.get(&admin, "/api/v1/orphans").await.ok(200);
     assert!(!list.to_string().contains("removal_requested_at"), "{list}");
 
@@ -73,4 +73,6 @@ async fn an_orphan_is_removed_by_admins_and_by_name_where_nothing_else_proves_it
     let asked = events["items"].as_array().unwrap().iter();
     let asked = asked.filter(|event| event["kind"] == "orphan.removal_requested");
     assert_eq!(asked.count(), 2);
+    let others = app.get(&bo, "/api/v1/events?limit=200").await.ok(200);
+    assert!(!others.to_string().contains("orphan."), "{others}");
 }

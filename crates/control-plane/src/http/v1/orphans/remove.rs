@@ -27,7 +27,7 @@ use crate::problem::{Answer, Refusal};
     responses(
         (status = 202, description = "It is to go", body = Orphan),
         (status = 404, description = "not_found", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_request", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_input", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
