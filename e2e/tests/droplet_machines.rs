@@ -4,20 +4,13 @@
 use std::time::Duration;
 
 use agentopia_test_support::simulator::{self, Simulator};
-use agentopia_test_support::{Droplet, docker, ports, wait_for};
+use agentopia_test_support::{Droplet, docker, wait_for};
 use serde_json::{Value, json};
 
 /// For a machine to boot, or to halt, on a busy host.
 const SOON: Duration = Duration::from_secs(90);
 /// Says that it ran, and how often.
 const USER_DATA: &str = "#cloud-config\nruncmd:\n  - [sh, -c, 'echo ran >>/root/ran']\n";
-
-/// A simulator with a directory of its own.
-async fn start() -> anyhow::Result<(Simulator, tempfile::TempDir)> {
-    let root = tempfile::tempdir()?;
-    let simulator = Simulator::start(root.path(), ports::block()?).await?;
-    Ok((simulator, root))
-}
 
 async fn create(simulator: &Simulator, name: &str) -> anyhow::Result<u64> {
     let answer = simulator
@@ -85,7 +78,7 @@ async fn boot_time(machine: &Droplet) -> anyhow::Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_does_what_its_droplet_is_told() -> anyhow::Result<()> {
-    let (mut simulator, _root) = start().await?;
+    let (mut simulator, _root) = Simulator::start_alone().await?;
     let id = create(&simulator, "web").await?;
     let droplet = wait_for_status(&simulator, id, "active").await?;
     let machine = Droplet::of(id).await?;
@@ -165,10 +158,14 @@ async fn a_machine_does_what_its_droplet_is_told() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_end_with_their_simulator_and_with_the_next_one() -> anyhow::Result<()> {
-    let (mut simulator, _root) = start().await?;
+    let (mut simulator, _root) = Simulator::start_alone().await?;
     for name in ["one", "two"] {
         let id = create(&simulator, name).await?;
         wait_for_status(&simulator, id, "active").await?;
+        let machine = Droplet::of(id).await?;
+        // What is in the machines' network holds it.
+        let far = std::net::Ipv4Addr::from(u32::from(machine.address) + 100).to_string();
+        machine.squat(&far).await?;
     }
     assert!(!simulator::left_on_host().await?.is_empty());
     simulator.kill()?;
@@ -176,7 +173,7 @@ async fn machines_end_with_their_simulator_and_with_the_next_one() -> anyhow::Re
         !simulator::left_on_host().await?.is_empty(),
         "a simulator that was killed leaves its machines"
     );
-    let (mut simulator, _root) = start().await?;
+    let (mut simulator, _root) = Simulator::start_alone().await?;
     assert_eq!(simulator::left_on_host().await?, Vec::<String>::new());
     let id = create(&simulator, "three").await?;
     wait_for_status(&simulator, id, "active").await?;
@@ -188,7 +185,7 @@ async fn machines_end_with_their_simulator_and_with_the_next_one() -> anyhow::Re
 /// The engine refuses: somebody else has the next machine's address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_cannot_be_made_is_an_action_that_errored() -> anyhow::Result<()> {
-    let (mut simulator, _root) = start().await?;
+    let (mut simulator, _root) = Simulator::start_alone().await?;
     let first = create(&simulator, "first").await?;
     wait_for_status(&simulator, first, "active").await?;
     let machine = Droplet::of(first).await?;

@@ -1,5 +1,5 @@
 # The pinned Node binary, from the npm package that carries it: no installer, no container image.
-# Version and SHA-256 of the package stand in tools/images/base-node/node.version. Sourced after common.sh.
+# Version and SHA-256 of the package stand in tools/images/base-node/node.version. Sourced after common.sh, apt.sh.
 # shellcheck shell=bash
 
 # node_binary: prints its path, after fetching it if need be.
@@ -8,6 +8,7 @@ node_binary() {
   read -r version sum <"$ROOT/tools/images/base-node/node.version"
   dir=$AGENTOPIA_CACHE/node-$version
   if [ ! -x "$dir/node" ]; then
+    need_npm
     say "fetching node $version"
     work=$(mktemp -d "$AGENTOPIA_CACHE/node.XXXXXX")
     (

@@ -38,6 +38,11 @@ impl App {
         self.ambient.now()
     }
 
+    /// Time and randomness.
+    pub(crate) fn ambient(&self) -> &Ambient {
+        &self.ambient
+    }
+
     /// The name that `--context` gave.
     pub(crate) fn named_context(&self) -> Option<&str> {
         self.context.as_deref()

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::App;
 use crate::command::{
     admin, agents, auth, catalog, completions, env, events, import_legacy, openapi, registry,
-    secrets, serve, setup, tokens, tools, users, version,
+    secrets, serve, setup, tokens, tools, users, verify, version,
 };
 use crate::failure::{self, Failure};
 use crate::output::{Format, Output};
@@ -106,6 +106,7 @@ enum Command {
     /// People who can sign in (admins only).
     #[command(subcommand)]
     Users(users::Command),
+    Verify(verify::Args),
     ImportLegacy(import_legacy::Args),
     /// The installation as a whole (admins only).
     #[command(subcommand)]
@@ -212,6 +213,7 @@ impl Command {
             Self::Tokens(command) => command.run(app).await,
             Self::Events(command) => command.run(app).await,
             Self::Users(command) => command.run(app).await,
+            Self::Verify(args) => verify::run(args, app).await,
             Self::ImportLegacy(args) => import_legacy::run(args, app).await,
             Self::Admin(command) => command.run(app).await,
             Self::Completions(args) => completions::run(&args, app),

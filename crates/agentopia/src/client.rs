@@ -13,6 +13,7 @@ mod instances;
 mod legacy;
 mod lines;
 mod secrets;
+mod verification;
 
 use std::time::Duration;
 
@@ -220,7 +221,8 @@ fn headers(credentials: Credentials) -> Result<HeaderMap, ClientError> {
     Ok(headers)
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether it leads to this very machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),

@@ -17,6 +17,7 @@ pub(crate) mod setup;
 pub(crate) mod tokens;
 pub(crate) mod tools;
 pub(crate) mod users;
+pub(crate) mod verify;
 pub(crate) mod version;
 
 /// What every command takes that destroys something.

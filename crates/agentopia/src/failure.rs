@@ -99,7 +99,8 @@ impl Failure {
         }
     }
 
-    fn message(&self) -> String {
+    /// What went wrong, in a sentence; empty when everything is said already.
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Client(ClientError::Problem(problem)) => problem.detail.clone(),
             Self::Client(error) => error.to_string(),

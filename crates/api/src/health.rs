@@ -9,6 +9,9 @@ pub struct Health {
     pub status: String,
     /// The version of the control plane.
     pub version: String,
+    /// Which installation this is: the same for all its replicas and never another one's. No
+    /// secret, and nothing follows from it.
+    pub installation: String,
 }
 
 /// Whether requests can be served, and if not, what is missing.

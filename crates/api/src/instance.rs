@@ -1,7 +1,10 @@
 //! Running copies of catalog entries (TOOL-3 to TOOL-8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
+use agentopia_domain::direct_access::{FirewallRecord, PortProtocol};
+use agentopia_domain::environment::Environment;
 use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails};
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
@@ -31,6 +34,9 @@ pub struct Instance {
     pub secrets: BTreeMap<String, SecretId>,
     /// Its limits.
     pub resources: Resources,
+    /// Who may reach its port directly; not there for tools without such a port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_access: Option<DirectAccess>,
     /// What the owner wants.
     pub desired: DesiredInstance,
     /// Grows with every change of what is wanted.
@@ -55,10 +61,15 @@ pub struct Instance {
 
 impl Instance {
     /// From the record; `base_url` is the control plane's public address without a slash at its
-    /// end.
+    /// end. The environment is needed for tools that are reached directly.
     #[must_use]
-    pub fn new(instance: agentopia_domain::instance::Instance, base_url: &str) -> Self {
+    pub fn new(
+        instance: agentopia_domain::instance::Instance,
+        environment: Option<&Environment>,
+        base_url: &str,
+    ) -> Self {
         Self {
+            direct_access: DirectAccess::of(&instance, environment),
             mcp_url: format!("{base_url}/instances/{}/mcp", instance.id),
             id: instance.id,
             name: instance.name,
@@ -82,6 +93,52 @@ impl Instance {
     }
 }
 
+/// Who may reach a tool's port directly, past the gateway (TOOL-11).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DirectAccess {
+    /// The port inside the container.
+    pub port: u16,
+    /// What it speaks.
+    pub protocols: BTreeSet<PortProtocol>,
+    /// The networks from which it may be reached.
+    pub sources: Vec<String>,
+    /// Where it is reached, as `address:port`. Only while the firewall lets it in: not while the tool
+    /// is stopped, or on its way.
+    #[schema(value_type = Option<String>)]
+    pub address: Option<SocketAddr>,
+    /// Why the machine's firewall could not be changed, if it could not. It is tried again.
+    pub problem: Option<String>,
+}
+
+impl DirectAccess {
+    fn of(
+        instance: &agentopia_domain::instance::Instance,
+        environment: Option<&Environment>,
+    ) -> Option<Self> {
+        let access = instance.direct_access.as_ref()?;
+        let firewall = environment.and_then(|environment| environment.firewall.as_ref());
+        let address = || {
+            let port = instance.runtime.port?;
+            let let_in = firewall?.ports_of(environment?.machine_id.as_deref())?;
+            let runs = instance.status == InstanceStatus::Running;
+            let open = runs && access.on(port).all(|way| let_in.contains(&way));
+            let ip = environment?.ip_address?;
+            open.then(|| SocketAddr::new(ip, port))
+        };
+        let problem = match firewall {
+            Some(FirewallRecord::Unsure { problem, .. }) => problem.clone(),
+            _ => None,
+        };
+        Some(Self {
+            port: access.port,
+            protocols: access.protocols.clone(),
+            sources: access.sources.clone().into(),
+            address: address(),
+            problem,
+        })
+    }
+}
+
 /// Deploys a tool. The environment is enabled by itself where it is not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +158,12 @@ pub struct DeployRequest {
     /// Environment variable to name or id of the secret that fills it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
+    /// For a tool with a port that is reached directly, which the catalog says: the addresses and
+    /// networks that may reach it, such as `203.0.113.0/24`. Nobody else is let in; everybody is
+    /// `0.0.0.0/0` and `::/0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 50)]
+    pub allow_from: Vec<String>,
 }
 
 /// Changes an instance; what is absent stays. A changed configuration restarts the tool.
@@ -117,6 +180,11 @@ pub struct UpdateInstanceRequest {
     /// The whole mapping of environment variables to names or ids of secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<BTreeMap<String, String>>,
+    /// All addresses and networks that may reach the tool's port directly. Other networks alone do
+    /// not restart the tool; who is no longer among them is cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 50)]
+    pub allow_from: Option<Vec<String>>,
 }
 
 /// How an instance is removed.

@@ -28,6 +28,7 @@ pub mod registry_login;
 pub mod secret;
 pub mod token;
 pub mod user;
+pub mod verification;
 
 pub use page::Page;
 pub use problem::Problem;

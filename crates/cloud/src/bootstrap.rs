@@ -5,16 +5,20 @@
 //!                         (bootstrap.service: at each boot until it has enrolled)
 //! metadata-block.sh       closes the metadata service, at each boot (metadata-block.service)
 //! dtma.service            the hardened unit of the management agent
+//! dtma-image.service      the same, where the agent is run from a container image
 //! ```
 //!
 //! User-data can be read by every process of the machine until the metadata service is closed, and
 //! stays on its disk. So there is no secret in it but the enrolment token, which is used once and
-//! worthless after fifteen minutes. Everything downloaded comes from the control plane, over HTTPS
-//! that only its own CA vouches for, and has to have the SHA-256 that stands here.
+//! worthless after fifteen minutes. Programs come from the control plane, over HTTPS that only its own
+//! CA vouches for, and have to have the SHA-256 that stands here. An image comes from its registry,
+//! without a login, which would be a secret; it has to have the digest that stands in its name, if
+//! one does.
 //!
 //! The document is JSON, which is YAML too: no file can be mistaken for a part of the document.
 
 mod files;
+mod image;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -22,6 +26,8 @@ use url::Url;
 
 use crate::Bootstrap;
 use files::{FileEntry, files};
+
+pub use image::{AgentImage, NoImage};
 
 /// The most bytes that clouds take.
 pub const MAX_USER_DATA: usize = 64 << 10;
@@ -33,6 +39,15 @@ pub struct Programs {
     pub dtma_sha256: String,
     /// Of `tool-init`.
     pub tool_init_sha256: String,
+}
+
+/// How a machine gets its management agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentSource {
+    /// As programs from the control plane.
+    Programs(Programs),
+    /// As a container image, which has `tool-init` in it too.
+    Image(AgentImage),
 }
 
 /// Why there can be no user-data. None of it quotes a value: one of them is a secret.
@@ -64,13 +79,13 @@ struct Document<'a> {
 /// See [`UserDataError`].
 pub fn user_data(
     bootstrap: &Bootstrap,
-    programs: &Programs,
+    agent: &AgentSource,
     dtma_port: u16,
 ) -> Result<SecretString, UserDataError> {
-    check(bootstrap, programs)?;
+    check(bootstrap, agent)?;
     let connect = connect_to(&bootstrap.control_plane_url, &bootstrap.control_plane_name)?;
     let document = Document {
-        write_files: &files(bootstrap, programs, dtma_port, &connect),
+        write_files: &files(bootstrap, agent, dtma_port, &connect),
         runcmd: [files::COMMAND],
     };
     let json = serde_json::to_string_pretty(&document)
@@ -86,7 +101,7 @@ pub fn user_data(
 }
 
 /// Values end up in a shell's variables and in TOML, so each has its own plain alphabet.
-fn check(bootstrap: &Bootstrap, programs: &Programs) -> Result<(), UserDataError> {
+fn check(bootstrap: &Bootstrap, agent: &AgentSource) -> Result<(), UserDataError> {
     let digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let plain = |text: &str, also: &[u8]| {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || also.contains(&byte);
@@ -96,12 +111,18 @@ fn check(bootstrap: &Bootstrap, programs: &Programs) -> Result<(), UserDataError
         let good = |line: &str| line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         text.starts_with("-----BEGIN CERTIFICATE-----") && text.lines().all(good)
     };
+    // A name of an image is checked when it is read.
+    if let AgentSource::Programs(programs) = agent {
+        for (what, sha256) in [
+            ("the SHA-256 of dtma", &programs.dtma_sha256),
+            ("the SHA-256 of tool-init", &programs.tool_init_sha256),
+        ] {
+            if !digest(sha256) {
+                return Err(UserDataError::Unfit(what));
+            }
+        }
+    }
     for (what, fits) in [
-        ("the SHA-256 of dtma", digest(&programs.dtma_sha256)),
-        (
-            "the SHA-256 of tool-init",
-            digest(&programs.tool_init_sha256),
-        ),
         ("the CA's fingerprint", digest(&bootstrap.ca_fingerprint)),
         ("the CA's certificate", pem(&bootstrap.ca_pem)),
         (

@@ -15,6 +15,7 @@ pub mod bootstrap;
 pub mod local;
 mod provider;
 mod size;
+pub mod verification;
 
 pub use agentopia_domain::orphan::ProviderThing;
 pub use provider::{

@@ -10,12 +10,14 @@
 
 mod files;
 mod process;
+mod verify;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use agentopia_domain::EnvironmentId;
 use agentopia_domain::environment::ProviderKind;
+use agentopia_domain::verification::Check;
 use async_trait::async_trait;
 
 use crate::{
@@ -122,6 +124,10 @@ impl MachineProvider for LocalProvider {
             return Ok(());
         }
         self.launch(&dir)
+    }
+
+    async fn verify(&self) -> Vec<Check> {
+        verify::look(&self.config)
     }
 
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {

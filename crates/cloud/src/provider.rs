@@ -1,11 +1,14 @@
 //! The trait that every provider implements, in the provider-neutral words of the product.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
 use agentopia_domain::EnvironmentId;
+use agentopia_domain::direct_access::OpenPort;
 use agentopia_domain::environment::ProviderKind;
 use agentopia_domain::orphan::ProviderThing;
+use agentopia_domain::verification::Check;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -203,6 +206,17 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
     /// Takes the machine away, with everything that belongs to it.
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError>;
 
+    /// Lets exactly this in to the machine, besides what holds for every machine (TOOL-11); nothing
+    /// closes all of it. What somebody else changed in the meantime is put right. Where the provider
+    /// has no firewall the machine's own DTMA is the only one, and there is nothing to do.
+    async fn open_ports(
+        &self,
+        _sought: Sought<'_>,
+        _ports: &BTreeSet<OpenPort>,
+    ) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
     /// Everything that carries this installation's mark, whoever it belongs to. Can lag behind.
     async fn inventory(&self) -> Result<Vec<Found>, ProviderError> {
         Ok(Vec::new())
@@ -216,6 +230,10 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
             found.kind
         )))
     }
+
+    /// Looks whether machines can be made and kept, without changing anything (TOOL-12). Each thing
+    /// that is looked at is a check of its own, and one that fails hides none of the others.
+    async fn verify(&self) -> Vec<Check>;
 
     /// The sizes that machines can have; none where there is nothing to choose. May be some
     /// minutes old.

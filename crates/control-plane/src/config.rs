@@ -13,12 +13,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agentopia_domain::direct_access;
 use agentopia_domain::environment::{LostMachine, ProviderKind};
 use agentopia_domain::orphan::OrphanPolicy;
 use figment::Figment;
 use figment::providers::{Format as _, Toml};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 pub use digitalocean::{Allowed, DigitalOcean};
@@ -65,6 +68,10 @@ pub struct Config {
     /// What is done with things at the provider that carry our mark and belong to nobody: `report`
     /// or `remove`.
     pub orphans: OrphanPolicy,
+    /// From where the ports of tools may be reached directly at most; people choose within these.
+    /// Everywhere unless given; an empty list allows nobody.
+    #[serde(deserialize_with = "ranges")]
+    pub direct_access_ranges: Vec<IpNet>,
     /// How the `local` provider's machine runs tools.
     pub local_runtime: LocalRuntime,
     /// The `dtma` program; found beside our own program unless given.
@@ -84,7 +91,7 @@ pub struct Config {
     pub vault_key: Option<SecretString>,
     /// A file with the vault's keys, in place of the one in `data_dir`.
     pub vault_key_file: Option<PathBuf>,
-    /// An image of the DTMA in place of the static program.
+    /// A container image that machines at a provider run the DTMA from, in place of the program.
     pub dtma_docker_image_url: Option<String>,
     /// `text` or `json`.
     pub log_format: LogFormat,
@@ -136,6 +143,7 @@ impl Default for Config {
             provider: ProviderKind::Local,
             lost_machine: LostMachine::Rebuild,
             orphans: OrphanPolicy::Report,
+            direct_access_ranges: vec![Ipv4Net::default().into(), Ipv6Net::default().into()],
             local_runtime: LocalRuntime::Auto,
             dtma_binary: None,
             dtma_auto_update: true,
@@ -150,6 +158,13 @@ impl Default for Config {
             digitalocean: DigitalOcean::default(),
         }
     }
+}
+
+/// Addresses and networks.
+fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let ranges = texts.iter().map(|text| direct_access::range(text));
+    ranges.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 /// Why the configuration can't be used.
@@ -474,6 +489,28 @@ mod tests {
             }
             assert!(!error.contains("short-pw"), "{error}");
         }
+    }
+
+    #[test]
+    fn direct_access_is_from_everywhere_or_from_what_the_operator_says() {
+        let text = |config: Config| {
+            let ranges = config.direct_access_ranges.iter();
+            ranges.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(text(load("", &[]).unwrap()), ["0.0.0.0/0", "::/0"]);
+        let none = load("direct_access_ranges = []", &[]).unwrap();
+        assert!(none.direct_access_ranges.is_empty());
+        let some = [("AGENTOPIA_DIRECT_ACCESS_RANGES", "10.0.0.0/8, 192.0.2.1")];
+        assert_eq!(
+            text(load("", &some).unwrap()),
+            ["10.0.0.0/8", "192.0.2.1/32"]
+        );
+        let error = load("direct_access_ranges = ['lan']", &[]).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("direct_access_ranges") && error.contains("203.0.113.0/24"),
+            "{error}"
+        );
     }
 
     #[test]

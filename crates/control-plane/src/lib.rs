@@ -21,3 +21,4 @@ pub mod problem;
 pub mod reconcilers;
 pub mod serve;
 pub mod state;
+pub mod verification;

@@ -29,6 +29,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
         (name = "registry_logins", description = "Logins at container registries"),
         (name = "events", description = "The timeline"),
         (name = "orphans", description = "What belongs to nobody at the provider (admins)"),
+        (name = "verification", description = "Whether the installation works (admins)"),
         (name = "internal", description = "Service to service"),
     )
 )]

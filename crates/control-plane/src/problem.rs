@@ -173,6 +173,7 @@ impl From<StoreError> for Refusal {
                 format!("{said}; look at its status and try again when it has changed"),
             ),
             StoreError::DoesNotFit(_) => Self::new(kind::DOES_NOT_FIT, said),
+            StoreError::TooManyRules(_) => Self::new(kind::TOO_MANY_RULES, said),
             StoreError::Busy(_) => Self::new(
                 kind::UNAVAILABLE,
                 "the database is busy and nothing was changed; try again in a moment",

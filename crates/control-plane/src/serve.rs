@@ -49,7 +49,8 @@ pub async fn run(
     let made = provider::machines(&config, &ambient)?;
     let (parts, setup_token) = {
         let provider = Arc::clone(&made.provider);
-        Parts::assemble(config, ambient, provider, shutdown.clone()).await?
+        let offer = made.offer.clone();
+        Parts::assemble(config, ambient, provider, offer, shutdown.clone()).await?
     };
     announce(&parts, setup_token.as_ref());
 
@@ -58,7 +59,7 @@ pub async fn run(
         store: parts.store.clone(),
         vault: Arc::clone(&parts.vault),
         authority: Arc::clone(&parts.authority),
-        connections: Arc::clone(&parts.connections),
+        machines: parts.connections.clone(),
         provider: Arc::clone(&made.provider),
         control_plane_url,
         ambient: parts.ambient.clone(),
@@ -67,7 +68,7 @@ pub async fn run(
     };
     let instances = InstanceReconciler {
         store: parts.store.clone(),
-        connections: Arc::clone(&parts.connections),
+        machines: parts.connections.clone(),
         bells: parts.bells.clone(),
         routes: parts.routes.clone(),
     };
@@ -137,6 +138,15 @@ pub async fn run(
     parts.store.close().await?;
     tracing::info!("stopped");
     served
+}
+
+/// Whether a server could be set up with this configuration: everything that is known before
+/// anything is opened, bound or asked.
+///
+/// # Errors
+/// When something is missing or wrong; the error says which setting.
+pub fn check(config: &Config, ambient: &Ambient) -> anyhow::Result<()> {
+    provider::machines(config, ambient).map(drop)
 }
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

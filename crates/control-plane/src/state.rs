@@ -1,10 +1,11 @@
 //! What every request handler is given: the store, the vault, time and randomness, the
-//! configuration, and four seams to the parts of the control plane that live outside HTTP.
+//! configuration, and five seams to the parts of the control plane that live outside HTTP.
 //!
 //! The seams are traits so that handlers can be tested without a machine, and so that nothing in
 //! `http` reaches into reconcilers or the gateway: [`Wake`] tells a reconciler to look at a row,
-//! [`Machines`] reads from an account's machine, [`ToolGateway`] speaks MCP with an instance, and
-//! [`Offers`] tells what machines there are to choose from. `serve` wires the real ones in.
+//! [`Machines`] reads from an account's machine, [`ToolGateway`] speaks MCP with an instance,
+//! [`Offers`] tells what machines there are to choose from, and [`Inspect`] looks whether all of it
+//! works. `serve` wires the real ones in.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use agentopia_cloud::{MachineProvider, MachineSize, ProviderError};
 use agentopia_domain::agent::Agent;
 use agentopia_domain::instance::{Instance, InstanceStatus};
+use agentopia_domain::verification::Check;
 use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
 use agentopia_dtma_api::to_dtma::{LogLine, LogQuery};
 use agentopia_store::Store;
@@ -44,6 +46,8 @@ pub struct AppState {
     pub gateway: Arc<dyn ToolGateway>,
     /// What machines there are to choose from.
     pub offers: Arc<dyn Offers>,
+    /// Looks whether the installation works.
+    pub inspect: Arc<dyn Inspect>,
     /// Hashes passwords, a few at a time.
     pub passwords: Passwords,
     /// Whether and with which token the first admin may be made.
@@ -54,7 +58,7 @@ pub struct AppState {
     pub shutdown: CancellationToken,
 }
 
-/// The four seams, handed over together.
+/// The five seams, handed over together.
 #[derive(Clone, Debug)]
 pub struct Seams {
     /// Tells reconcilers that intent changed.
@@ -65,6 +69,8 @@ pub struct Seams {
     pub gateway: Arc<dyn ToolGateway>,
     /// What machines there are to choose from.
     pub offers: Arc<dyn Offers>,
+    /// Looks whether the installation works.
+    pub inspect: Arc<dyn Inspect>,
 }
 
 impl AppState {
@@ -89,6 +95,7 @@ impl AppState {
             machines: seams.machines,
             gateway: seams.gateway,
             offers: seams.offers,
+            inspect: seams.inspect,
             setup,
             events: EventBell::default(),
             shutdown: CancellationToken::new(),
@@ -128,6 +135,16 @@ impl Offers for Arc<dyn MachineProvider> {
     async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {
         (**self).sizes().await
     }
+}
+
+/// Looks whether the installation works (TOOL-12), and tells which one it is.
+#[async_trait]
+pub trait Inspect: fmt::Debug + Send + Sync {
+    /// Which installation this is: the same for all its replicas and never another one's.
+    fn installation(&self) -> String;
+
+    /// Looks at everything that can be seen from the inside, and changes nothing.
+    async fn verify(&self) -> Vec<Check>;
 }
 
 /// What a person asks of a machine directly, without changing anything on it.

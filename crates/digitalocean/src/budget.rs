@@ -97,6 +97,11 @@ impl Budget {
         }
     }
 
+    /// How many requests are left this hour, as far as is known, and how many an hour has.
+    pub(crate) fn left(&self) -> (usize, usize) {
+        self.shared.ledger.lock().left(Instant::now())
+    }
+
     /// Waits for leave to send one request. Dropping the future gives up the place in the queue.
     pub(crate) async fn acquire(
         &self,
@@ -135,6 +140,7 @@ impl Budget {
                 Err(until) if until > deadline => return Err(NoRoom { until }),
                 Err(until) => {
                     tokio::select! {
+                        biased;
                         () = sleep_until(until) => {}
                         () = news => {}
                     }

@@ -101,6 +101,13 @@ impl Client {
         }
     }
 
+    /// How many requests the token has left this hour, as far as is known, and how many it has an
+    /// hour.
+    #[must_use]
+    pub fn requests_left(&self) -> (usize, usize) {
+        self.shared.budget.left()
+    }
+
     pub(crate) fn ambient(&self) -> &Ambient {
         &self.shared.ambient
     }

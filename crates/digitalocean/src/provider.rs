@@ -5,8 +5,10 @@
 //! preflight   can it be made as wished     base_policy  the firewall that is there before
 //! create      one request, never two       find         which droplet it is, and which are too many
 //! remove      gone when DigitalOcean says so            act          power and resize actions
+//! open_ports  the firewall of one machine alone
 //! sizes       what there is to choose, and its price    inventory    all that has our mark
 //! project     where people look for it
+//! verify      whether all of that can work, by reading alone
 //! memo · machine · trouble   small helpers
 //! ```
 //!
@@ -22,18 +24,24 @@ mod inventory;
 mod machine;
 mod memo;
 mod naming;
+mod open_ports;
 mod preflight;
 mod project;
 mod remove;
 mod settings;
 mod sizes;
 mod trouble;
+mod verify;
+
+use std::collections::BTreeSet;
 
 use agentopia_cloud::{
     Begun, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest, MachineSize,
     OperationState, Proof, ProviderError, Sought,
 };
+use agentopia_domain::direct_access::OpenPort;
 use agentopia_domain::environment::ProviderKind;
+use agentopia_domain::verification::Check;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
@@ -133,12 +141,24 @@ impl MachineProvider for DigitalOceanProvider {
         self.remove(sought).await
     }
 
+    async fn open_ports(
+        &self,
+        sought: Sought<'_>,
+        ports: &BTreeSet<OpenPort>,
+    ) -> Result<(), ProviderError> {
+        self.let_in(sought, ports).await
+    }
+
     async fn inventory(&self) -> Result<Vec<Found>, ProviderError> {
         self.everything().await
     }
 
     async fn remove_found(&self, found: &Found, proof: Proof) -> Result<Deletion, ProviderError> {
         self.take_away(found, proof).await
+    }
+
+    async fn verify(&self) -> Vec<Check> {
+        self.look_at_everything().await
     }
 
     async fn sizes(&self) -> Result<Vec<MachineSize>, ProviderError> {

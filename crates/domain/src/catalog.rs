@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::direct_access::DirectPort;
 use crate::ids::CatalogEntryId;
 use crate::name::Name;
 use crate::resources::Resources;
@@ -209,6 +210,11 @@ pub struct CatalogDefinition {
     /// A directory that outlives the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<VolumeTemplate>,
+    /// A port that has to be reached directly, past the gateway; most tools have none. Whoever
+    /// deploys the tool says from where. Where it is the port of `transport`, those who are let in
+    /// speak MCP without the gateway's checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_access: Option<DirectPort>,
     /// How far to trust it.
     pub status: CatalogStatus,
 }
@@ -337,6 +343,14 @@ impl CatalogDefinition {
                 "use an absolute path below the root, without `..`",
             );
         }
+        if let Some(direct) = &self.direct_access {
+            if direct.port == 0 {
+                wrong("direct_access.port", "use 1 to 65535");
+            }
+            if direct.protocols.is_empty() {
+                wrong("direct_access.protocols", "name `tcp`, `udp` or both");
+            }
+        }
         if let Transport::StreamableHttp { port, path } = &self.transport {
             if *port == 0 {
                 wrong("transport.port", "use 1 to 65535");
@@ -463,6 +477,27 @@ mod tests {
             "-v /:/x",
         ] {
             assert!(!is_repository(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_direct_port_has_a_number_and_a_protocol() {
+        let entry = |direct: &str| -> CatalogDefinition {
+            let text = format!(
+                r#"{{"slug":"t","name":"T","status":"available","packaging":{{"type":"docker_image","image":"t"}},
+                "transport":{{"type":"stdio"}},"versions":[{{"version":"1","tag":"1"}}],
+                "default_version":"1","direct_access":{direct}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        assert_eq!(entry("null").check(), Ok(()));
+        assert_eq!(entry(r#"{"port":53,"protocols":["udp"]}"#).check(), Ok(()));
+        for (bad, field) in [
+            (r#"{"port":0}"#, "direct_access.port"),
+            (r#"{"port":1,"protocols":[]}"#, "direct_access.protocols"),
+        ] {
+            let problems = entry(bad).check().unwrap_err();
+            assert_eq!(problems[0].field, field);
         }
     }
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::direct_access::FirewallRecord;
 use crate::ids::{AccountId, EnvironmentId};
 use crate::resources::Capacity;
 
@@ -215,6 +216,9 @@ pub struct Environment {
     pub image: Option<String>,
     /// The change of size that is under way; only while it is [`EnvironmentStatus::Scaling`].
     pub scaling: Option<Scaling>,
+    /// What is known of the machine's own firewall at its provider; `None` as long as it never
+    /// needed one.
+    pub firewall: Option<FirewallRecord>,
     /// What the machine costs a month as long as the provider has it, in US cents.
     pub monthly_price_cents: Option<u32>,
     /// The disk that the provider gave the machine, in bytes. It stays when the size changes, and

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::direct_access::DirectAccess;
 use crate::ids::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use crate::name::Name;
 use crate::resources::Resources;
@@ -177,6 +178,8 @@ pub struct Instance {
     pub secrets: BTreeMap<String, SecretId>,
     /// Limits, fixed when it was deployed.
     pub resources: Resources,
+    /// From where its port may be reached directly, if it has such a port (TOOL-11).
+    pub direct_access: Option<DirectAccess>,
     /// What the owner wants.
     pub desired: DesiredInstance,
     /// Grows with every change of what is wanted.

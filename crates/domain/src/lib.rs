@@ -12,6 +12,7 @@ pub mod admission;
 pub mod agent;
 pub mod ambient;
 pub mod catalog;
+pub mod direct_access;
 pub mod environment;
 pub mod event;
 pub mod ids;
@@ -27,6 +28,7 @@ pub mod secret;
 pub mod spec;
 pub mod token;
 pub mod user;
+pub mod verification;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use ids::*;

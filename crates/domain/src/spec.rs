@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Transport;
+use crate::direct_access::DirectAccess;
 use crate::ids::{AccountId, EnvironmentId, InstanceId};
 use crate::instance::DesiredInstance;
 use crate::resources::Resources;
@@ -47,6 +48,9 @@ pub struct InstanceSpec {
     /// A directory that outlives the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<VolumeSpec>,
+    /// The port that is published on the machine, and from where it may be reached (TOOL-11).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_access: Option<DirectAccess>,
 }
 
 /// The two forms of one server; which is used is the runtime's matter.
@@ -100,6 +104,14 @@ pub struct VolumeSpec {
     pub mount_path: String,
 }
 
+fn publishes_same(one: Option<&DirectAccess>, other: Option<&DirectAccess>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.publishes_same(other),
+        _ => false,
+    }
+}
+
 impl InstanceSpec {
     /// Whether `other` needs another container than this spec does (its desired state aside).
     #[must_use]
@@ -112,5 +124,6 @@ impl InstanceSpec {
             || self.secrets_revision != other.secrets_revision
             || self.resources != other.resources
             || self.volume != other.volume
+            || !publishes_same(self.direct_access.as_ref(), other.direct_access.as_ref())
     }
 }

@@ -41,5 +41,6 @@ pub(crate) fn spec_in(environment_id: EnvironmentId) -> InstanceSpec {
         secrets_revision: 0,
         resources: Resources::default(),
         volume: None,
+        direct_access: None,
     }
 }

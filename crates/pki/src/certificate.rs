@@ -1,5 +1,6 @@
 //! What we read of a certificate that the TLS layer has already verified.
 
+use chrono::{DateTime, Utc};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::PkiError;
@@ -11,6 +12,8 @@ pub struct PeerCertificate {
     pub serial_hex: String,
     /// The DNS names it was issued to.
     pub dns_names: Vec<String>,
+    /// When it ends.
+    pub not_after: DateTime<Utc>,
 }
 
 impl PeerCertificate {
@@ -35,9 +38,12 @@ impl PeerCertificate {
                 })
                 .collect()
         });
+        let not_after = certificate.validity().not_after.timestamp();
         Ok(Self {
             serial_hex: serial_hex(certificate.raw_serial()),
             dns_names,
+            // What lies beyond all times that can be written down has no end in practice.
+            not_after: DateTime::from_timestamp(not_after, 0).unwrap_or(DateTime::<Utc>::MAX_UTC),
         })
     }
 }

@@ -1,6 +1,8 @@
 //! What has to hold: at every moment, and when the faults are over.
 
 use agentopia_domain::environment::{DesiredEnvironment, Environment, EnvironmentStatus};
+use agentopia_domain::instance::{DesiredInstance, Instance, InstanceStatus};
+use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::{AccountId, EnvironmentId};
 use agentopia_store::{CredentialState, Store, StoreError};
 use axum::body::Body;
@@ -21,6 +23,10 @@ pub(crate) struct Picture {
     credential: Option<CredentialState>,
     /// Its droplets that were not deleted.
     droplets: Vec<DropletView>,
+    /// Its tools that are not gone for good.
+    tools: Vec<Instance>,
+    /// What its machine says of them, if it has just one.
+    observed: Vec<ObservedInstance>,
 }
 
 /// Looks at an account; `None` while it never had an environment.
@@ -40,8 +46,16 @@ pub(crate) async fn look(
         .filter(|droplet| is_of(droplet, environment.id))
         .collect();
     droplets.sort_by_key(|droplet| droplet.id.0);
+    let instances = store.instances();
+    let tools = instances.on_environment_unscoped(environment.id).await?;
+    let observed = match &droplets[..] {
+        [only] => world.guests.tools(only.id),
+        _ => Vec::new(),
+    };
     Ok(Some(Picture {
         environment,
+        tools: tools.into_iter().map(|report| report.instance).collect(),
+        observed,
         credential: credential.map(|credential| credential.state),
         droplets,
     }))
@@ -100,7 +114,40 @@ impl Picture {
         if !matches!(self.credential, Some(CredentialState::Active)) {
             return Some(format!("its credentials are {:?}", self.credential));
         }
-        None
+        (self.tools.iter().find_map(|tool| self.lacks_of(tool)))
+            .or_else(|| self.has_unknown_tools())
+    }
+
+    /// What keeps a tool from being as it is wanted, on a machine that serves.
+    fn lacks_of(&self, tool: &Instance) -> Option<String> {
+        let (status, phase) = match tool.desired {
+            DesiredInstance::Running => (InstanceStatus::Running, Phase::Running),
+            DesiredInstance::Stopped => (InstanceStatus::Stopped, Phase::Stopped),
+            // Those that are removed are not among them.
+            DesiredInstance::Removed { .. } => {
+                return Some(format!("a tool should be gone and is {:?}", tool.status));
+            }
+        };
+        let mut observed = self.observed.iter();
+        let observed = observed.find(|observed| observed.instance_id == tool.id);
+        let seen = observed.map(|observed| (observed.generation, observed.phase));
+        let good = tool.status == status && seen == Some((tool.generation, phase));
+        (!good).then(|| {
+            format!(
+                "a tool (generation {}) should be {status:?} and is {:?}; its machine says {seen:?}",
+                tool.generation, tool.status
+            )
+        })
+    }
+
+    fn has_unknown_tools(&self) -> Option<String> {
+        let is_known = |id| self.tools.iter().any(|tool| tool.id == id);
+        let mut there = self
+            .observed
+            .iter()
+            .filter(|tool| tool.phase != Phase::Removed);
+        let unknown = there.find(|tool| !is_known(tool.instance_id))?;
+        Some(format!("its machine has a tool that is gone: {unknown:?}"))
     }
 
     fn has_too_much(&self) -> Option<String> {
@@ -115,6 +162,10 @@ impl Picture {
         match self.credential {
             None | Some(CredentialState::Revoked) => {}
             _ => return Some("it is deleted and has credentials".to_owned()),
+        }
+        let mut tools = self.tools.iter();
+        if let Some(tool) = tools.find(|tool| tool.status != InstanceStatus::Stopped) {
+            return Some(format!("it is deleted and a tool is {:?}", tool.status));
         }
         let left = (environment.machine_id.is_some(), environment.ip_address);
         (left != (false, None)).then(|| format!("it is deleted and knows of a machine: {left:?}"))

@@ -1,18 +1,22 @@
 //! What stands behind droplets: machines that boot, enrol with the token from their user-data, and
 //! are heard every few seconds, as the real management agent does. They talk to the real listener of
-//! some living replica, without TLS: the certificate that they were given is shown as it stands.
+//! some living replica, without TLS: the certificate that they were given is shown as it stands. What
+//! replicas ask of them is in [`commands`](crate::commands).
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use agentopia_domain::EnvironmentId;
+use agentopia_domain::observed::ObservedInstance;
 use agentopia_domain::resources::Capacity;
 use agentopia_dtma_api::to_control_plane::{
-    Credentials, EnrolRequest, Heartbeat, MachineFacts, path,
+    Credentials, EnrolRequest, Heartbeat, HeartbeatReply, MachineFacts, path,
 };
 use agentopia_pki::listener::Peer;
-use agentopia_pki::{MachineKey, PeerCertificate};
+use agentopia_pki::{MachineKey, PeerCertificate, machine_host};
 use async_trait::async_trait;
 use digitalocean_sim::DropletId;
 use digitalocean_sim::machines::{
@@ -29,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conductor::Party;
 use crate::dice::Dice;
+use crate::tools::Tools;
 use crate::world::World;
 
 /// How often a machine is heard.
@@ -37,6 +42,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(3);
 /// How soon one asks again that was refused: a person may make it right.
 const REFUSED: Duration = Duration::from_secs(30);
+/// How long a tool takes from one step to the next, in milliseconds.
+const STEP: (u64, u64) = (200, 6_000);
 /// How long a machine waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -57,9 +64,19 @@ struct Guest {
     token: Option<SecretString>,
     address: IpAddr,
     /// On its disk.
-    disk: Arc<Mutex<Option<Identity>>>,
+    identity: Arc<Mutex<Option<Identity>>>,
+    /// On its disk as well.
+    tools: Arc<Tools>,
+    power: Option<Power>,
+}
+
+/// A machine that is on.
+#[derive(Debug, Clone)]
+struct Power {
     /// Ends what runs on it.
-    power: Option<CancellationToken>,
+    off: CancellationToken,
+    /// Whether its agent listens yet.
+    serves: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,29 +120,60 @@ impl Guests {
         let Some(world) = self.world.get().and_then(Weak::upgrade) else {
             return;
         };
-        let power = CancellationToken::new();
+        let power = Power {
+            off: CancellationToken::new(),
+            serves: Arc::default(),
+        };
         guest.power = Some(power.clone());
         let (least, most) = self.boot;
         let boot = self.dice.lock().millis(least, most);
         let life = Life {
             droplet: droplet.0,
             guest: guest.clone(),
+            serves: power.serves,
             world,
         };
         tokio::spawn(async move {
             tokio::select! {
                 biased;
-                () = power.cancelled() => {}
+                () = power.off.cancelled() => {}
                 () = life.live(boot) => {}
             }
         });
+    }
+
+    /// What a machine reports of its tools, while it is on.
+    pub(crate) fn tools(&self, droplet: DropletId) -> Vec<ObservedInstance> {
+        let guests = self.guests.lock();
+        let guest = guests.get(&droplet.0);
+        guest.map_or_else(Vec::new, |guest| guest.tools.all())
+    }
+
+    /// The tools of the machine at an address, if its agent listens there and is the environment's.
+    pub(crate) fn serving(
+        &self,
+        address: IpAddr,
+        environment: EnvironmentId,
+    ) -> Option<Arc<Tools>> {
+        let guests = self.guests.lock();
+        let guest = guests.values().find(|guest| guest.address == address)?;
+        let serves = &guest.power.as_ref()?.serves;
+        let identity = guest.identity.lock();
+        let names = &identity.as_ref()?.certificate.dns_names;
+        let is_its = names.contains(&machine_host(environment));
+        (is_its && serves.load(Ordering::Relaxed)).then(|| Arc::clone(&guest.tools))
+    }
+
+    fn some_pause(&self) -> Duration {
+        let (least, most) = STEP;
+        self.dice.lock().millis(least, most)
     }
 
     fn power_down(&self, droplet: DropletId) {
         if let Some(guest) = self.guests.lock().get_mut(&droplet.0)
             && let Some(power) = guest.power.take()
         {
-            power.cancel();
+            power.off.cancel();
         }
     }
 }
@@ -138,7 +186,8 @@ impl Machines for Guests {
         let guest = Guest {
             token: plan.user_data.as_ref().and_then(token),
             address: IpAddr::V4(address.ip),
-            disk: Arc::default(),
+            identity: Arc::default(),
+            tools: Arc::default(),
             power: None,
         };
         self.guests.lock().insert(plan.droplet.0, guest);
@@ -184,20 +233,38 @@ impl Machines for Guests {
 struct Life {
     droplet: u64,
     guest: Guest,
+    serves: Arc<AtomicBool>,
     world: Arc<World>,
 }
 
 impl Life {
     async fn live(self, boot: Duration) {
         sleep(boot).await;
-        let known = self.guest.disk.lock().clone();
+        let known = self.guest.identity.lock().clone();
         let identity = match known {
             Some(identity) => identity,
             None => self.enrol().await,
         };
+        self.guest.tools.boot();
+        self.serves.store(true, Ordering::Relaxed);
+        tokio::join!(self.be_heard(&identity), self.work());
+    }
+
+    /// Brings its tools to what is wanted, for ever.
+    async fn work(&self) {
+        let mut changes = self.guest.tools.changes();
+        loop {
+            sleep(self.world.guests.some_pause()).await;
+            if !self.guest.tools.step() && changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn be_heard(&self, identity: &Identity) {
         let mut silent = false;
         loop {
-            match self.beat(&identity).await {
+            match self.beat(identity).await {
                 Ok(()) => {
                     if std::mem::take(&mut silent) {
                         self.say("is heard again");
@@ -239,7 +306,7 @@ impl Life {
                 Ok(credentials) => match identity(&credentials) {
                     Some(identity) => {
                         self.say("enrolled");
-                        *self.guest.disk.lock() = Some(identity.clone());
+                        *self.guest.identity.lock() = Some(identity.clone());
                         return identity;
                     }
                     None => self.say("was given credentials that can't be read"),
@@ -256,13 +323,17 @@ impl Life {
     async fn beat(&self, identity: &Identity) -> Result<(), Unheard> {
         let beat = Heartbeat {
             machine: self.facts(),
-            instances: Vec::new(),
+            instances: self.guest.tools.all(),
             samples: Vec::new(),
             update: None,
         };
-        let answer: Result<serde_json::Value, _> =
-            self.call(path::HEARTBEAT, &beat, Some(identity)).await;
-        answer.map(drop)
+        let call = self.call::<_, HeartbeatReply>(path::HEARTBEAT, &beat, Some(identity));
+        let reply = call.await?;
+        if !reply.unknown_instances.is_empty() {
+            self.say("is told of tools that nobody knows");
+            self.guest.tools.remove(&reply.unknown_instances);
+        }
+        Ok(())
     }
 
     async fn call<Q: Serialize, A: DeserializeOwned>(

@@ -5,6 +5,7 @@
 //! schedule, steps   what happens in a run: made from a seed, or one by one     run        one run, and its verdict
 //! conductor, gate   whose turn it is, and who dies when                        checks     what has to hold
 //! cloud, guest      DigitalOcean (the simulator) and the machines behind it    campaign   many runs
+//! commands, tools   what machines are asked for, and what runs on them
 //! replica, world    what of the product runs, and in what
 //! ```
 //!
@@ -15,6 +16,7 @@
 mod campaign;
 mod checks;
 mod cloud;
+mod commands;
 mod conductor;
 mod dice;
 mod exhaustive;
@@ -29,6 +31,7 @@ mod steps;
 mod stranger;
 mod template;
 mod time;
+mod tools;
 mod trace;
 mod world;
 

@@ -1,13 +1,18 @@
 //! Those who use the product: they write what they want, as the API's handlers do, through some
 //! replica that lives, and ring its bell.
 
+use std::collections::BTreeMap;
+
 use agentopia_domain::environment::{DesiredEnvironment, ProviderKind};
 use agentopia_domain::event::{NewEvent, ObjectKind};
+use agentopia_domain::name::Name;
+use agentopia_domain::resources::Resources;
 use agentopia_domain::user::Role;
-use agentopia_domain::{AccountId, EnvironmentId, UserId};
-use agentopia_store::{NewEnvironment, NewUser, StoreError};
+use agentopia_domain::{AccountId, EnvironmentId, InstanceId, UserId};
+use agentopia_store::{InstanceIntent, NewEnvironment, NewInstance, NewUser, StoreError};
 
 use crate::conductor::Party;
+use crate::template::{TOOL, VERSION};
 use crate::world::World;
 
 /// Makes the account with this number.
@@ -91,6 +96,68 @@ pub(crate) async fn scale(world: &World, account: AccountId, size: &str) -> Resu
         .begin_scaling(account, size, None, &[event])
         .await?;
     replica.bells.environments.ring(scaled.id.as_uuid());
+    Ok(())
+}
+
+/// Deploys a tool, if the account has an environment.
+pub(crate) async fn deploy(world: &World, account: AccountId) -> anyhow::Result<()> {
+    let Some(replica) = world.some_listener() else {
+        return Ok(());
+    };
+    let store = &replica.store;
+    let Some(environment) = store.environments().find(account).await? else {
+        return Ok(());
+    };
+    let entry = store.catalog().by_slug(TOOL).await?;
+    let id: InstanceId = replica.ambient.new_id();
+    let new = NewInstance {
+        id,
+        account_id: account,
+        environment_id: environment.id,
+        catalog_entry_id: entry.id,
+        name: Name::parse(&id.to_string())?,
+        version: VERSION.to_owned(),
+        config: serde_json::Map::new(),
+        secrets: BTreeMap::new(),
+        resources: Resources::default(),
+        running: true,
+        direct_access: None,
+    };
+    let object = (ObjectKind::Instance, id.as_uuid());
+    let event = NewEvent::system(account, "instance.created", object, "A person wants it.");
+    // Whether it fits is not what goes wrong here.
+    store
+        .instances()
+        .create(new, |_, _, _| Ok(()), &[event])
+        .await?;
+    replica.bells.instances.ring(id.as_uuid());
+    Ok(())
+}
+
+/// Wants something else of the account's oldest tool, if it has one.
+pub(crate) async fn want(
+    world: &World,
+    account: AccountId,
+    intent: InstanceIntent,
+) -> Result<(), StoreError> {
+    let Some(replica) = world.some_listener() else {
+        return Ok(());
+    };
+    let store = &replica.store;
+    let Some(environment) = store.environments().find(account).await? else {
+        return Ok(());
+    };
+    let instances = store.instances();
+    let there = instances.on_environment_unscoped(environment.id).await?;
+    let Some(oldest) = there.first().map(|report| report.instance.id) else {
+        return Ok(());
+    };
+    let object = (ObjectKind::Instance, oldest.as_uuid());
+    let event = NewEvent::system(account, "instance.wanted", object, "A person wants it.");
+    instances
+        .set_intent(account, oldest, intent, |_, _, _| Ok(()), &[event])
+        .await?;
+    replica.bells.instances.ring(oldest.as_uuid());
     Ok(())
 }
 

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use agentopia_cloud::bootstrap::Programs;
+use agentopia_cloud::bootstrap::{AgentSource, Programs};
 use agentopia_control_plane::http::live::EventBell;
 use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::machines::listener::{self, ListenerState};
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
+use agentopia_control_plane::reconcilers::instance::InstanceReconciler;
 use agentopia_control_plane::reconcilers::orphans::OrphanSearch;
 use agentopia_control_plane::reconcilers::queue::Reconcile;
+use agentopia_control_plane::reconcilers::routes::RoutesBell;
 use agentopia_control_plane::reconcilers::{Bell, Bells, queue};
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{Budget, Client, Endpoint};
@@ -31,6 +33,7 @@ use tower::ServiceExt as _;
 use url::Url;
 
 use crate::cloud::Cloud;
+use crate::commands::Directory;
 use crate::conductor::Party;
 use crate::dice::{Dice, SeededEntropy};
 use crate::gate::{Gate, Role};
@@ -71,17 +74,27 @@ impl Replica {
             world.base.behind(&gate, ambient.clone())
         };
         let reconciled = store(Role::Reconciler);
-        let connections = Connections::new(
-            reconciled.clone(),
-            Arc::clone(&world.vault),
-            Arc::clone(&world.authority),
-        );
+        let machines = Arc::new(Directory {
+            world: Arc::clone(world),
+            who,
+            connections: Connections::new(
+                reconciled.clone(),
+                Arc::clone(&world.vault),
+                Arc::clone(&world.authority),
+            ),
+        });
         let bells = Bells::default();
+        let instances = InstanceReconciler {
+            store: reconciled.clone(),
+            machines: machines.clone(),
+            bells: bells.clone(),
+            routes: RoutesBell::default(),
+        };
         let environments = EnvironmentReconciler {
             store: reconciled,
             vault: Arc::clone(&world.vault),
             authority: Arc::clone(&world.authority),
-            connections: Arc::new(connections),
+            machines,
             provider: Arc::new(provider(world, who, stream + 1, &ambient)?),
             control_plane_url: Url::parse(URL)?,
             ambient: ambient.clone(),
@@ -108,6 +121,7 @@ impl Replica {
             )
         };
         tokio::spawn(work(Arc::new(environments), bells.environments.clone()));
+        tokio::spawn(work(Arc::new(instances), bells.instances.clone()));
         let orphans = work(Arc::new(search), Bell::default());
         let outside = store(Role::Outside);
         tokio::spawn(async move {
@@ -185,10 +199,10 @@ fn provider(
         project: None,
         monitoring: true,
         dtma_port: 30_000,
-        programs: Programs {
+        agent: AgentSource::Programs(Programs {
             dtma_sha256: "ab".repeat(32),
             tool_init_sha256: "cd".repeat(32),
-        },
+        }),
     };
     DigitalOceanProvider::new(client?, settings).context("the provider's settings")
 }

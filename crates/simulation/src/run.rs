@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_domain::AccountId;
+use agentopia_store::InstanceIntent;
 use digitalocean_sim::faults::FaultPlan;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -231,15 +232,27 @@ async fn keep(world: Arc<World>) {
 
 async fn act_out(world: Arc<World>, accounts: Vec<AccountId>, act: Act) {
     world.trace.say(format_args!("{act:?}"));
-    let done = match act {
-        Act::Enable(place) => people::enable(&world, accounts[place]).await,
-        Act::Disable(place) => people::disable(&world, accounts[place]).await,
-        Act::Scale(place, size) => people::scale(&world, accounts[place], size).await,
+    if let Err(error) = act_on(&world, &accounts, act).await {
+        world.trace.say(format_args!("{act:?}: {error}"));
+    }
+}
+
+async fn act_on(world: &World, accounts: &[AccountId], act: Act) -> anyhow::Result<()> {
+    match act {
+        Act::Enable(place) => people::enable(world, accounts[place]).await?,
+        Act::Disable(place) => people::disable(world, accounts[place]).await?,
+        Act::Scale(place, size) => people::scale(world, accounts[place], size).await?,
+        Act::Deploy(place) => people::deploy(world, accounts[place]).await?,
+        Act::Stop(place) => people::want(world, accounts[place], InstanceIntent::Stop).await?,
+        Act::Start(place) => people::want(world, accounts[place], InstanceIntent::Start).await?,
+        Act::Remove(place) => {
+            let intent = InstanceIntent::Remove { purge_data: false };
+            people::want(world, accounts[place], intent).await?;
+        }
         Act::Crash(place) => {
             if let Some(replica) = world.replica(place) {
                 world.conductor.fall(replica.who);
             }
-            Ok(())
         }
         Act::Pause(place, span) => {
             if let Some(replica) = world.replica(place) {
@@ -247,14 +260,11 @@ async fn act_out(world: Arc<World>, accounts: Vec<AccountId>, act: Act) {
                 sleep(span).await;
                 world.conductor.resume(replica.who);
             }
-            Ok(())
         }
-        Act::Destroy(place) => lose(&world, accounts[place], false).await,
-        Act::TurnOff(place) => lose(&world, accounts[place], true).await,
-    };
-    if let Err(error) = done {
-        world.trace.say(format_args!("{act:?}: {error}"));
+        Act::Destroy(place) => lose(world, accounts[place], false).await?,
+        Act::TurnOff(place) => lose(world, accounts[place], true).await?,
     }
+    Ok(())
 }
 
 /// Something happens to the machine of an account, if it has one.

@@ -62,6 +62,14 @@ pub(crate) enum Act {
     Pause(usize, Duration),
     /// An account wants this size.
     Scale(usize, &'static str),
+    /// An account deploys a tool.
+    Deploy(usize),
+    /// It stops its oldest tool.
+    Stop(usize),
+    /// It starts it.
+    Start(usize),
+    /// It removes it.
+    Remove(usize),
     /// DigitalOcean loses the machine of an account.
     Destroy(usize),
     /// It goes off.
@@ -109,7 +117,7 @@ impl Schedule {
         let mut dice = Dice::new(seed, 0);
         let replicas = dice.one_of(&[1, 1, 2, 2, 3]);
         let accounts = dice.one_of(&[1, 1, 1, 2, 3]);
-        let turmoil = dice.millis(60_000, 600_000);
+        let turmoil = dice.millis(60_000, 360_000);
         let clocks = (0..replicas).map(|_| {
             let wrong = dice.below(2 * CLOCKS_WRONG_BY + 1);
             i64::try_from(wrong).unwrap_or(0) - i64::try_from(CLOCKS_WRONG_BY).unwrap_or(0)
@@ -175,16 +183,20 @@ fn acts(
     let end = u64::try_from(turmoil.as_millis()).unwrap_or(u64::MAX);
     for account in 0..accounts {
         acts.push((dice.millis(0, 5_000), Act::Enable(account)));
-        for _ in 0..dice.below(6) {
+        for _ in 0..dice.below(8) {
             // Half of them while it is being made.
             let early = dice.percent(50);
             let at = dice.millis(0, if early { 60_000 } else { end });
-            let act = match dice.below(10) {
+            let act = match dice.below(16) {
                 0..=2 => Act::Disable(account),
                 3..=4 => Act::Enable(account),
                 5..=6 => Act::Scale(account, dice.one_of(&SIZES)),
                 7 => Act::TurnOff(account),
-                _ => Act::Destroy(account),
+                8..=9 => Act::Destroy(account),
+                10..=12 => Act::Deploy(account),
+                13 => Act::Stop(account),
+                14 => Act::Start(account),
+                _ => Act::Remove(account),
             };
             acts.push((at, act));
         }

@@ -25,7 +25,7 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const SCENARIOS: [Scenario; 5] = [
+pub const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "provision",
         acts: &[(0, Act::Enable(0))],
@@ -33,21 +33,39 @@ pub const SCENARIOS: [Scenario; 5] = [
         until: 150,
     },
     Scenario {
-        name: "rebuild",
-        acts: &[(0, Act::Enable(0)), (80, Act::Destroy(0))],
+        name: "deploy",
+        acts: &[(0, Act::Enable(0)), (80, Act::Deploy(0))],
         from: 80,
+        until: 130,
+    },
+    Scenario {
+        name: "rebuild",
+        acts: &[
+            (0, Act::Enable(0)),
+            (1, Act::Deploy(0)),
+            (100, Act::Destroy(0)),
+        ],
+        from: 100,
         until: 290,
     },
     Scenario {
         name: "scale",
-        acts: &[(0, Act::Enable(0)), (80, Act::Scale(0, "s-2vcpu-4gb"))],
-        from: 80,
+        acts: &[
+            (0, Act::Enable(0)),
+            (1, Act::Deploy(0)),
+            (100, Act::Scale(0, "s-2vcpu-4gb")),
+        ],
+        from: 100,
         until: 240,
     },
     Scenario {
         name: "remove",
-        acts: &[(0, Act::Enable(0)), (80, Act::Disable(0))],
-        from: 80,
+        acts: &[
+            (0, Act::Enable(0)),
+            (1, Act::Deploy(0)),
+            (100, Act::Disable(0)),
+        ],
+        from: 100,
         until: 150,
     },
     Scenario {

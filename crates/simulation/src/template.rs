@@ -1,11 +1,18 @@
-//! What all schedules begin with and none changes: an empty database with its tables, the vault's
-//! key, and the installation's CA. Made once for each process, because it takes longer than a
+//! What all schedules begin with and none changes: a database with its tables and one entry in the
+//! catalog, the vault's key, and the installation's CA. Made once for each process, because it takes longer than a
 //! schedule.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentopia_control_plane::machines::Authority;
+use agentopia_domain::catalog::{
+    CatalogDefinition, CatalogStatus, ConfigTemplate, Packaging, StdioProcesses, ToolVersion,
+    Transport,
+};
+use agentopia_domain::name::Name;
+use agentopia_domain::resources::Resources;
 use agentopia_domain::{Ambient, SystemClock};
 use agentopia_store::{DatabaseConfig, SqliteSync, Store};
 use agentopia_vault::{BuiltIn, Keyring, Vault};
@@ -15,6 +22,10 @@ use tempfile::TempDir;
 
 use crate::dice::SeededEntropy;
 
+/// The slug of the one tool that there is.
+pub(crate) const TOOL: &str = "tool";
+/// Its one version.
+pub(crate) const VERSION: &str = "1.0.0";
 /// A file system in memory: nothing here has to outlive the process.
 const MEMORY: &str = "/dev/shm";
 
@@ -50,6 +61,8 @@ impl Template {
         let vault = BuiltIn::new(keyring, ambient.clone());
         let store = Store::connect(&database(&path(&dir, "template")), ambient.clone()).await?;
         store.migrate().await?;
+        let entry = ambient.new_id();
+        store.catalog().insert(entry, &tool()?, &[]).await?;
         let authority = Authority::open(&store, &vault, ambient).await?;
         store.close().await?;
         Ok(Self {
@@ -72,6 +85,43 @@ impl Template {
         let keyring = Keyring::parse(&self.keyring, "the template")?;
         Ok(Arc::new(BuiltIn::new(keyring, ambient)))
     }
+}
+
+/// What people deploy.
+fn tool() -> anyhow::Result<CatalogDefinition> {
+    let version = ToolVersion {
+        version: VERSION.to_owned(),
+        tag: Some(VERSION.to_owned()),
+        digest: None,
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        process: Vec::new(),
+        resources: None,
+        transport: None,
+    };
+    Ok(CatalogDefinition {
+        slug: TOOL.to_owned(),
+        name: Name::parse(TOOL)?,
+        description: String::new(),
+        developer_organisation: String::new(),
+        categories: Vec::new(),
+        icon: None,
+        documentation_url: None,
+        packaging: Packaging::DockerImage {
+            image: "registry.invalid/tool".to_owned(),
+        },
+        transport: Transport::Stdio {
+            processes: StdioProcesses::PerSession,
+        },
+        versions: vec![version],
+        default_version: VERSION.to_owned(),
+        config: ConfigTemplate::default(),
+        secrets: Vec::new(),
+        resources: Resources::default(),
+        volume: None,
+        direct_access: None,
+        status: CatalogStatus::Available,
+    })
 }
 
 /// The database of one schedule.

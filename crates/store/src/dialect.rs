@@ -13,12 +13,16 @@ use sea_orm::{
 use secrecy::ExposeSecret as _;
 use std::path::Path;
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 use crate::config::{DatabaseConfig, SqliteSync};
 use crate::error::StoreError;
 
 /// How long a statement waits for its turn before the caller hears "busy".
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How soon a file is opened again that somebody else is making a WAL database just now.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Readers beside the one writer of SQLite.
 const SQLITE_READERS: u32 = 4;
@@ -45,7 +49,7 @@ pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Connections, Stor
         DatabaseConfig::Sqlite { path, sync } => {
             make_private_file(path)?;
             // The writer opens first: it makes the file a WAL database.
-            let write = Database::connect(sqlite_options(path, *sync, 1, false)).await?;
+            let write = open_writer(path, *sync).await?;
             let read = Database::connect(sqlite_options(path, *sync, SQLITE_READERS, true)).await?;
             Ok(Connections { write, read })
         }
@@ -66,6 +70,20 @@ pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Connections, Stor
                 write: pool.clone(),
                 read: pool,
             })
+        }
+    }
+}
+
+/// Opens the connection that writes. It makes the file a WAL database, and of several that do so to a
+/// new file at the same moment SQLite turns some away at once, whatever their `busy_timeout`: each has
+/// a shared lock that the others would have to wait for (<https://www.sqlite.org/c3ref/busy_handler.html>).
+async fn open_writer(path: &Path, sync: SqliteSync) -> Result<DatabaseConnection, StoreError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let opened = Database::connect(sqlite_options(path, sync, 1, false)).await;
+        match opened.map_err(StoreError::from) {
+            Err(StoreError::Busy(_)) if Instant::now() < deadline => sleep(AGAIN).await,
+            opened => return opened,
         }
     }
 }

@@ -9,6 +9,7 @@ mod scale;
 
 use std::net::IpAddr;
 
+use agentopia_domain::direct_access::FirewallRecord;
 use agentopia_domain::environment::{
     DesiredEnvironment, Environment, EnvironmentEvent, EnvironmentStatus, Notice, ProviderKind,
     Scaling,
@@ -37,6 +38,7 @@ pub use scale::Placement;
 const WHAT: &str = "environment";
 const SCALING: &str = "account_tool_environments.scaling";
 const NOTICE: &str = "account_tool_environments.notice";
+const FIREWALL: &str = "account_tool_environments.firewall";
 
 /// Environments. See [`Store::environments`].
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +84,8 @@ pub struct EnvironmentPatch {
     pub image: Option<Option<String>>,
     /// How far a change of size has come.
     pub scaling: Option<Option<Scaling>>,
+    /// What is known of the machine's own firewall.
+    pub firewall: Option<Option<FirewallRecord>>,
     /// What the machine costs a month, in US cents.
     pub monthly_price_cents: Option<Option<u32>>,
     /// The disk that the provider gave the machine, in bytes.
@@ -415,6 +419,10 @@ impl Environments<'_> {
         if rows.is_empty() {
             return Err(why_not(&transaction, id, lease).await?);
         }
+        if from.is_some() {
+            // Its tools wait for nothing else.
+            leases::wake_instances_of(&transaction, id).await?;
+        }
         self.0.finish(transaction, events).await?;
         first(rows)
     }
@@ -484,6 +492,10 @@ fn to_change(patch: EnvironmentPatch) -> Result<ActiveModel, StoreError> {
         let text = notice.map(|notice| json(NOTICE, &notice));
         change.notice = Set(text.transpose()?);
     }
+    if let Some(firewall) = patch.firewall {
+        let text = firewall.map(|firewall| json(FIREWALL, &firewall));
+        change.firewall = Set(text.transpose()?);
+    }
     if let Some(capacity) = patch.capacity {
         let text = capacity.map(|capacity| json("account_tool_environments.capacity", &capacity));
         change.capacity = Set(text.transpose()?);
@@ -509,6 +521,7 @@ pub(crate) fn to_environment(row: Model) -> Result<Environment, StoreError> {
         .map(|text| from_json("account_tool_environments.capacity", &text));
     let scaling = row.scaling.map(|text| from_json(SCALING, &text));
     let notice = row.notice.map(|text| from_json(NOTICE, &text));
+    let firewall = row.firewall.map(|text| from_json(FIREWALL, &text));
     let monthly_price_cents = row.monthly_price_cents.map(|cents| {
         u32::try_from(cents)
             .map_err(|error| corrupt("account_tool_environments.monthly_price_cents", error))
@@ -532,6 +545,7 @@ pub(crate) fn to_environment(row: Model) -> Result<Environment, StoreError> {
         size: row.size,
         image: row.image,
         scaling: scaling.transpose()?,
+        firewall: firewall.transpose()?,
         monthly_price_cents: monthly_price_cents.transpose()?,
         machine_disk_bytes: machine_disk_bytes.transpose()?,
         provider_created_at: time_opt(

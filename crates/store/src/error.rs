@@ -4,6 +4,7 @@ use std::fmt;
 
 use agentopia_domain::InstanceId;
 use agentopia_domain::admission::DoesNotFit;
+use agentopia_domain::direct_access::TooManyRules;
 use agentopia_domain::environment::InvalidEnvironmentTransition;
 use agentopia_domain::instance::InvalidInstanceTransition;
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
@@ -55,6 +56,9 @@ pub enum StoreError {
     /// The machine is too small.
     #[error(transparent)]
     DoesNotFit(#[from] DoesNotFit),
+    /// The machine's firewall has no room for another tool that is reached directly.
+    #[error(transparent)]
+    TooManyRules(#[from] TooManyRules),
     /// What stands in the database can't be read: it was written by a newer version or by hand.
     #[error("the column {column} has a value that this version can't read: {problem}")]
     Corrupt {
@@ -111,8 +115,8 @@ impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match &error {
             DbErr::ConnectionAcquire(_) => return Self::Busy(DatabaseFailure(error)),
-            DbErr::Conn(_) => return Self::Unavailable(DatabaseFailure(error)),
-            DbErr::Exec(RuntimeErr::SqlxError(inner))
+            DbErr::Conn(RuntimeErr::SqlxError(inner))
+            | DbErr::Exec(RuntimeErr::SqlxError(inner))
             | DbErr::Query(RuntimeErr::SqlxError(inner)) => match &**inner {
                 sea_orm::SqlxError::Database(said) => match said.code().as_deref() {
                     Some(code) if TRY_AGAIN.contains(&code) => {
@@ -130,7 +134,10 @@ impl From<DbErr> for StoreError {
             },
             _ => {}
         }
-        Self::Database(DatabaseFailure(error))
+        match error {
+            DbErr::Conn(_) => Self::Unavailable(DatabaseFailure(error)),
+            _ => Self::Database(DatabaseFailure(error)),
+        }
     }
 }
 

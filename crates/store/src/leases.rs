@@ -255,11 +255,35 @@ pub(crate) async fn wake(
     kind: LeaseKind,
     id: Uuid,
 ) -> Result<(), StoreError> {
+    wake_where(transaction, kind, "id = $1", id).await
+}
+
+/// Makes all instances of an environment due, those that are gone for good excepted.
+pub(crate) async fn wake_instances_of(
+    transaction: &Transaction,
+    environment: EnvironmentId,
+) -> Result<(), StoreError> {
+    let theirs = "environment_id = $1 AND status <> 'removed'";
+    wake_where(
+        transaction,
+        LeaseKind::Instance,
+        theirs,
+        environment.as_uuid(),
+    )
+    .await
+}
+
+async fn wake_where(
+    transaction: &Transaction,
+    kind: LeaseKind,
+    condition: &str,
+    id: Uuid,
+) -> Result<(), StoreError> {
     let backend = transaction.get_database_backend();
     let (table, now) = (kind.table(), transaction.now_sql());
     let sql = format!(
         "UPDATE {table} SET wakes = wakes + 1, \
-         due_at = CASE WHEN due_at > {now} THEN {now} ELSE due_at END WHERE id = $1"
+         due_at = CASE WHEN due_at > {now} THEN {now} ELSE due_at END WHERE {condition}"
     );
     transaction
         .execute_raw(Statement::from_sql_and_values(backend, sql, [id.into()]))

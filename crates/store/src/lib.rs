@@ -77,7 +77,7 @@ pub use registry_logins::{RegistryLogin, RegistryLogins};
 pub use seam::{Access, CutOff, Seam, Turn};
 pub use secrets::{NewSecret, SealedSecret, Secrets};
 pub use sessions::{NewSession, Session, Sessions};
-pub use store::{Changed, Store};
+pub use store::{Changed, SchemaState, Store};
 pub use system_secrets::SystemSecrets;
 pub use throttle::{ThrottleRule, Throttled, Throttling};
 pub use users::{NewUser, UserCredentials, Users};

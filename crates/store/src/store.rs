@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agentopia_domain::Ambient;
 use agentopia_domain::event::NewEvent;
-use sea_orm::{ConnectionTrait as _, DbBackend};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
 use crate::config::DatabaseConfig;
 use crate::convert::micros;
@@ -40,6 +40,15 @@ pub struct Changed<T> {
     pub value: T,
     /// Whether this call changed it. Only then were the events written.
     pub changed: bool,
+}
+
+/// How the tables stand to this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaState {
+    /// Steps that this version needs and that were not made.
+    pub missing: Vec<String>,
+    /// Steps of a later version.
+    pub newer: Vec<String>,
 }
 
 impl Store {
@@ -84,6 +93,27 @@ impl Store {
         dialect::hold(&transaction, Exclusive::Migration).await?;
         migration::up(transaction.inner()).await?;
         Ok(transaction.commit(&[]).await?)
+    }
+
+    /// How the tables stand to this version.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] or [`StoreError::Unavailable`].
+    pub async fn schema(&self) -> Result<SchemaState, StoreError> {
+        let select = "SELECT version FROM seaql_migrations ORDER BY version";
+        let statement = Statement::from_string(self.backend(), select);
+        let rows = self.read().query_all_raw(statement).await?;
+        let applied = rows.iter().map(|row| row.try_get_by("version"));
+        let applied = applied.collect::<Result<Vec<String>, _>>()?;
+        let known = migration::known();
+        let without = |all: &[String], others: &[String]| {
+            let rest = all.iter().filter(|name| !others.contains(name));
+            rest.cloned().collect()
+        };
+        Ok(SchemaState {
+            missing: without(&known, &applied),
+            newer: without(&applied, &known),
+        })
     }
 
     /// Whether the database answers.
@@ -181,6 +211,28 @@ mod tests {
     async fn limit(store: &Store, pages: u32) {
         let pragma = format!("PRAGMA max_page_count = {pages}");
         store.writer().execute_unprepared(&pragma).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_tables_are_told_from_those_of_an_older_and_a_newer_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = DatabaseConfig::sqlite(dir.path().join("x.db"));
+        let store = Store::connect(&config, Ambient::system()).await.unwrap();
+        assert!(store.schema().await.is_err(), "there are no tables yet");
+        store.migrate().await.unwrap();
+        let fine = SchemaState {
+            missing: Vec::new(),
+            newer: Vec::new(),
+        };
+        assert_eq!(store.schema().await.unwrap(), fine);
+        let rename = "UPDATE seaql_migrations SET version = 'm9999_later' \
+                      WHERE version = 'm0002_scaling_and_price'";
+        store.writer().execute_unprepared(rename).await.unwrap();
+        let other = SchemaState {
+            missing: vec!["m0002_scaling_and_price".to_owned()],
+            newer: vec!["m9999_later".to_owned()],
+        };
+        assert_eq!(store.schema().await.unwrap(), other);
     }
 
     #[tokio::test]

@@ -126,7 +126,7 @@ impl ClusterBuilder {
     /// # Errors
     /// When a part is missing; the error says what to run.
     pub async fn start(self) -> anyhow::Result<Cluster> {
-        cleanup::stale();
+        cleanup::stale().await?;
         let mut environment = self.environment;
         let mut set = |name: &str, value: String| {
             environment.entry(name.to_owned()).or_insert(value);

@@ -7,10 +7,16 @@ use agentopia_domain::InstanceId;
 use anyhow::Context as _;
 
 use crate::docker::{self, INSTANCE, docker};
+use crate::simulator::{self, SUBNET};
 
 const LABEL: &str = "digitalocean-sim.droplet";
 const JOURNAL: &str = "tail -n 40 /var/log/cloud-init-output.log /var/log/agentopia-bootstrap.log; \
                        journalctl --no-pager -n 80 -u agentopia-dtma -u agentopia-metadata-block";
+/// The processor time in a period, the period, and the bytes of memory, from either kind of control groups.
+const HARDWARE: &str = "cd /sys/fs/cgroup; \
+                        if [ -e cpu.max ]; then cat cpu.max memory.max; \
+                        else cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us \
+                        memory/memory.limit_in_bytes; fi";
 /// Its only interface to the world.
 const INTERFACE: &str = "eth0";
 
@@ -22,6 +28,15 @@ pub struct Droplet {
     /// Its address.
     pub address: Ipv4Addr,
     container: String,
+}
+
+/// What a machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hardware {
+    /// Processors, in thousandths.
+    pub cpu_millis: u64,
+    /// Memory.
+    pub memory_bytes: u64,
 }
 
 impl Droplet {
@@ -68,7 +83,8 @@ impl Droplet {
         docker(&["kill", &self.container]).await.map(drop)
     }
 
-    /// Puts something else on an address of the machines' network, and gives the container's id.
+    /// Puts something else on an address of the machines' network, and gives the container's id. It is
+    /// labelled as a machine: should the test be killed, the next simulator takes it away.
     ///
     /// # Errors
     /// When the address is taken.
@@ -77,7 +93,8 @@ impl Droplet {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         let network = text(&seen["HostConfig"]["NetworkMode"]);
         let image = text(&seen["Config"]["Image"]);
-        let place = ["--network", &network, "--ip", address];
+        let ours = format!("{}={SUBNET}", simulator::LABEL);
+        let place = ["--network", &network, "--ip", address, "--label", &ours];
         let run = ["--entrypoint", "sleep", &image, "infinity"];
         docker(&[&["run", "-d", "--rm"], &place[..], &run[..]].concat()).await
     }
@@ -89,6 +106,36 @@ impl Droplet {
     pub async fn is_on(&self) -> anyhow::Result<bool> {
         let seen = docker::inspect("container", &self.container).await?;
         Ok(seen["State"]["Running"].as_bool().unwrap_or(false))
+    }
+
+    /// When it was turned on last, in the engine's words: another text is another boot.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn turned_on_at(&self) -> anyhow::Result<String> {
+        let seen = docker::inspect("container", &self.container).await?;
+        let at = seen["State"]["StartedAt"].as_str();
+        Ok(at.context("the engine does not say")?.to_owned())
+    }
+
+    /// What it has, as its kernel enforces it: read from inside.
+    ///
+    /// # Errors
+    /// When it is off.
+    pub async fn hardware(&self) -> anyhow::Result<Hardware> {
+        let said = self.shell(HARDWARE).await?;
+        let numbers: Vec<u64> = said
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("not three numbers: {said:?}"))?;
+        let [quota, period, memory] = numbers[..] else {
+            anyhow::bail!("not three numbers: {said:?}");
+        };
+        Ok(Hardware {
+            cpu_millis: quota * 1000 / period,
+            memory_bytes: memory,
+        })
     }
 
     /// Cuts it off: nothing comes in, nothing goes out, nobody is told. It goes on by itself.

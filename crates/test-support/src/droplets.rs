@@ -50,8 +50,6 @@ impl DropletCluster {
     /// When a part is missing; the error says what to run.
     pub async fn start_with(settings_of_test: &[(&str, &str)]) -> anyhow::Result<Self> {
         docker::need_engine().await?;
-        // What a test that was killed has left is found by the name of its directory.
-        cleanup::stale();
         let root = cleanup::root()?;
         let first_port = ports::block()?;
         let simulator = Simulator::start(root.path(), first_port).await?;

@@ -1,6 +1,8 @@
 //! DigitalOcean on this very machine: a real `digitalocean-sim` whose droplets are real little machines,
 //! what it is asked from outside, and what a test does behind everybody's back.
 
+mod turn;
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,10 +12,11 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::api::http_client;
+use crate::cluster::cleanup;
 use crate::droplet::Droplet;
 use crate::process::Process;
 use crate::wait::wait_for;
-use crate::{binaries, docker};
+use crate::{binaries, docker, ports};
 
 /// The token that may do everything, unless settings say otherwise.
 pub const TOKEN: &str = "dop_v1_simulated_full_access";
@@ -22,7 +25,7 @@ pub const SUBNET: &str = "10.77.0.0/24";
 /// See [`SUBNET`].
 pub const GATEWAY: &str = "10.77.0.1";
 /// The label of all that belongs to machines, with the subnet as its value.
-const LABEL: &str = "digitalocean-sim.subnet";
+pub(crate) const LABEL: &str = "digitalocean-sim.subnet";
 
 /// It takes away what an earlier one left before it answers.
 const START: Duration = Duration::from_secs(60);
@@ -54,26 +57,56 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts it on `port` and the next one, with its log and settings in `root`.
+    /// Starts it with a directory of its own, for a test without a control plane.
     ///
     /// # Errors
     /// When a part is missing, or it does not come up; with the end of its log.
-    pub async fn start(root: &Path, port: u16) -> anyhow::Result<Self> {
+    pub async fn start_alone() -> anyhow::Result<(Self, tempfile::TempDir)> {
+        let root = cleanup::root()?;
+        let simulator = Self::start(root.path(), ports::block()?).await?;
+        Ok((simulator, root))
+    }
+
+    /// Starts it on `port` and the next one, with its log and settings in `root`, a directory that
+    /// is named after this process. Waits for another run of these tests that has machines, and takes
+    /// away what one that was killed has left.
+    ///
+    /// # Errors
+    /// When a part is missing, or it does not come up; with the end of its log.
+    pub(crate) async fn start(root: &Path, port: u16) -> anyhow::Result<Self> {
+        turn::wait().await?;
+        cleanup::stale().await?;
+        let certificates = binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY_CERTIFICATES")?;
+        let image = binaries::from_scripts("AGENTOPIA_TEST_DROPLET_IMAGE")?;
+        let mount = format!("{certificates}:/etc/docker/certs.d");
+        let machines = [
+            "--machines",
+            "docker",
+            "--machine-subnet",
+            SUBNET,
+            "--machine-image",
+            &image,
+            "--machine-mount",
+            &mount,
+        ];
+        Self::launch(root, port, &machines).await
+    }
+
+    /// The same with droplets that are entries in a list and nothing more.
+    ///
+    /// # Errors
+    /// When it does not come up; with the end of its log.
+    pub async fn without_machines(root: &Path, port: u16) -> anyhow::Result<Self> {
+        Self::launch(root, port, &["--machines", "none"]).await
+    }
+
+    async fn launch(root: &Path, port: u16, machines: &[&str]) -> anyhow::Result<Self> {
         let settings = root.join("simulator.toml");
         std::fs::write(&settings, SETTINGS)?;
         let log_path = root.join("simulator.log");
         let log = std::fs::File::create(&log_path)?;
-        let certificates = binaries::from_scripts("AGENTOPIA_TEST_TLS_REGISTRY_CERTIFICATES")?;
         let child = Command::new(binaries::built("digitalocean-sim")?)
-            .args(["--machines", "docker", "--machine-subnet", SUBNET])
-            .args([
-                "--machine-image",
-                &binaries::from_scripts("AGENTOPIA_TEST_DROPLET_IMAGE")?,
-            ])
-            .args([
-                "--machine-mount",
-                &format!("{certificates}:/etc/docker/certs.d"),
-            ])
+            .args(machines)
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--admin", &format!("127.0.0.1:{}", port + 1)])
             .arg("--settings")
@@ -190,6 +223,17 @@ impl Simulator {
         let (status, body) = (answer.status(), answer.text().await?);
         anyhow::ensure!(status.is_success(), "DigitalOcean says {status}: {body}");
         Ok(serde_json::from_str(&body)?)
+    }
+
+    /// Has something go wrong: one rule for resources, as in the simulator's README.
+    ///
+    /// # Errors
+    /// When it is no such rule.
+    pub async fn fault(&self, rule: &Value) -> anyhow::Result<()> {
+        let url = format!("{}/faults/resource", self.admin);
+        let answer = self.http.post(url).json(rule).send().await?;
+        answer.error_for_status()?;
+        Ok(())
     }
 
     /// Destroys a droplet behind everybody's back.

@@ -3,6 +3,7 @@
 use agentopia_domain::environment::EnvironmentStatus;
 use agentopia_test_support::wait_for;
 
+use crate::firewall;
 use crate::story::{BOOT, HEALED, Story};
 
 pub(crate) async fn is_rebuilt(story: &Story) -> anyhow::Result<()> {
@@ -22,13 +23,7 @@ pub(crate) async fn is_rebuilt(story: &Story) -> anyhow::Result<()> {
     let new = story.cluster.machine().await?;
     assert_ne!(new.id, old.id);
     story.serves(HEALED).await?;
-    // One request each, and none that nobody asked for.
-    let environment = admin.environment().await?;
-    let creations = story.cluster.simulator.creations().await?;
-    assert_eq!(
-        creations[format!("env:{}", environment.id)]["requests"],
-        2,
-        "{creations}"
-    );
-    Ok(())
+    // One request each, and none that nobody asked for; the firewall holds for the new one.
+    story.was_created(2).await?;
+    firewall::is_the_only_one(story).await
 }

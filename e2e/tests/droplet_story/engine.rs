@@ -1,9 +1,10 @@
 //! The machine's Docker Engine crashes and comes back: tools and agent go on, and the metadata service stays
 //! closed.
 
-use agentopia_test_support::{Droplet, wait_for};
+use agentopia_test_support::wait_for;
 
 use crate::metadata;
+use crate::running::{main_process, running};
 use crate::story::{BOOT, HEALED, Story, answers};
 
 pub(crate) async fn crash_costs_no_tool(story: &Story) -> anyhow::Result<()> {
@@ -25,34 +26,4 @@ pub(crate) async fn crash_costs_no_tool(story: &Story) -> anyhow::Result<()> {
     story.serves(HEALED).await?;
     answers(&story.agent, "after the engine's crash").await?;
     metadata::is_closed(story).await
-}
-
-/// The agent, and the first processes of both tools.
-async fn running(machine: &Droplet, story: &Story) -> anyhow::Result<Vec<String>> {
-    let mut processes = vec![main_process(machine, "agentopia-dtma").await?];
-    for instance in [&story.echo, &story.everything] {
-        let container = machine.tool(instance.id).await?;
-        let state = [
-            "docker",
-            "inspect",
-            "-f",
-            "{{.State.Pid}} {{.State.StartedAt}}",
-            &container,
-        ];
-        processes.push(machine.run(&state).await?);
-    }
-    Ok(processes)
-}
-
-async fn main_process(machine: &Droplet, unit: &str) -> anyhow::Result<String> {
-    machine
-        .run(&[
-            "systemctl",
-            "show",
-            "--property",
-            "MainPID",
-            "--value",
-            unit,
-        ])
-        .await
 }

@@ -8,6 +8,7 @@ use agentopia_test_support::{TestAgent, wait_for};
 use anyhow::Context as _;
 use serde_json::json;
 
+use crate::firewall;
 use crate::story::{BOOT, Beginning, DEPLOY, Story, answers};
 
 pub(crate) async fn first_call(beginning: Beginning) -> anyhow::Result<Story> {
@@ -48,11 +49,6 @@ pub(crate) async fn first_call(beginning: Beginning) -> anyhow::Result<Story> {
         "{capacity:?}"
     );
     assert_eq!(capacity.cpu_millis, 1000, "{capacity:?}");
-    // One request made it, and there is one firewall for it.
-    let creations = cluster.simulator.creations().await?;
-    let of_environment = &creations[format!("env:{}", environment.id)];
-    assert_eq!(of_environment["requests"], 1, "{creations}");
-
     let everything = admin.deploy("everything").await?;
     agent.link(everything.id, true).await?;
     let story = Story {
@@ -61,6 +57,9 @@ pub(crate) async fn first_call(beginning: Beginning) -> anyhow::Result<Story> {
         agent,
         cluster,
     };
+    // One request made it, and there is one firewall for it.
+    story.was_created(1).await?;
+    firewall::is_the_only_one(&story).await?;
     story.serves(DEPLOY).await?;
     answers(&story.agent, "again").await?;
     Ok(story)

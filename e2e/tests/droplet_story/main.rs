@@ -7,11 +7,14 @@
 
 mod destroyed;
 mod engine;
+mod firewall;
 mod first_call;
 mod leave;
 mod metadata;
 mod partition;
 mod power_loss;
+mod running;
+mod scaled;
 mod story;
 mod user_data;
 
@@ -29,6 +32,7 @@ async fn a_droplets_life() -> anyhow::Result<()> {
     step("metadata", metadata::is_closed_by_its_rules(&story)).await?;
     step("engine killed", engine::crash_costs_no_tool(&story)).await?;
     step("power lost", power_loss::is_survived(&mut story)).await?;
+    step("scaled", scaled::up_and_down_and_not_at_all(&story)).await?;
     step("cut off", partition::is_noticed_and_forgiven(&story)).await?;
     step("destroyed", destroyed::is_rebuilt(&story)).await?;
     step("disabled", leave::nothing_behind(story)).await

@@ -4,6 +4,7 @@ use agentopia_domain::environment::EnvironmentStatus;
 use agentopia_test_support::wait_for;
 
 use crate::metadata;
+use crate::running::running;
 use crate::story::{BOOT, HEALED, Story};
 
 pub(crate) async fn is_survived(story: &mut Story) -> anyhow::Result<()> {
@@ -21,14 +22,16 @@ pub(crate) async fn is_survived(story: &mut Story) -> anyhow::Result<()> {
     story.cluster.simulator.act(machine.id, "power_on").await?;
     // Nobody tells it anything: what it is to run stands in its own ledger.
     wait_for(BOOT, "both tools to run again", async || {
-        machine.tool(story.echo.id).await?;
-        machine.tool(story.everything.id).await
+        running(&machine, story).await
     })
     .await?;
     let ready =
         machine.shell("cloud-init status --wait >/dev/null; cat /run/cloud-init/result.json");
     let result = ready.await?;
     assert!(result.contains("\"errors\": []"), "{result}");
+    // Rules of a firewall don't outlive a boot; its own unit makes them again.
+    metadata::is_closed(story).await?;
+    let by_itself = running(&machine, story).await?;
 
     story.cluster.control_plane.start().await?;
     story
@@ -42,6 +45,10 @@ pub(crate) async fn is_survived(story: &mut Story) -> anyhow::Result<()> {
         after.machine_id, environment.machine_id,
         "it is the same machine"
     );
-    // Rules of a firewall don't outlive a boot.
-    metadata::is_closed(story).await
+    assert_eq!(
+        running(&machine, story).await?,
+        by_itself,
+        "the control plane found nothing to start"
+    );
+    Ok(())
 }

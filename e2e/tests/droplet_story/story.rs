@@ -33,6 +33,15 @@ impl Story {
         Ok(Beginning { cluster })
     }
 
+    /// How many requests for a droplet there were for the environment, ever.
+    pub(crate) async fn was_created(&self, times: u64) -> anyhow::Result<()> {
+        let environment = self.cluster.admin.environment().await?;
+        let creations = self.cluster.simulator.creations().await?;
+        let requests = &creations[format!("env:{}", environment.id)]["requests"];
+        anyhow::ensure!(*requests == times, "not {times}: {creations}");
+        Ok(())
+    }
+
     /// Both tools run and answer, through the agent's endpoint.
     pub(crate) async fn serves(&self, limit: Duration) -> anyhow::Result<()> {
         for instance in [&self.echo, &self.everything] {

@@ -1,6 +1,6 @@
 //! `agentopia agents`: AI agents, the tools they may use, their tokens.
 
-mod call;
+pub(in crate::command) mod call;
 mod config;
 mod create;
 mod discovery;

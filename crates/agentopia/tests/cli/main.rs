@@ -15,3 +15,4 @@ mod orphans;
 mod server;
 mod signing_in;
 mod values;
+mod verify;

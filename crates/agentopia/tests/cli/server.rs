@@ -9,11 +9,12 @@ use agentopia_control_plane::auth::setup::SetupGate;
 use agentopia_control_plane::config::Config;
 use agentopia_control_plane::http::router;
 use agentopia_control_plane::state::{
-    AppState, MachineError, Machines, Offers, Seams, ServedInstance, ToolGateway, ToolGatewayError,
-    Wake,
+    AppState, Inspect, MachineError, Machines, Offers, Seams, ServedInstance, ToolGateway,
+    ToolGatewayError, Wake,
 };
 use agentopia_domain::agent::Agent;
 use agentopia_domain::instance::Instance;
+use agentopia_domain::verification::Check;
 use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
 use agentopia_dtma_api::to_dtma::{LogLine, LogQuery, LogStream};
 use agentopia_store::{DatabaseConfig, SqliteSync, Store};
@@ -52,6 +53,23 @@ impl Offers for World {
             regions: vec!["here".to_owned()],
         };
         Ok(vec![size("small", 2, 1200), size("large", 4, 2400)])
+    }
+}
+
+/// The installation that answers.
+pub(crate) const INSTALLATION: &str = "0123456789abcdef";
+
+#[async_trait]
+impl Inspect for World {
+    fn installation(&self) -> String {
+        INSTALLATION.to_owned()
+    }
+
+    async fn verify(&self) -> Vec<Check> {
+        vec![
+            Check::ok("control_plane.database", "it answers"),
+            Check::skipped("machine", "there is none"),
+        ]
     }
 }
 
@@ -134,6 +152,11 @@ pub(crate) struct Ran {
 impl Server {
     /// With nobody in it.
     pub(crate) async fn start() -> Self {
+        Self::start_at(None).await
+    }
+
+    /// The same; people are told that it is at `public_url`.
+    async fn start_at(public_url: Option<&str>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let ambient = Ambient::system();
         let database = DatabaseConfig::Sqlite {
@@ -147,6 +170,7 @@ impl Server {
         let config = Config {
             data_dir: data.path().to_owned(),
             bind: address,
+            public_url: public_url.map(|url| url.parse().unwrap()),
             ..Config::default()
         };
         let world = Arc::new(World);
@@ -161,7 +185,8 @@ impl Server {
                 wake: Arc::clone(&world) as _,
                 machines: Arc::clone(&world) as _,
                 gateway: Arc::clone(&world) as _,
-                offers: world as _,
+                offers: Arc::clone(&world) as _,
+                inspect: world as _,
             },
         );
         let service =
@@ -177,7 +202,12 @@ impl Server {
 
     /// With the first admin, who is signed in here.
     pub(crate) async fn with_admin() -> Self {
-        let server = Self::start().await;
+        Self::with_admin_at(None).await
+    }
+
+    /// The same; people are told that it is at `public_url`.
+    pub(crate) async fn with_admin_at(public_url: Option<&str>) -> Self {
+        let server = Self::start_at(public_url).await;
         let input = format!("{SETUP_TOKEN}\n{PASSWORD}\n");
         let arguments = format!("setup --url {} --email {EMAIL}", server.url);
         server.run_with(&arguments, &input).await.ok();

@@ -9,7 +9,7 @@ readonly ETC=/etc/agentopia
 readonly LIB=/usr/local/lib/agentopia
 readonly TOKEN_FILE=/var/lib/agentopia/enrolment-token
 readonly LOG=/var/log/agentopia-bootstrap.log
-# CONTROL_PLANE, CONNECT_TO, DTMA_SHA256, TOOL_INIT_SHA256
+# CONTROL_PLANE, CONNECT_TO; DTMA_SHA256 and TOOL_INIT_SHA256, or DTMA_IMAGE
 # shellcheck source=/dev/null
 . "$ETC/bootstrap.env"
 
@@ -116,6 +116,36 @@ download() {
     mv "$new" "$LIB/$1"
 }
 
+pull_image() {
+    local tries
+    for tries in {1..10}; do
+        if docker pull --quiet "$DTMA_IMAGE"; then
+            return
+        fi
+        echo "the image could not be pulled (try $tries)"
+        sleep 6
+    done
+    return 1
+}
+
+# What the unit runs is this very image, by its content: what its name means may change. Tools'
+# containers are started with tool-init, so that has to be a file of the machine.
+take_image() {
+    local image container
+    pull_image
+    image=$(docker image inspect --format '{{.Id}}' "$DTMA_IMAGE")
+    container=$(docker create "$image")
+    docker cp "$container:/usr/local/lib/agentopia/tool-init" "$LIB/tool-init.new"
+    docker rm "$container" >/dev/null
+    chmod 0755 "$LIB/tool-init.new"
+    mv "$LIB/tool-init.new" "$LIB/tool-init"
+    {
+        echo "IMAGE=$image"
+        docker info --format 'DOCKER_ROOT={{.DockerRootDir}}'
+    } >"$ETC/dtma-image.env"
+    docker run --rm --network none "$image" --version
+}
+
 # The control plane compares the provider's id of the machine with the one that it made.
 name_machine() {
     local id=
@@ -157,13 +187,16 @@ begin metadata
 systemctl daemon-reload
 systemctl enable --now agentopia-metadata-block
 
+# An agent that can't run here, for want of a C library for instance, shows here, and not in a unit that
+# is started again and again.
 begin download
-download dtma "$DTMA_SHA256"
-download tool-init "$TOOL_INIT_SHA256"
-
-# A C library that is too old shows here, with the version that is missing, and not in a unit that is
-# started again and again.
-"$LIB/dtma" --version
+if [[ -n ${DTMA_IMAGE:-} ]]; then
+    take_image
+else
+    download dtma "$DTMA_SHA256"
+    download tool-init "$TOOL_INIT_SHA256"
+    "$LIB/dtma" --version
+fi
 
 begin enrol
 name_machine

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::Programs;
+use super::AgentSource;
 use crate::Bootstrap;
 
 /// The program that does it all.
@@ -36,11 +36,14 @@ struct DtmaToml<'a> {
     listen: String,
     runtime: &'a str,
     tool_init: PathBuf,
+    /// Where it is not its usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    self_update: Option<bool>,
 }
 
 pub(super) fn files(
     bootstrap: &Bootstrap,
-    programs: &Programs,
+    agent: &AgentSource,
     dtma_port: u16,
     connect_to: &str,
 ) -> Vec<FileEntry> {
@@ -50,17 +53,31 @@ pub(super) fn files(
         permissions,
         content: content.to_owned(),
     };
+    let (of_agent, unit, self_update) = match agent {
+        AgentSource::Programs(programs) => (
+            vec![
+                ("DTMA_SHA256", programs.dtma_sha256.clone()),
+                ("TOOL_INIT_SHA256", programs.tool_init_sha256.clone()),
+            ],
+            include_str!("dtma.service"),
+            None,
+        ),
+        AgentSource::Image(image) => (
+            vec![("DTMA_IMAGE", image.to_string())],
+            include_str!("dtma-image.service"),
+            Some(false),
+        ),
+    };
     let variables = [
         (
             "CONTROL_PLANE",
             format!("https://{}{API}", bootstrap.control_plane_name),
         ),
         ("CONNECT_TO", connect_to.to_owned()),
-        ("DTMA_SHA256", programs.dtma_sha256.clone()),
-        ("TOOL_INIT_SHA256", programs.tool_init_sha256.clone()),
     ];
     let variables: String = variables
         .iter()
+        .chain(&of_agent)
         .map(|(name, value)| format!("{name}='{value}'\n"))
         .collect();
     vec![
@@ -68,7 +85,7 @@ pub(super) fn files(
         file(
             "/etc/agentopia/dtma.toml",
             "0600",
-            &dtma_toml(bootstrap, dtma_port),
+            &dtma_toml(bootstrap, dtma_port, self_update),
         ),
         file("/etc/agentopia/bootstrap.env", "0600", &variables),
         file(TOKEN, "0600", bootstrap.enrolment_token.expose_secret()),
@@ -84,7 +101,7 @@ pub(super) fn files(
             include_str!("metadata-block.service"),
         ),
         file(BOOTSTRAP_UNIT, "0644", include_str!("bootstrap.service")),
-        file(DTMA_UNIT, "0644", include_str!("dtma.service")),
+        file(DTMA_UNIT, "0644", unit),
     ]
 }
 
@@ -93,7 +110,7 @@ const METADATA_UNIT: &str = "/etc/systemd/system/agentopia-metadata-block.servic
 const DTMA_UNIT: &str = "/etc/systemd/system/agentopia-dtma.service";
 
 /// A configuration of plain text and numbers: writing it can't fail.
-fn dtma_toml(bootstrap: &Bootstrap, port: u16) -> String {
+fn dtma_toml(bootstrap: &Bootstrap, port: u16, self_update: Option<bool>) -> String {
     let config = DtmaToml {
         control_plane_url: bootstrap.control_plane_url.as_str(),
         control_plane_ca_fingerprint: &bootstrap.ca_fingerprint,
@@ -103,6 +120,7 @@ fn dtma_toml(bootstrap: &Bootstrap, port: u16) -> String {
         listen: format!("0.0.0.0:{port}"),
         runtime: "docker",
         tool_init: "/usr/local/lib/agentopia/tool-init".into(),
+        self_update,
     };
     toml::to_string(&config).unwrap_or_else(|error| unreachable!("{error}"))
 }

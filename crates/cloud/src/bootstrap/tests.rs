@@ -27,7 +27,11 @@ fn programs() -> Programs {
 }
 
 fn document() -> Value {
-    let data = user_data(&bootstrap(), &programs(), 30_000).unwrap();
+    document_of(&AgentSource::Programs(programs()))
+}
+
+fn document_of(agent: &AgentSource) -> Value {
+    let data = user_data(&bootstrap(), agent, 30_000).unwrap();
     let text = data.expose_secret();
     assert!(
         text.is_ascii() && text.len() < MAX_USER_DATA / 2,
@@ -119,7 +123,7 @@ fn nothing_that_could_leave_its_place_is_taken() {
     let refused = |change: fn(&mut Bootstrap, &mut Programs)| {
         let (mut bootstrap, mut programs) = (bootstrap(), programs());
         change(&mut bootstrap, &mut programs);
-        user_data(&bootstrap, &programs, 30_000).unwrap_err()
+        user_data(&bootstrap, &AgentSource::Programs(programs), 30_000).unwrap_err()
     };
     let errors = [
         refused(|_, programs| programs.dtma_sha256 = "'; reboot; '".to_owned()),
@@ -136,6 +140,39 @@ fn nothing_that_could_leave_its_place_is_taken() {
     }
     let long = refused(|bootstrap, _| bootstrap.ca_pem = format!("{PEM}{}", "A\n".repeat(40_000)));
     assert!(matches!(long, UserDataError::TooLong(_)), "{long}");
+}
+
+#[test]
+fn an_agent_from_an_image_is_run_by_its_content_and_does_not_update_itself() {
+    let name = format!(
+        "registry.example.com/agentopia/dtma@sha256:{}",
+        "ab".repeat(32)
+    );
+    let image = AgentImage::parse(&name).unwrap();
+    let document = document_of(&AgentSource::Image(image));
+    let (_, variables) = content(&document, "/etc/agentopia/bootstrap.env");
+    assert!(
+        variables.contains(&format!("DTMA_IMAGE='{name}'\n")),
+        "{variables}"
+    );
+    assert!(!variables.contains("SHA256"), "{variables}");
+    let (_, config) = content(&document, "/etc/agentopia/dtma.toml");
+    assert!(config.contains("self_update = false"), "{config}");
+    let (_, unit) = content(&document, "/etc/systemd/system/agentopia-dtma.service");
+    assert!(
+        unit.contains("--pull never") && unit.contains("  ${IMAGE} run"),
+        "{unit}"
+    );
+    // What the engine is told has to be where the agent sees it.
+    for path in [
+        "/var/lib/agentopia",
+        "/run/agentopia",
+        "/usr/local/lib/agentopia/tool-init",
+    ] {
+        assert!(unit.contains(&format!("src={path},dst={path}")), "{path}");
+    }
+    let (_, programs_config) = content(&self::document(), "/etc/agentopia/dtma.toml");
+    assert!(!programs_config.contains("self_update"));
 }
 
 /// Bash reads them to the end; `shellcheck crates/cloud/src/bootstrap/*.sh` sees more.

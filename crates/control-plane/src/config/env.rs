@@ -50,6 +50,11 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("AGENTOPIA_PROVIDER", "provider", Text),
     ("AGENTOPIA_LOST_MACHINE", "lost_machine", Text),
     ("AGENTOPIA_ORPHANS", "orphans", Text),
+    (
+        "AGENTOPIA_DIRECT_ACCESS_RANGES",
+        "direct_access_ranges",
+        List,
+    ),
     ("AGENTOPIA_LOCAL_RUNTIME", "local_runtime", Text),
     ("AGENTOPIA_DTMA_BINARY", "dtma_binary", Text),
     ("AGENTOPIA_DTMA_AUTO_UPDATE", "dtma_auto_update", Switch),

@@ -19,6 +19,7 @@ mod session;
 mod setup;
 mod tokens;
 mod users;
+mod verification;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -46,5 +47,6 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(events::routes())
         .merge(legacy_import::routes())
         .merge(orphans::routes())
+        .merge(verification::routes())
         .merge(internal::routes())
 }

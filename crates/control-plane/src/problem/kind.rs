@@ -71,6 +71,8 @@ kinds! {
     WRONG_STATE = CONFLICT, "wrong_state", "Its status does not allow this";
     /// The machine is too small.
     DOES_NOT_FIT = CONFLICT, "does_not_fit", "It does not fit on the machine";
+    /// The machine's firewall is full.
+    TOO_MANY_RULES = CONFLICT, "too_many_rules", "The machine's firewall has no room for it";
     /// The instance does not run.
     NOT_RUNNING = CONFLICT, "not_running", "The instance is not running";
     /// One's own account can't be disabled.

@@ -3,6 +3,7 @@
 
 mod apply;
 pub mod plan;
+pub mod ports;
 pub mod scaling;
 
 pub use apply::EnvironmentReconciler;

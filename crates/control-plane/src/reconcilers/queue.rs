@@ -124,6 +124,8 @@ pub async fn run(
             });
         }
         tokio::select! {
+            // Who rang at the moment of the poll was heard, and is not heard again.
+            biased;
             () = bell.work.notified() => {}
             () = tokio::time::sleep(POLL) => {}
             () = shutdown.cancelled() => {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
+use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use agentopia_gateway::{Gateway, GatewayConfig, GatewayParts};
 use agentopia_store::{DatabaseConfig, Store, StoreError};
 use agentopia_vault::{BuiltIn, KeySource, Keyring, Vault};
@@ -29,6 +30,7 @@ use crate::reconcilers::Bells;
 use crate::reconcilers::routes::RoutesBell;
 use crate::serve::sole::{self, SoleUse};
 use crate::state::{AppState, Seams, Wake};
+use crate::verification::Verifier;
 
 const SEAL_KEY_NAME: &str = "gateway-seal-key";
 const SETUP_TOKEN_NAME: &str = "setup-token";
@@ -54,6 +56,7 @@ impl Parts {
         config: Arc<Config>,
         ambient: Ambient,
         provider: Arc<dyn MachineProvider>,
+        offer: Option<DtmaOffer>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<(Self, Option<SecretString>)> {
         make_private(&config.data_dir)?;
@@ -130,7 +133,17 @@ impl Parts {
             }),
             machines: Arc::clone(&connections) as _,
             gateway: Arc::new(typed),
-            offers: Arc::new(provider),
+            offers: Arc::new(Arc::clone(&provider)),
+            inspect: Arc::new(Verifier {
+                store: store.clone(),
+                vault: Arc::clone(&vault),
+                ambient: ambient.clone(),
+                config: Arc::clone(&config),
+                authority: Arc::clone(&authority),
+                connections: Arc::clone(&connections),
+                provider,
+                offer,
+            }),
         };
         let mut state = AppState::new(
             store.clone(),

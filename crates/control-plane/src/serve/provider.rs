@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentopia_cloud::MachineProvider;
-use agentopia_cloud::bootstrap::Programs;
+use agentopia_cloud::bootstrap::{AgentImage, AgentSource};
 use agentopia_cloud::local::{LocalConfig, LocalProvider};
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{Budget, Client, Endpoint, HttpsTransport, ProjectId};
@@ -38,24 +38,34 @@ pub(super) struct Machines {
 pub(super) fn machines(config: &Config, ambient: &Ambient) -> anyhow::Result<Machines> {
     let (provider, downloads): (Arc<dyn MachineProvider>, _) = match config.provider {
         ProviderKind::Local => {
+            if config.dtma_docker_image_url.is_some() {
+                tracing::warn!(
+                    "`dtma_docker_image_url` (DTMA_DOCKER_IMAGE_URL) has no effect: the provider \
+                     `local` runs the program"
+                );
+            }
             let local = local(config)?;
             // They begin with these very files, and update themselves when others are put there.
             let downloads = Downloads::open(&local.dtma, local.tool_init.as_deref())?;
-            (Arc::new(LocalProvider::new(local)), downloads)
+            (Arc::new(LocalProvider::new(local)), Some(downloads))
         }
         ProviderKind::Digitalocean => digitalocean(config, ambient)?,
     };
     Ok(Machines {
         provider,
-        offer: config.dtma_auto_update.then(|| downloads.offer()),
-        downloads: Some(downloads),
+        // One that runs from an image can't replace itself.
+        offer: downloads
+            .as_ref()
+            .filter(|_| config.dtma_auto_update)
+            .map(Downloads::offer),
+        downloads,
     })
 }
 
 fn digitalocean(
     config: &Config,
     ambient: &Ambient,
-) -> anyhow::Result<(Arc<dyn MachineProvider>, Downloads)> {
+) -> anyhow::Result<(Arc<dyn MachineProvider>, Option<Downloads>)> {
     let own = &config.digitalocean;
     let token = own.api_token.clone().context(
         "the provider `digitalocean` needs a personal access token: make one in DigitalOcean's \
@@ -66,9 +76,7 @@ fn digitalocean(
         Some(address) => Endpoint::parse(address).context("`digitalocean.api_url` (DO_API_URL)")?,
         None => Endpoint::production(),
     };
-    let (dtma, tool_init) = (dtma(config)?, tool_init(config)?);
-    programs::check(&dtma, &tool_init, image(own))?;
-    let downloads = Downloads::open(&dtma, Some(&tool_init))?;
+    let (agent, downloads) = agent(config)?;
     let transport = Arc::new(HttpsTransport::new(&endpoint)?);
     let client = Client::new(
         transport,
@@ -77,13 +85,33 @@ fn digitalocean(
         Budget::default(),
         ambient.clone(),
     );
-    let programs = downloads.programs().context("`tool_init_binary`")?;
-    let settings = settings(own, programs);
+    let settings = settings(own, agent);
     let provider = DigitalOceanProvider::new(client.context("DO_API_TOKEN")?, settings)?;
     Ok((Arc::new(provider), downloads))
 }
 
-fn settings(own: &DigitalOcean, programs: Programs) -> ProviderSettings {
+/// How droplets get the DTMA, and what they download of us for it.
+fn agent(config: &Config) -> anyhow::Result<(AgentSource, Option<Downloads>)> {
+    if let Some(name) = &config.dtma_docker_image_url {
+        let image =
+            AgentImage::parse(name).context("`dtma_docker_image_url` (DTMA_DOCKER_IMAGE_URL)")?;
+        if !image.is_pinned() {
+            tracing::warn!(
+                %image,
+                "whoever can push this image has root on machines that are made: pin it by its \
+                 digest (NAME@sha256:…)"
+            );
+        }
+        return Ok((AgentSource::Image(image), None));
+    }
+    let (dtma, tool_init) = (dtma(config)?, tool_init(config)?);
+    programs::check(&dtma, &tool_init, image(&config.digitalocean))?;
+    let downloads = Downloads::open(&dtma, Some(&tool_init))?;
+    let programs = downloads.programs().context("`tool_init_binary`")?;
+    Ok((AgentSource::Programs(programs), Some(downloads)))
+}
+
+fn settings(own: &DigitalOcean, agent: AgentSource) -> ProviderSettings {
     ProviderSettings {
         installation: own.installation.clone(),
         region: own.default_region.clone(),
@@ -96,7 +124,7 @@ fn settings(own: &DigitalOcean, programs: Programs) -> ProviderSettings {
         project: own.project_id.clone().map(ProjectId),
         monitoring: own.monitoring,
         dtma_port: DTMA_PORT,
-        programs,
+        agent,
     }
 }
 
@@ -206,6 +234,24 @@ mod tests {
         assert_eq!(made.provider.kind(), ProviderKind::Digitalocean);
         assert!(made.downloads.is_some() && made.offer.is_some());
         assert!(!format!("{made:?}").contains("canary"));
+    }
+
+    #[tokio::test]
+    async fn an_image_needs_no_programs_and_offers_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = format!("registry.example.com/dtma@sha256:{}", "ab".repeat(32));
+        let mut env = FULL.to_vec();
+        env.push(("DTMA_DOCKER_IMAGE_URL", &name));
+        let mut config = config(dir.path(), &env);
+        config.dtma_binary = Some("/nowhere/dtma".into());
+        let made = machines(&config, &Ambient::system()).unwrap();
+        assert!(made.downloads.is_none() && made.offer.is_none());
+        config.dtma_docker_image_url = Some("two words".to_owned());
+        let error = machines(&config, &Ambient::system()).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("DTMA_DOCKER_IMAGE_URL"),
+            "{error:#}"
+        );
     }
 
     #[tokio::test]

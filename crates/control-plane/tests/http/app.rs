@@ -10,11 +10,12 @@ use agentopia_control_plane::auth::setup::SetupGate;
 use agentopia_control_plane::config::Config;
 use agentopia_control_plane::http::router;
 use agentopia_control_plane::state::{
-    AppState, MachineError, Machines, Offers, Seams, ServedInstance, ServedTool, ToolGateway,
-    ToolGatewayError, Wake,
+    AppState, Inspect, MachineError, Machines, Offers, Seams, ServedInstance, ServedTool,
+    ToolGateway, ToolGatewayError, Wake,
 };
 use agentopia_domain::agent::Agent;
 use agentopia_domain::instance::Instance;
+use agentopia_domain::verification::Check;
 use agentopia_domain::{Ambient, Clock, EnvironmentId, InstanceId, SystemClock, SystemEntropy};
 use agentopia_dtma_api::to_dtma::{LogLine, LogQuery, LogStream};
 use agentopia_store::{DatabaseConfig, SqliteSync, Store};
@@ -83,6 +84,16 @@ impl Offers for World {
             return Err(ProviderError::Retryable("the provider is away".into()));
         }
         Ok(self.sizes.lock().unwrap().clone())
+    }
+}
+
+#[async_trait]
+impl Inspect for World {
+    fn installation(&self) -> String {
+        "0123456789abcdef".to_owned()
+    }
+    async fn verify(&self) -> Vec<Check> {
+        vec![Check::failed("provider.token", "make a new one")]
     }
 }
 
@@ -259,6 +270,7 @@ impl App {
                 machines: Arc::clone(&world) as _,
                 gateway: Arc::clone(&world) as _,
                 offers: Arc::clone(&world) as _,
+                inspect: Arc::clone(&world) as _,
             },
         );
         Self {

@@ -23,3 +23,4 @@ mod sign_in;
 mod tenants;
 mod tokens;
 mod users;
+mod verification;

@@ -12,6 +12,7 @@ use agentopia_control_plane::reconcilers::Bells;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::queue::Reconcile as _;
 use agentopia_domain::environment::{DesiredEnvironment, LostMachine, ProviderKind};
+use agentopia_domain::verification::Check;
 use agentopia_store::{Claim, EventFilter, EventScope, LeaseKind};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -64,6 +65,10 @@ impl MachineProvider for OneMachine {
         Ok(())
     }
 
+    async fn verify(&self) -> Vec<Check> {
+        Vec::new()
+    }
+
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {
         self.deleted.lock().push(sought.known.map(str::to_owned));
         Ok(Deletion::InProgress)
@@ -75,7 +80,7 @@ fn reconciler(at: &Installation, provider: &Arc<OneMachine>) -> EnvironmentRecon
         store: at.store.clone(),
         vault: Arc::clone(&at.vault),
         authority: Arc::clone(&at.authority),
-        connections: Arc::new(Connections::new(
+        machines: Arc::new(Connections::new(
             at.store.clone(),
             Arc::clone(&at.vault),
             Arc::clone(&at.authority),

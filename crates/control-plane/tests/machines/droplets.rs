@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_cloud::bootstrap::Programs;
+use agentopia_cloud::bootstrap::{AgentSource, Programs};
 use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::reconcilers::Bells;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::queue::{Next, Reconcile as _};
 use agentopia_digitalocean::droplets::{ImageRef, NewDroplet};
+use agentopia_digitalocean::firewalls::Firewall;
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{
     Budget, Client, DropletName, Endpoint, Limits, TagName, Transport, TransportError,
@@ -105,10 +106,10 @@ pub(crate) fn settings() -> ProviderSettings {
         project: None,
         monitoring: true,
         dtma_port: 30_000,
-        programs: Programs {
+        agent: AgentSource::Programs(Programs {
             dtma_sha256: "ab".repeat(32),
             tool_init_sha256: "cd".repeat(32),
-        },
+        }),
     }
 }
 
@@ -325,6 +326,19 @@ impl Droplets {
         self.simulator.droplets().await
     }
 
+    /// Every firewall but the common one.
+    pub(crate) async fn own_firewalls(&self) -> Vec<Firewall> {
+        let api = self.api();
+        let mut all = api.firewalls().list().all().await.unwrap();
+        all.retain(|firewall| firewall.name != "agentopia-test");
+        all
+    }
+
+    /// DigitalOcean as somebody else with the token sees it.
+    pub(crate) fn api(&self) -> Client {
+        api(&self.at, &self.simulator)
+    }
+
     pub(crate) async fn timeline(&self) -> Vec<Event> {
         let scope = EventScope::Account(self.account);
         let filter = EventFilter::default();
@@ -360,7 +374,7 @@ pub(crate) fn reconciler(
         store: at.store.clone(),
         vault: Arc::clone(&at.vault),
         authority: Arc::clone(&at.authority),
-        connections: Arc::new(Connections::new(
+        machines: Arc::new(Connections::new(
             at.store.clone(),
             Arc::clone(&at.vault),
             Arc::clone(&at.authority),

@@ -55,6 +55,7 @@ async fn deploy(at: &Installation, machine: &Machine) -> Instance {
         secrets: BTreeMap::from([("ECHO_SECRET".to_owned(), secret)]),
         resources: definition.resources,
         running: true,
+        direct_access: None,
     };
     at.store
         .instances()

@@ -243,6 +243,15 @@ impl Ledger {
         }
     }
 
+    /// How many requests are left this hour, as far as is known, and how many an hour has.
+    pub(super) fn left(&mut self, now: Instant) -> (usize, usize) {
+        let per_hour = self.limits.per_hour;
+        let ours = per_hour.saturating_sub(self.hour.count(now));
+        // What was told counts those of others too.
+        let told = self.told.as_ref().map_or(ours, |told| told.left);
+        (ours.min(told), per_hour)
+    }
+
     /// How many of what is left a queue has to leave to others.
     fn floor(&self, queue: Queue) -> usize {
         match queue {

@@ -31,8 +31,7 @@ impl Window {
     /// Where that hangs on requests that have not ended, it is the earliest time at which it can
     /// be.
     pub(super) fn free_at(&mut self, now: Instant, limit: usize) -> Instant {
-        self.forget(now);
-        let used = self.open + self.ended.len();
+        let used = self.count(now);
         if used < limit {
             return now;
         }
@@ -50,6 +49,12 @@ impl Window {
     pub(super) fn end(&mut self, now: Instant) {
         self.open = self.open.saturating_sub(1);
         self.ended.push_back(now);
+    }
+
+    /// Requests that count now.
+    pub(super) fn count(&mut self, now: Instant) -> usize {
+        self.forget(now);
+        self.open + self.ended.len()
     }
 
     /// Requests under way.

@@ -52,7 +52,7 @@ impl DigitalOceanProvider {
     }
 }
 
-fn base_policy(settings: &ProviderSettings, naming: &Naming) -> FirewallSpec {
+pub(super) fn base_policy(settings: &ProviderSettings, naming: &Naming) -> FirewallSpec {
     let tcp = |port, ranges: &[String]| InboundRule {
         protocol: Protocol::Tcp,
         ports: Ports::one(port),

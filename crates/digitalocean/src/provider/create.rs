@@ -41,7 +41,7 @@ impl DigitalOceanProvider {
     fn wish(&self, request: &MachineRequest, place: Place) -> Result<NewDroplet, ProviderError> {
         let settings = &self.settings;
         let bootstrap = &request.bootstrap;
-        let data = bootstrap::user_data(bootstrap, &settings.programs, settings.dtma_port)
+        let data = bootstrap::user_data(bootstrap, &settings.agent, settings.dtma_port)
             .map_err(|error| ProviderError::Final(error.to_string()))?;
         let name = droplet_name(request.environment, &bootstrap.enrolment_token).map_err(unfit)?;
         let mut new = NewDroplet::new(name, place.size, place.image);

@@ -54,7 +54,10 @@ impl DigitalOceanProvider {
     }
 
     /// The firewalls of this machine alone. The one that holds by tag stays for the others.
-    async fn remove_firewalls(&self, environment: EnvironmentId) -> Result<(), ProviderError> {
+    pub(super) async fn remove_firewalls(
+        &self,
+        environment: EnvironmentId,
+    ) -> Result<(), ProviderError> {
         let name = self.naming.machine_firewall(environment).map_err(unfit)?;
         let all = self.api.firewalls().list().all().await.map_err(trouble)?;
         for firewall in all.iter().filter(|each| each.name == name.as_str()) {

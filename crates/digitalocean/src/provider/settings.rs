@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use agentopia_cloud::bootstrap::Programs;
+use agentopia_cloud::bootstrap::AgentSource;
 
 use super::naming::Naming;
 use crate::ProjectId;
@@ -33,8 +33,8 @@ pub struct ProviderSettings {
     pub monitoring: bool,
     /// The port of the DTMA.
     pub dtma_port: u16,
-    /// What machines download.
-    pub programs: Programs,
+    /// How machines get their management agent.
+    pub agent: AgentSource,
 }
 
 /// Why the provider can't be set up. Each sentence says what to change.

@@ -9,7 +9,9 @@
 mod create;
 mod find;
 mod inventory;
+mod open_ports;
 mod refusals;
 mod remove;
 mod resize;
 mod rig;
+mod verify;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_cloud::bootstrap::Programs;
+use agentopia_cloud::bootstrap::{AgentSource, Programs};
 use agentopia_cloud::{Bootstrap, Deletion, MachineProvider as _, MachineRequest, Sought};
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{Budget, Client, Endpoint, Transport, TransportError};
@@ -84,10 +84,10 @@ pub(crate) fn settings() -> ProviderSettings {
         project: None,
         monitoring: true,
         dtma_port: 30_000,
-        programs: Programs {
+        agent: AgentSource::Programs(Programs {
             dtma_sha256: "ab".repeat(32),
             tool_init_sha256: "cd".repeat(32),
-        },
+        }),
     }
 }
 
@@ -121,6 +121,14 @@ impl Rig {
             simulator,
             environment: "0199c0de-0000-7000-8000-000000000001".parse().unwrap(),
             api,
+        }
+    }
+
+    /// The same account, with a provider that is told something else.
+    pub(crate) fn with_provider(self, settings: ProviderSettings) -> Self {
+        Self {
+            provider: DigitalOceanProvider::new(self.api.clone(), settings).unwrap(),
+            ..self
         }
     }
 

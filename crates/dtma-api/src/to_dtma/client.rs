@@ -8,9 +8,10 @@ use agentopia_domain::{EnvironmentId, InstanceId};
 use agentopia_pki::tls::control_plane_client_config;
 use agentopia_pki::{MachineKey, machine_host};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, DATE};
 use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
@@ -95,6 +96,19 @@ impl DtmaClient {
     /// See [`DtmaError`].
     pub async fn info(&self) -> Result<Info, DtmaError> {
         json(WHO, self.command(Method::GET, "/v1/info").send().await).await
+    }
+
+    /// The same, with the time that the machine's clock shows, in whole seconds: for people who look
+    /// for what is wrong. Nothing may be decided by comparing it with our own.
+    ///
+    /// # Errors
+    /// See [`DtmaError`].
+    pub async fn info_and_clock(&self) -> Result<(Info, Option<DateTime<Utc>>), DtmaError> {
+        let answer = accepted(WHO, self.command(Method::GET, "/v1/info").send().await).await?;
+        let date = answer.headers().get(DATE).and_then(|it| it.to_str().ok());
+        let date = date.and_then(|text| DateTime::parse_from_rfc2822(text).ok());
+        let info = json(WHO, Ok(answer)).await?;
+        Ok((info, date.map(|date| date.to_utc())))
     }
 
     /// Every instance that the machine knows of.

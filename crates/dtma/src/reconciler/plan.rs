@@ -32,6 +32,8 @@ pub(super) struct Situation<'a> {
     pub(super) grip: &'a Grip,
     /// What happened so far.
     pub(super) history: &'a History,
+    /// Whether it is time to say (again) who may reach its port.
+    pub(super) admission_due: bool,
     /// Whether the control plane found a clone of this machine: nothing new is started.
     pub(super) locked: bool,
     /// Now.
@@ -58,6 +60,8 @@ pub(super) enum Step {
     Adopt,
     /// See whether it answers.
     Probe,
+    /// Let those reach its port whom the spec names, and nobody else.
+    Admit,
     /// It was running and is not any more: write the failure down.
     NoteCrash(ExitInfo),
     /// Stop it.
@@ -102,6 +106,7 @@ fn run(situation: &Situation<'_>) -> Step {
             Grip::None => Step::Adopt,
             Grip::Started if situation.history.may_try(situation.now) => Step::Probe,
             Grip::Started => waiting(situation),
+            Grip::Healthy if situation.admission_due => Step::Admit,
             Grip::Healthy => rest(Phase::Running),
         },
         (RunState::Exited(exit), Grip::Started | Grip::Healthy) if same => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_domain::InstanceId;
+use agentopia_domain::direct_access::DirectAccess;
 use agentopia_domain::instance::{DesiredInstance, RuntimeDetails};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::spec::InstanceSpec;
@@ -46,6 +47,8 @@ pub(super) struct Task {
     engine: EngineSeen,
     /// Generation and hash of the spec seen last.
     seen: Option<(i64, String)>,
+    /// Who was last let in to its port, and when.
+    admitted: Option<(DirectAccess, Instant)>,
     /// The engine or the disk fails us: how long to wait.
     trouble: Backoff,
     /// Of the last start, to take them out of what the tool wrote.
@@ -62,6 +65,7 @@ impl Task {
             history: History::default(),
             engine: EngineSeen::default(),
             seen: None,
+            admitted: None,
             trouble: Backoff::new(Duration::from_secs(1), Duration::from_secs(15)),
             secrets: std::collections::BTreeMap::new(),
         }
@@ -108,11 +112,26 @@ impl Task {
             observed: observed.as_ref(),
             grip: &self.grip,
             history: &self.history,
+            admission_due: self.admission_due(spec),
             locked: self.shared.link.is_locked(),
             now: self.shared.now(),
         });
         tracing::debug!(instance = %self.id, generation = spec.generation, ?step, "next step");
         self.apply(spec, step).await
+    }
+
+    /// Now and then also when nothing changed: somebody may have taken our rules away.
+    fn admission_due(&self, spec: &InstanceSpec) -> bool {
+        let Some(wanted) = &spec.direct_access else {
+            return false;
+        };
+        !self.admitted.as_ref().is_some_and(|(admitted, at)| {
+            admitted == wanted && self.now().saturating_sub(*at) < RESYNC
+        })
+    }
+
+    fn note_admission(&mut self, spec: &InstanceSpec) {
+        self.admitted = spec.direct_access.clone().map(|it| (it, self.now()));
     }
 
     /// An engine that went away took the tool with it: that is no failure of the tool, which is

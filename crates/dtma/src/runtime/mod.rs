@@ -75,6 +75,11 @@ pub trait Runtime: fmt::Debug + Send + Sync {
         secrets: BTreeMap<String, SecretString>,
     ) -> Result<bool, RuntimeError>;
 
+    /// Lets those reach the instance's direct port whom the spec names, and nobody else, without a
+    /// restart of the tool. `start` and `adopt` do so as well; this is for other sources, and for
+    /// rules that somebody else took away.
+    async fn admit(&self, spec: &InstanceSpec) -> Result<(), RuntimeError>;
+
     /// Stops it: TERM, after `grace` KILL. Logs stay readable. Nothing to stop is success.
     async fn stop(&self, id: InstanceId, grace: Duration) -> Result<(), RuntimeError>;
 

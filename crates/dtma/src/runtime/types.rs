@@ -216,7 +216,7 @@ pub const SESSION_GRACE: Duration = Duration::from_secs(2);
 /// (the same fields as [`InstanceSpec::needs_recreate`]).
 #[must_use]
 pub fn spec_hash(spec: &InstanceSpec) -> String {
-    let key = serde_json::json!([
+    let mut key = serde_json::json!([
         spec.restart_nonce,
         spec.program,
         spec.transport,
@@ -226,5 +226,9 @@ pub fn spec_hash(spec: &InstanceSpec) -> String {
         spec.resources,
         spec.volume,
     ]);
+    // Left out where there is none, so that containers of DTMAs that knew no such ports stay.
+    if let (Some(access), Some(fields)) = (&spec.direct_access, key.as_array_mut()) {
+        fields.push(serde_json::json!([access.port, access.protocols]));
+    }
     hex::encode(&Sha256::digest(key.to_string().as_bytes())[..16])
 }

@@ -55,6 +55,14 @@ pub(super) fn validate(
     if let Some(volume) = &spec.volume {
         mount("volume.mount_path", &volume.mount_path)?;
     }
+    if let Some(access) = &spec.direct_access
+        && (access.port == 0 || access.protocols.is_empty())
+    {
+        return invalid(
+            "direct_access",
+            "use a port from 1 and at least one protocol",
+        );
+    }
     if let Transport::StreamableHttp { port, path } = &spec.transport
         && (*port == 0
             || !path.starts_with('/')
@@ -170,6 +178,9 @@ fn problem(code: &'static str, detail: String) -> Result<(), SpecProblem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use agentopia_domain::direct_access::{DirectAccess, PortProtocol, Sources};
     use agentopia_domain::spec::VolumeSpec;
 
     use super::*;
@@ -181,7 +192,7 @@ mod tests {
         let check = |spec: &InstanceSpec| validate(spec, good.instance_id, good.environment_id);
         assert_eq!(check(&good), Ok(()));
         type Change = fn(&mut InstanceSpec);
-        let wrong: [(&str, Change); 17] = [
+        let wrong: [(&str, Change); 19] = [
             ("path", |it| it.instance_id = spec().instance_id),
             ("generation", |it| it.generation = -1),
             ("version", |it| it.version = "1\n2".to_owned()),
@@ -212,6 +223,12 @@ mod tests {
                     mount_path: "/a/../etc".to_owned(),
                 });
             }),
+            ("direct_access", |it| {
+                it.direct_access = Some(direct_access(0, BTreeSet::from([PortProtocol::Tcp])));
+            }),
+            ("direct_access", |it| {
+                it.direct_access = Some(direct_access(53, BTreeSet::new()));
+            }),
             ("transport", |it| {
                 it.transport = Transport::StreamableHttp {
                     port: 0,
@@ -225,6 +242,14 @@ mod tests {
             let problem = check(&spec).unwrap_err();
             assert!(problem.detail.contains(field), "{field}: {problem:?}");
             assert_eq!(problem.code, "invalid_spec");
+        }
+    }
+
+    fn direct_access(port: u16, protocols: BTreeSet<PortProtocol>) -> DirectAccess {
+        DirectAccess {
+            port,
+            protocols,
+            sources: Sources::parse(["10.0.0.0/8"]).unwrap(),
         }
     }
 

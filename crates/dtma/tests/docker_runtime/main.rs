@@ -10,6 +10,7 @@
 mod support;
 
 mod adoption;
+mod direct_access;
 mod engine_away;
 mod faults;
 mod hardening;

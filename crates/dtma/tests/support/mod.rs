@@ -77,6 +77,7 @@ pub(crate) fn spec(environment_id: EnvironmentId, image: ImageRef) -> InstanceSp
             disk_bytes: 0,
         },
         volume: None,
+        direct_access: None,
     }
 }
 

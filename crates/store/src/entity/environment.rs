@@ -20,6 +20,7 @@ pub(crate) struct Model {
     pub(crate) size: Option<String>,
     pub(crate) image: Option<String>,
     pub(crate) scaling: Option<String>,
+    pub(crate) firewall: Option<String>,
     pub(crate) monthly_price_cents: Option<i64>,
     pub(crate) machine_disk_bytes: Option<i64>,
     pub(crate) provider_created_at: Option<i64>,

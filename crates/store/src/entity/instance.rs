@@ -15,6 +15,7 @@ pub(crate) struct Model {
     pub(crate) running_version: Option<String>,
     pub(crate) config: String,
     pub(crate) resources: String,
+    pub(crate) direct_access: Option<String>,
     pub(crate) desired: String,
     pub(crate) purge_data: bool,
     pub(crate) generation: i64,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use agentopia_domain::admission::DoesNotFit;
+use agentopia_domain::direct_access::DirectAccess;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::instance::{DesiredInstance, Instance, InstanceEvent, InstanceStatus};
@@ -14,7 +15,9 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
-use super::{Instances, WHAT, map_secrets, read, row, wanted_resources};
+use super::{
+    Instances, WHAT, admit_rules, direct_access_text, map_secrets, read, row, wanted_resources,
+};
 use crate::convert::{json, word};
 use crate::entity::instance::{ActiveModel, Column, Entity};
 use crate::environments;
@@ -54,6 +57,8 @@ pub struct Reconfigure {
     pub secrets: Option<BTreeMap<String, SecretId>>,
     /// Other limits.
     pub resources: Option<Resources>,
+    /// Others may reach its port directly.
+    pub direct_access: Option<DirectAccess>,
 }
 
 impl Reconfigure {
@@ -74,7 +79,8 @@ impl Instances<'_> {
     ///
     /// # Errors
     /// [`StoreError::InstanceTransition`] for an instance that is being removed,
-    /// [`StoreError::DoesNotFit`], [`StoreError::Duplicate`], [`StoreError::NotFound`].
+    /// [`StoreError::DoesNotFit`], [`StoreError::TooManyRules`], [`StoreError::Duplicate`],
+    /// [`StoreError::NotFound`].
     pub async fn set_intent(
         &self,
         account: AccountId,
@@ -116,6 +122,7 @@ impl Instances<'_> {
             change.progress = Set(None);
         }
         let mut resources = current.resources;
+        let mut has_port = current.direct_access.is_some();
         if let InstanceIntent::Reconfigure(new) = intent {
             if let Some(name) = new.name {
                 change.name = Set(name.as_str().to_owned());
@@ -133,6 +140,11 @@ impl Instances<'_> {
                 resources = new;
                 change.resources = Set(json("account_tool_instances.resources", &new)?);
             }
+            if let Some(access) = new.direct_access {
+                admit_rules(&transaction, environment_id, id, Some(&access)).await?;
+                change.direct_access = Set(direct_access_text(Some(&access))?);
+                has_port = true;
+            }
         }
         let starts = next.desired == DesiredInstance::Running;
         if starts && (current.desired != next.desired || resources != current.resources) {
@@ -146,6 +158,11 @@ impl Instances<'_> {
             .await
             .map_err(on_duplicate(WHAT, "name"))?;
         leases::wake(&transaction, LeaseKind::Instance, id.as_uuid()).await?;
+        if has_port {
+            // What the machine's firewall lets in may be less from now on.
+            let environment = environment_id.as_uuid();
+            leases::wake(&transaction, LeaseKind::Environment, environment).await?;
+        }
         let value = read(&transaction, id).await?;
         self.0.finish(transaction, events).await?;
         Ok(Changed {

@@ -10,6 +10,7 @@ mod row;
 use std::collections::BTreeMap;
 
 use agentopia_domain::admission::DoesNotFit;
+use agentopia_domain::direct_access::{self, DirectAccess};
 use agentopia_domain::environment::Environment;
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::instance::{Instance, InstanceStatus};
@@ -36,6 +37,7 @@ pub use observe::{InstancePatch, InstanceReport};
 pub(crate) use row::to_instances;
 
 pub(crate) const WHAT: &str = "instance";
+const DIRECT_ACCESS: &str = "account_tool_instances.direct_access";
 
 /// Instances. See [`Store::instances`].
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +74,8 @@ pub struct NewInstance {
     pub resources: Resources,
     /// Whether it is wanted running; otherwise it stays stopped until its owner starts it.
     pub running: bool,
+    /// From where its port may be reached directly.
+    pub direct_access: Option<DirectAccess>,
 }
 
 /// Which instances are asked for; the default is all that are not removed.
@@ -92,6 +96,7 @@ impl Instances<'_> {
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] for a name that is taken, [`StoreError::DoesNotFit`],
+    /// [`StoreError::TooManyRules`] for one more port than the machine's firewall has room for,
     /// [`StoreError::NotFound`] for an environment, catalog entry or secret that does not exist or
     /// is another account's.
     pub async fn create(
@@ -114,6 +119,7 @@ impl Instances<'_> {
             version: Set(new.version),
             config: Set(json("account_tool_instances.config", &new.config)?),
             resources: Set(json("account_tool_instances.resources", &new.resources)?),
+            direct_access: Set(direct_access_text(new.direct_access.as_ref())?),
             desired: Set(desired.to_owned()),
             purge_data: Set(false),
             generation: Set(1),
@@ -132,6 +138,13 @@ impl Instances<'_> {
             let present = wanted_resources(&transaction, new.environment_id, new.id).await?;
             admit(&environment, &present, new.resources)?;
         }
+        admit_rules(
+            &transaction,
+            new.environment_id,
+            new.id,
+            new.direct_access.as_ref(),
+        )
+        .await?;
         Entity::insert(row)
             .exec_without_returning(&transaction)
             .await
@@ -253,6 +266,38 @@ pub(crate) async fn running_resources(
     rows.iter()
         .map(|text| from_json("account_tool_instances.resources", text))
         .collect()
+}
+
+fn direct_access_text(access: Option<&DirectAccess>) -> Result<Option<String>, StoreError> {
+    access.map(|access| json(DIRECT_ACCESS, access)).transpose()
+}
+
+/// Whether the firewall of a machine that the caller has locked has room for what `id` is granted.
+/// Those that are stopped count: they can be started at any time.
+async fn admit_rules(
+    connection: &impl ConnectionTrait,
+    environment: EnvironmentId,
+    id: InstanceId,
+    new: Option<&DirectAccess>,
+) -> Result<(), StoreError> {
+    let Some(new) = new else {
+        return Ok(());
+    };
+    let rows: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::DirectAccess)
+        .filter(Column::EnvironmentId.eq(environment.as_uuid()))
+        .filter(Column::Id.ne(id.as_uuid()))
+        .filter(Column::Status.ne(word(&InstanceStatus::Removed)))
+        .filter(Column::DirectAccess.is_not_null())
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let present = rows
+        .iter()
+        .map(|text| from_json(DIRECT_ACCESS, text))
+        .collect::<Result<Vec<DirectAccess>, _>>()?;
+    Ok(direct_access::admit(&present, new)?)
 }
 
 /// Writes which values fill the instance's secrets, in place of what was there.

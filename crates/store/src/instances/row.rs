@@ -8,7 +8,7 @@ use agentopia_domain::instance::{DesiredInstance, Instance};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::WHAT;
+use super::{DIRECT_ACCESS, WHAT};
 use crate::convert::{corrupt, from_json, from_word, name, time};
 use crate::entity::instance::Model;
 use crate::entity::instance_secret as mapping;
@@ -85,6 +85,9 @@ fn to_instance(row: Model, secrets: BTreeMap<String, SecretId>) -> Result<Instan
         config: from_json("account_tool_instances.config", &row.config)?,
         secrets,
         resources: from_json("account_tool_instances.resources", &row.resources)?,
+        direct_access: (row.direct_access)
+            .map(|text| from_json(DIRECT_ACCESS, &text))
+            .transpose()?,
         desired: join_desired(&row.desired, row.purge_data)?,
         generation: row.generation,
         restart_nonce: row.restart_nonce,

@@ -7,8 +7,9 @@
 mod m0001_initial;
 mod m0002_scaling_and_price;
 mod m0003_orphans;
-mod m0004_orphan_removal;
-mod m0005_told;
+mod m0004_direct_access;
+mod m0005_orphan_removal;
+mod m0006_told;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -21,8 +22,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_initial::Initial),
             Box::new(m0002_scaling_and_price::ScalingAndPrice),
             Box::new(m0003_orphans::Orphans),
-            Box::new(m0004_orphan_removal::OrphanRemoval),
-            Box::new(m0005_told::Told),
+            Box::new(m0004_direct_access::DirectAccess),
+            Box::new(m0005_orphan_removal::OrphanRemoval),
+            Box::new(m0006_told::Told),
         ]
     }
 }
@@ -30,4 +32,10 @@ impl MigratorTrait for Migrator {
 /// Applies every step that is missing, inside `transaction`.
 pub(crate) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     Migrator::up(transaction, None).await
+}
+
+/// The names of all steps that this version knows, in their order.
+pub(crate) fn known() -> Vec<String> {
+    let steps = Migrator::migrations();
+    steps.iter().map(|step| step.name().to_owned()).collect()
 }

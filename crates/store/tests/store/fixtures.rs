@@ -69,6 +69,7 @@ pub(crate) fn definition(slug: &str) -> CatalogDefinition {
         secrets: Vec::new(),
         resources: Resources::default(),
         volume: None,
+        direct_access: None,
         status: CatalogStatus::Available,
     }
 }
@@ -134,6 +135,7 @@ impl TestDb {
             secrets: BTreeMap::new(),
             resources: Resources::default(),
             running: true,
+            direct_access: None,
         }
     }
 

@@ -314,6 +314,7 @@ async fn settings_change_and_wrong_ones_change_nothing(db: TestDb) {
             memory_bytes: 1 << 20,
             ..Resources::default()
         }),
+        direct_access: None,
     };
     for wrong in [
         Reconfigure {

@@ -24,6 +24,7 @@ on_both_engines!(
     a_wake_during_a_lease_is_not_lost,
     a_row_is_due_when_it_was_said_to_be,
     intent_wakes,
+    a_change_of_the_machines_status_wakes_its_tools,
     environments_have_a_queue_of_their_own,
 );
 
@@ -284,6 +285,32 @@ async fn intent_wakes(db: TestDb) {
         .await
         .unwrap();
     assert_eq!(claim(&db.store, LONG).await.len(), 1);
+}
+
+async fn a_change_of_the_machines_status_wakes_its_tools(db: TestDb) {
+    let account = db.account("a@b.c").await;
+    let environment = db.environment(account).await.id;
+    for tool in ["one", "two"] {
+        db.instance(account, tool).await;
+    }
+    let other = db.account("d@e.f").await;
+    db.instance(other, "another's").await;
+    let leases = db.store.leases();
+    for held in claim(&db.store, LONG).await {
+        leases
+            .release(KIND, held.id, held.token, None)
+            .await
+            .unwrap();
+    }
+    let environments = db.store.environments();
+    let from = EnvironmentStatus::PendingCreation;
+    let begun = EnvironmentEvent::CreateStarted;
+    let patch = EnvironmentPatch::default();
+    environments
+        .transition_unscoped(environment, None, from, begun, patch, &[])
+        .await
+        .unwrap();
+    assert_eq!(claim(&db.store, LONG).await.len(), 2);
 }
 
 async fn environments_have_a_queue_of_their_own(db: TestDb) {

@@ -11,6 +11,7 @@ mod fixtures;
 mod agents;
 mod catalog;
 mod credentials;
+mod direct_access;
 mod environments;
 mod events;
 mod gateway;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentopia_api::environment::{Environment, EnvironmentAnswer};
+use agentopia_api::environment::{Environment, EnvironmentAnswer, ScaleEnvironmentRequest};
 use agentopia_api::event::Event;
 use agentopia_api::instance::{
     CallRequest, CallResponse, DeployRequest, Instance, LogLine, UpdateInstanceRequest,
@@ -29,6 +29,7 @@ pub fn deployment(catalog: &str) -> DeployRequest {
         version: None,
         config: Map::new(),
         secrets: std::collections::BTreeMap::new(),
+        allow_from: Vec::new(),
     }
 }
 
@@ -196,6 +197,17 @@ impl Api {
     /// See [`super::ApiError`].
     pub async fn disable(&self) -> anyhow::Result<Environment> {
         self.post("/api/v1/environment/disable", &json!({})).await
+    }
+
+    /// Asks for another size of the environment's machine; returns at once.
+    ///
+    /// # Errors
+    /// See [`super::ApiError`].
+    pub async fn scale(&self, size: &str) -> anyhow::Result<Environment> {
+        let request = ScaleEnvironmentRequest {
+            size: size.to_owned(),
+        };
+        self.post("/api/v1/environment/scale", &request).await
     }
 
     /// Waits until the environment has a status.

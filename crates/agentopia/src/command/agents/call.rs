@@ -1,12 +1,12 @@
 //! `agentopia agents call`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agentopia_api::instance::CallResponse;
 use rmcp::ServiceExt as _;
 use rmcp::model::{CallToolRequestParams, ClientCapabilities, ClientConfig, Implementation};
-use rmcp::service::ServiceError;
+use rmcp::service::{RoleClient, RunningService, ServiceError};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::{
     AuthRequiredError, StreamableHttpClientTransportConfig,
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
     };
     let client = app.client()?;
     let agent = resolve::agent(&client, &args.agent).await?;
-    let token = token(&args).await?;
+    let token = token(args.token_file.as_deref()).await?;
     let began = Instant::now();
     let called = call(&agent.mcp_url, &token, &args.tool, arguments);
     let result = tokio::time::timeout(args.wait_timeout, called)
@@ -76,8 +76,9 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn token(args: &Args) -> Result<SecretString, Failure> {
-    if let Some(path) = &args.token_file {
+/// The agent's token: from a file, from the environment, or asked for.
+pub(in crate::command) async fn token(file: Option<&Path>) -> Result<SecretString, Failure> {
+    if let Some(path) = file {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::Usage(format!(
                 "--token-file: {} can't be read: {error}",
@@ -92,25 +93,46 @@ async fn token(args: &Args) -> Result<SecretString, Failure> {
     }
 }
 
-async fn call(
+/// Calls a tool through the agent's endpoint at `url`; the result is the protocol's own.
+pub(in crate::command) async fn call(
     url: &str,
     token: &SecretString,
     tool: &str,
     arguments: Map<String, serde_json::Value>,
 ) -> Result<serde_json::Value, Failure> {
-    let config = StreamableHttpClientTransportConfig::with_uri(url.to_owned())
-        .auth_header(token.expose_secret());
-    let transport = StreamableHttpClientTransport::from_config(config);
-    let own = Implementation::new("agentopia-cli", env!("CARGO_PKG_VERSION"));
-    let session = ClientConfig::new(ClientCapabilities::default(), own)
-        .serve(transport)
-        .await
-        .map_err(|error| not_opened(&error))?;
+    let session = open(url, token).await?;
     let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
     let answer = session.call_tool(params).await;
     // The answer counts; how the goodbye went does not.
     let _closed = session.cancel().await;
-    let result = answer.map_err(|error| match error {
+    let result = answer.map_err(not_answered)?;
+    serde_json::to_value(result).map_err(|error| Failure::other(error, "the answer is no JSON"))
+}
+
+/// How many tools the agent's endpoint at `url` offers.
+pub(in crate::command) async fn tools(url: &str, token: &SecretString) -> Result<usize, Failure> {
+    let session = open(url, token).await?;
+    let answer = session.list_all_tools().await;
+    let _closed = session.cancel().await;
+    Ok(answer.map_err(not_answered)?.len())
+}
+
+async fn open(
+    url: &str,
+    token: &SecretString,
+) -> Result<RunningService<RoleClient, ClientConfig>, Failure> {
+    let config = StreamableHttpClientTransportConfig::with_uri(url.to_owned())
+        .auth_header(token.expose_secret());
+    let transport = StreamableHttpClientTransport::from_config(config);
+    let own = Implementation::new("agentopia-cli", env!("CARGO_PKG_VERSION"));
+    let opened = ClientConfig::new(ClientCapabilities::default(), own)
+        .serve(transport)
+        .await;
+    opened.map_err(|error| not_opened(&error))
+}
+
+fn not_answered(error: ServiceError) -> Failure {
+    match error {
         ServiceError::McpError(error) => Failure::Unsuccessful(Box::new(Unsuccessful {
             code: "mcp_error",
             message: format!("the agent's endpoint answered: {}", error.message),
@@ -118,8 +140,7 @@ async fn call(
             hints: vec!["agentopia agents discovery AGENT shows what it can use".to_owned()],
         })),
         other => Failure::other(other, "the call did not go through"),
-    })?;
-    serde_json::to_value(result).map_err(|error| Failure::other(error, "the answer is no JSON"))
+    }
 }
 
 /// Why the agent's address opened no session. The library's own text names its types, which help

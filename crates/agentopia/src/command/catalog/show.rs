@@ -75,8 +75,17 @@ fn describe(entry: &CatalogEntry) -> String {
             secret.name, secret.description
         ));
     }
+    let mut allow_from = "";
+    if let Some(direct) = &definition.direct_access {
+        let protocols = joined(direct.protocols.iter().map(|protocol| protocol.as_str()));
+        text.push_str(&format!(
+            "\nreached directly on port {} ({protocols}), from where you say  {}",
+            direct.port, direct.purpose
+        ));
+        allow_from = " --allow-from NETWORK";
+    }
     text.push_str(&format!(
-        "\n\ndeploy it with: agentopia tools deploy {}",
+        "\n\ndeploy it with: agentopia tools deploy {}{allow_from}",
         definition.slug
     ));
     text

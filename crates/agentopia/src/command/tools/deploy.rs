@@ -24,7 +24,8 @@ Examples:
   agentopia tools deploy echo
   agentopia tools deploy time --name berlin --set local_timezone=Europe/Berlin
   agentopia tools deploy github --secret GITHUB_TOKEN=my-github-token
-  agentopia tools deploy filesystem --config @settings.json --detach -o json")]
+  agentopia tools deploy filesystem --config @settings.json --detach -o json
+  agentopia tools deploy git-server --allow-from 203.0.113.0/24 --allow-from 198.51.100.7")]
 pub(crate) struct Args {
     /// Slug or id of the tool in the catalog.
     tool: String,
@@ -52,6 +53,10 @@ pub(super) struct Settings {
     /// Fill an environment variable of the tool from a secret of yours, by the secret's name.
     #[arg(long, value_name = "VARIABLE=SECRET_NAME", value_parser = pair)]
     pub(super) secret: Vec<(String, String)>,
+    /// An address or network that may reach the tool's own port directly, for tools that have one;
+    /// may be given several times. Nobody else is let in; everybody is 0.0.0.0/0 and ::/0.
+    #[arg(long, value_name = "CIDR")]
+    pub(super) allow_from: Vec<String>,
 }
 
 impl Settings {
@@ -88,6 +93,7 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
         version: args.version,
         config,
         secrets: BTreeMap::from_iter(args.settings.secret),
+        allow_from: args.settings.allow_from,
     };
     let instance = client.deploy(&request).await?;
     reach(app, &client, instance, Goal::Running, &args.wait).await

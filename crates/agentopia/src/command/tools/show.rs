@@ -82,9 +82,24 @@ fn describe(app: &App, instance: &Instance, slug: Option<String>) -> String {
         ("image digest", optional(runtime.image_digest.as_ref())),
         ("restarts", runtime.restarts.to_string()),
         ("MCP address", instance.mcp_url.clone()),
+        ("direct access", direct_access(instance)),
         ("deployed", ago(app.now(), instance.created_at)),
         ("changed", ago(app.now(), instance.updated_at)),
     ])
+}
+
+/// Where it is reached directly and by whom; empty where it has no such port.
+fn direct_access(instance: &Instance) -> String {
+    let Some(access) = &instance.direct_access else {
+        return String::new();
+    };
+    let place = match (&access.address, &access.problem) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(problem)) => format!("closed, the firewall can't be changed ({problem})"),
+        (None, None) => "closed".to_owned(),
+    };
+    let protocols = crate::output::joined(access.protocols.iter().map(|it| it.as_str()));
+    format!("{place}, {protocols}, from {}", access.sources.join(", "))
 }
 
 /// Names with descriptions, and the arguments of each.

@@ -14,16 +14,18 @@ use crate::resolve;
 use crate::values::name;
 use crate::wait::WaitArgs;
 
-/// Change a tool's name, settings or secrets, and wait until it answers again.
+/// Change a tool's name, settings, secrets or who may reach it, and wait until it answers again.
 ///
 /// What you don't mention stays. --config replaces all settings, --set changes single ones; --secret
-/// adds or changes single mappings, --no-secrets drops all others. A running tool is restarted.
+/// adds or changes single mappings, --no-secrets drops all others; --allow-from replaces all networks.
+/// A running tool is restarted, unless only its name or the networks change.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   agentopia tools update berlin --set local_timezone=Europe/Vienna
   agentopia tools update berlin --name vienna
-  agentopia tools update github --secret GITHUB_TOKEN=other-github-token")]
+  agentopia tools update github --secret GITHUB_TOKEN=other-github-token
+  agentopia tools update git-server --allow-from 198.51.100.0/24")]
 pub(crate) struct Args {
     /// The tool's name or id.
     tool: String,
@@ -43,9 +45,11 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
     let settings = &args.settings;
     let changes_config = settings.config.is_some() || !settings.set.is_empty();
     let changes_secrets = args.no_secrets || !settings.secret.is_empty();
-    if args.name.is_none() && !changes_config && !changes_secrets {
+    let changes_networks = !settings.allow_from.is_empty();
+    if args.name.is_none() && !changes_config && !changes_secrets && !changes_networks {
         return Err(Failure::Usage(
-            "say what to change: --name, --config, --set, --secret or --no-secrets".to_owned(),
+            "say what to change: --name, --config, --set, --secret, --no-secrets or --allow-from"
+                .to_owned(),
         ));
     }
     let client = app.client()?;
@@ -62,6 +66,9 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
         }
         secrets.extend(std::mem::take(&mut args.settings.secret));
         request.secrets = Some(secrets);
+    }
+    if changes_networks {
+        request.allow_from = Some(std::mem::take(&mut args.settings.allow_from));
     }
     if changes_config {
         let tool = found.catalog_entry_id.to_string();

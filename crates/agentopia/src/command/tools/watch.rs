@@ -22,7 +22,7 @@ const MACHINE_EVERY: u32 = 4;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Goal {
+pub(in crate::command) enum Goal {
     Running,
     Stopped,
     Gone,
@@ -67,7 +67,8 @@ async fn watched(
     watch(client, asked, goal, wait.wait_timeout, &mut progress).await
 }
 
-async fn watch(
+/// Waits until `goal` is reached, and writes nothing but progress.
+pub(in crate::command) async fn watch(
     client: &Client,
     asked: Instance,
     goal: Goal,

@@ -10,10 +10,11 @@ use axum::response::{IntoResponse as _, Response};
 use crate::problem::{Refusal, kind};
 use crate::state::AppState;
 
-/// Calls of tools have a limit of their own, see the handler.
-const OWN_LIMIT: [&str; 2] = [
+/// Calls of tools have a limit of their own, see the handler; so has each check of a verification.
+const OWN_LIMIT: [&str; 3] = [
     "/api/v1/instances/{id}/call",
     "/api/v1/instances/{id}/tools",
+    "/api/v1/verification",
 ];
 
 /// The middleware.

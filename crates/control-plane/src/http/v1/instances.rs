@@ -3,6 +3,7 @@
 mod call;
 pub(in crate::http::v1) mod check;
 mod deploy;
+mod direct_access;
 mod intend;
 mod list;
 mod logs;
@@ -10,6 +11,7 @@ mod remove;
 mod restart;
 mod secrets;
 mod show;
+mod shown;
 mod start;
 mod stop;
 mod tools;

@@ -1,10 +1,12 @@
 //! Looks at an environment, asks the plan for a step, and takes it.
 //!
 //! One file for each part: looking (`look.rs`), a machine's making and end (`machine.rs`), a change
-//! of size (`scaling.rs`), a provider's refusal (`trouble.rs`), and writing down (`record.rs`).
+//! of size (`scaling.rs`), the machine's firewall (`ports.rs`), a provider's refusal (`trouble.rs`),
+//! and writing down (`record.rs`).
 
 mod look;
 mod machine;
+mod ports;
 mod record;
 mod scaling;
 mod trouble;
@@ -22,7 +24,7 @@ use url::Url;
 
 use self::look::Seen;
 use super::plan::{Step, plan};
-use crate::machines::{Authority, Connections};
+use crate::machines::{Authority, MachineDirectory};
 use crate::reconcilers::Bells;
 use crate::reconcilers::queue::{Next, Reconcile};
 
@@ -45,7 +47,7 @@ pub struct EnvironmentReconciler {
     /// Invites machines.
     pub authority: Arc<Authority>,
     /// Reaches machines.
-    pub connections: Arc<Connections>,
+    pub machines: Arc<dyn MachineDirectory>,
     /// Makes machines.
     pub provider: Arc<dyn MachineProvider>,
     /// Where machines reach us.
@@ -156,7 +158,10 @@ impl EnvironmentReconciler {
                 self.scaling_ends(claim, seen, problem).await?;
                 Ok(None)
             }
-            Step::Wait(delay) => Ok(Some(Next::After(delay))),
+            Step::Wait(delay) => {
+                let delay = self.tend_ports(claim, seen, delay).await?;
+                Ok(Some(Next::After(delay)))
+            }
         }
     }
 }

@@ -7,13 +7,13 @@ use agentopia_domain::environment::{DesiredEnvironment, Environment};
 use agentopia_domain::event::ObjectKind;
 use agentopia_domain::instance::{Instance, InstanceEvent, RuntimeDetails};
 use agentopia_domain::observed::{ObservedInstance, Phase};
-use agentopia_dtma_api::to_dtma::{DtmaClient, DtmaError};
+use agentopia_dtma_api::to_dtma::DtmaError;
 use agentopia_store::{Claim, InstancePatch, InstanceReport, LeaseKind, Store};
 use async_trait::async_trait;
 
 use super::plan::{Machine, Observation, Step, plan};
 use super::render::{UnknownVersion, render};
-use crate::machines::Connections;
+use crate::machines::{MachineCommands, MachineDirectory};
 use crate::reconcilers::Bells;
 use crate::reconcilers::queue::{Next, Reconcile};
 use crate::reconcilers::routes::RoutesBell;
@@ -33,7 +33,7 @@ pub struct InstanceReconciler {
     /// Where everything is kept.
     pub store: Store,
     /// Reaches machines.
-    pub connections: Arc<Connections>,
+    pub machines: Arc<dyn MachineDirectory>,
     /// Tells of intent that changed while a machine is watched.
     pub bells: Bells,
     /// The gateway's table changes with the status of instances.
@@ -44,7 +44,7 @@ pub struct InstanceReconciler {
 struct Seen {
     instance: Instance,
     environment: Environment,
-    client: Option<DtmaClient>,
+    client: Option<Arc<dyn MachineCommands>>,
     observed: Option<ObservedInstance>,
     machine: Machine,
 }
@@ -120,7 +120,7 @@ impl InstanceReconciler {
         {
             return Ok(seen);
         }
-        let Ok(client) = self.connections.of(&seen.environment).await else {
+        let Ok(client) = self.machines.machine(&seen.environment).await else {
             return Ok(seen);
         };
         let observed = match answer {
@@ -160,6 +160,7 @@ impl InstanceReconciler {
                 .await?;
             if routed {
                 self.routes.ring();
+                self.wake_firewall(&seen.instance).await?;
             }
         }
         Ok(seen)
@@ -210,6 +211,17 @@ impl InstanceReconciler {
             )
             .await?;
         self.routes.ring();
+        self.wake_firewall(instance).await
+    }
+
+    /// Whether a tool that is reached directly runs decides what its machine's firewall lets in,
+    /// which is the environment's matter.
+    async fn wake_firewall(&self, instance: &Instance) -> anyhow::Result<()> {
+        if instance.direct_access.is_some() {
+            let id = instance.environment_id.as_uuid();
+            self.store.leases().wake(LeaseKind::Environment, id).await?;
+            self.bells.environments.ring(id);
+        }
         Ok(())
     }
 
@@ -283,6 +295,7 @@ impl InstanceReconciler {
         };
         let id = seen.instance.id;
         tokio::select! {
+            biased;
             observed = client.watch(id, known.generation, known.phase) => match observed {
                 Ok(observed) => Ok(Some(observed)),
                 Err(error) => {
@@ -298,6 +311,7 @@ impl InstanceReconciler {
     async fn intent_changed(&self, instance: &Instance) {
         loop {
             tokio::select! {
+                biased;
                 () = self.bells.instances.rung_for(instance.id.as_uuid()) => {}
                 () = tokio::time::sleep(INTENT_POLL) => {}
             }

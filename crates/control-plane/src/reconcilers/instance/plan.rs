@@ -10,7 +10,7 @@ use agentopia_domain::observed::Phase;
 /// How often an instance is looked at when nothing is going on. The heartbeat wakes it sooner
 /// when anything changes.
 const IDLE: Duration = Duration::from_secs(60);
-/// How soon to look again at an instance whose machine can't be reached or is not there yet.
+/// How soon to look again at an instance whose machine should be there and can't be reached.
 const SOON: Duration = Duration::from_secs(1);
 
 /// What the machine says of the instance.
@@ -134,7 +134,9 @@ fn without_machine(seen: &Observation) -> Step {
         S::Starting | S::Running | S::ErrorRuntime if !goes => {
             Step::Transition(E::StartRequested, "its machine is being made anew")
         }
-        _ => Step::Wait(SOON),
+        _ if seen.environment.serves() => Step::Wait(SOON),
+        // Every change of the environment's status wakes it.
+        _ => Step::Wait(IDLE),
     }
 }
 

@@ -65,6 +65,7 @@ pub fn render(
         volume: catalog.volume.as_ref().map(|volume| VolumeSpec {
             mount_path: volume.mount_path.clone(),
         }),
+        direct_access: instance.direct_access.clone(),
     })
 }
 
@@ -105,6 +106,7 @@ pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
         secrets_revision: 0,
         resources: instance.resources,
         volume: None,
+        direct_access: None,
     })
 }
 

@@ -24,6 +24,7 @@ fn environment(id: EnvironmentId, status: S, machine: Option<&str>) -> Environme
         image: None,
         scaling: None,
         notice: None,
+        firewall: None,
         monthly_price_cents: None,
         machine_disk_bytes: None,
         provider_created_at: None,

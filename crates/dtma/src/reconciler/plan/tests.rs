@@ -111,6 +111,7 @@ fn name(step: &Step) -> String {
         Step::Start(reason) => format!("start {reason:?}"),
         Step::Adopt => "adopt".to_owned(),
         Step::Probe => "probe".to_owned(),
+        Step::Admit => "admit".to_owned(),
         Step::NoteCrash(_) => "crash".to_owned(),
         Step::Stop => "stop".to_owned(),
         Step::Remove { .. } => "remove".to_owned(),
@@ -144,6 +145,7 @@ fn every_situation_has_the_right_step() {
                             observed: there.as_ref(),
                             grip,
                             history: &history,
+                            admission_due: false,
                             locked,
                             now: NOW,
                         });
@@ -163,6 +165,30 @@ fn every_situation_has_the_right_step() {
 }
 
 #[test]
+fn who_may_reach_its_port_is_said_again_while_it_serves_and_at_no_other_time() {
+    for state in [RunState::Running, RunState::Partial, exited()] {
+        for grip in &GRIPS {
+            let spec = spec();
+            let there = observed(&spec, state.clone(), true);
+            let step = |admission_due| {
+                plan(&Situation {
+                    spec: &spec,
+                    observed: Some(&there),
+                    grip,
+                    history: &History::default(),
+                    admission_due,
+                    locked: false,
+                    now: NOW,
+                })
+            };
+            let serves = state == RunState::Running && *grip == Grip::Healthy;
+            let right = if serves { Step::Admit } else { step(false) };
+            assert_eq!(step(true), right, "{state:?} {grip:?}");
+        }
+    }
+}
+
+#[test]
 fn a_wait_says_when_it_ends() {
     let spec = spec();
     for (past, until) in [
@@ -176,6 +202,7 @@ fn a_wait_says_when_it_ends() {
             observed: None,
             grip: &Grip::None,
             history: &history,
+            admission_due: false,
             locked: false,
             now: NOW,
         });
@@ -196,6 +223,7 @@ fn purging_is_passed_on() {
             observed: None,
             grip: &Grip::None,
             history: &History::default(),
+            admission_due: false,
             locked: false,
             now: NOW,
         });

@@ -63,6 +63,13 @@ impl Task {
                 Err(cut) => self.cut(cut).await,
             },
             Step::Probe => self.probe(spec).await,
+            Step::Admit => match self.shared.runtime.admit(spec).await {
+                Ok(()) => {
+                    self.note_admission(spec);
+                    Flow::Again
+                }
+                Err(error) => self.trouble(spec, &error),
+            },
             Step::NoteCrash(exit) => {
                 let error =
                     RuntimeError::new(ErrorCode::Unhealthy, format!("the tool stopped: {exit}"));
@@ -129,6 +136,7 @@ impl Task {
             self.history.restarts += 1;
         }
         self.grip = Grip::Started;
+        self.note_admission(spec);
         Ok(())
     }
 
@@ -168,6 +176,7 @@ impl Task {
         self.secrets.clone_from(&fetched.env);
         if shared.runtime.adopt(spec, fetched.env).await? {
             self.grip = Grip::Started;
+            self.note_admission(spec);
             return Ok(());
         }
         tracing::warn!(instance = %self.id, "it can't be taken over and is started anew");
@@ -254,6 +263,7 @@ impl Task {
 
     fn let_go(&mut self) {
         self.grip = Grip::None;
+        self.admitted = None;
         self.history = Default::default();
         self.secrets.clear();
     }

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 
 use agentopia_domain::EnvironmentId;
+use agentopia_domain::direct_access::PortProtocol;
 use agentopia_domain::spec::InstanceSpec;
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
-    ImageConfig, Mount, MountTmpfsOptions, MountType, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ImageConfig, Mount, MountTmpfsOptions, MountType, PortBinding, PortMap, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::names::{self, LABEL_DIGEST};
@@ -122,7 +123,8 @@ pub(super) fn container(
             test: Some(vec!["NONE".to_owned()]),
             ..HealthConfig::default()
         }),
-        host_config: Some(host_config(spec, image, paths)),
+        exposed_ports: published(spec, allocation).map(|ports| ports.into_keys().collect()),
+        host_config: Some(host_config(spec, image, allocation, paths)),
         ..ContainerCreateBody::default()
     })
 }
@@ -138,7 +140,29 @@ fn labels(spec: &InstanceSpec, prepared: &Prepared, allocation: Allocation) -> n
     labels
 }
 
-fn host_config(spec: &InstanceSpec, image: &ImageConfig, paths: HostPaths<'_>) -> HostConfig {
+/// The tool's direct port on the instance's port of the machine. For IPv4 only: the engine's proxy,
+/// which would stand in for IPv6, hides from where a connection comes.
+fn published(spec: &InstanceSpec, allocation: Allocation) -> Option<PortMap> {
+    let access = spec.direct_access.as_ref()?;
+    let binding = PortBinding {
+        host_ip: Some("0.0.0.0".to_owned()),
+        host_port: Some(allocation.port.to_string()),
+    };
+    let key = |protocol: &PortProtocol| format!("{}/{}", access.port, protocol.as_str());
+    let ports = access.protocols.iter().map(key);
+    Some(
+        ports
+            .map(|key| (key, Some(vec![binding.clone()])))
+            .collect(),
+    )
+}
+
+fn host_config(
+    spec: &InstanceSpec,
+    image: &ImageConfig,
+    allocation: Allocation,
+    paths: HostPaths<'_>,
+) -> HostConfig {
     let memory = i64::try_from(spec.resources.memory_bytes).unwrap_or(i64::MAX);
     let tmp = (spec.resources.memory_bytes / 2).clamp(1 << 20, TMP_MOST);
     HostConfig {
@@ -174,6 +198,7 @@ fn host_config(spec: &InstanceSpec, image: &ImageConfig, paths: HostPaths<'_>) -
         ipc_mode: Some("private".to_owned()),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         publish_all_ports: Some(false),
+        port_bindings: published(spec, allocation),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".to_owned()),
             config: Some(HashMap::from([

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use agentopia_domain::Ambient;
 use agentopia_domain::catalog::{StdioProcesses, Transport};
+use agentopia_domain::direct_access::{DirectAccess, Sources};
 use agentopia_domain::instance::DesiredInstance;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::spec::{ImageRef, Program, VolumeSpec};
@@ -37,6 +38,7 @@ fn spec() -> InstanceSpec {
         secrets_revision: 0,
         resources: Resources::default(),
         volume: None,
+        direct_access: None,
     }
 }
 
@@ -164,4 +166,35 @@ fn a_volume_over_our_own_mounts_is_refused() {
         });
         assert!(check_volume(&spec).is_ok(), "{path}");
     }
+}
+
+#[test]
+fn a_direct_port_is_on_the_instances_own_port_for_ipv4_and_on_no_other() {
+    let mut spec = spec();
+    let before = spec_hash(&spec);
+    let access = DirectAccess {
+        port: 53,
+        protocols: [PortProtocol::Tcp, PortProtocol::Udp].into(),
+        sources: Sources::parse(["203.0.113.7"]).unwrap(),
+    };
+    spec.direct_access = Some(access.clone());
+    let body = body(&spec);
+    let mut exposed = body.exposed_ports.unwrap();
+    exposed.sort_unstable();
+    assert_eq!(exposed, ["53/tcp", "53/udp"]);
+    let ports = body.host_config.unwrap().port_bindings.unwrap();
+    assert_eq!(ports.len(), 2);
+    for binding in ports.into_values().flatten().flatten() {
+        assert_eq!(binding.host_ip.as_deref(), Some("0.0.0.0"));
+        assert_eq!(binding.host_port.as_deref(), Some("30200"));
+    }
+    let published = spec_hash(&spec);
+    assert_ne!(published, before, "another container");
+    let mut elsewhere = spec.clone();
+    elsewhere.direct_access = Some(DirectAccess {
+        sources: Sources::parse(["0.0.0.0/0"]).unwrap(),
+        ..access
+    });
+    assert_eq!(spec_hash(&elsewhere), published, "the same container");
+    assert!(!spec.needs_recreate(&elsewhere));
 }

@@ -3,12 +3,18 @@
 //!
 //! The rule names our own address pool, so other containers of the machine are not touched. It is
 //! gone after a reboot, and is set again by every start of the DTMA and every return of the engine.
+//!
+//! Who may reach a tool's port directly is in [`direct`].
+
+mod direct;
 
 use std::process::Stdio;
 
 use tokio::process::Command;
 
 use super::subnet;
+
+pub(super) use direct::{admit, shut};
 
 /// Where the cloud's metadata service is.
 const METADATA: &str = "169.254.169.254/32";
@@ -41,16 +47,21 @@ async fn ensure(chain: &str) -> Result<(), String> {
 
 async fn iptables(action: &str, chain: &str, rule: &[&str]) -> Result<(), String> {
     // The engine writes rules at the same time: wait for the lock instead of failing.
-    let output = Command::new("iptables")
-        .args(["-w", "5", action, chain])
-        .args(rule)
+    let mut command = Command::new("iptables");
+    command.args(["-w", "5", action, chain]).args(rule);
+    run(command).await.map(drop)
+}
+
+/// What the command printed.
+async fn run(mut command: Command) -> Result<String, String> {
+    let output = command
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
         .await
         .map_err(|error| format!("iptables: {error}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::body::{self, HostPaths};
 use super::init::{HttpState, InitLink, Launch, LinkConfig, Spawner};
 use super::network::Allocation;
-use super::{DockerRuntime, engine, names, strays};
+use super::{DockerRuntime, engine, firewall, names, strays};
 use crate::runtime::{ErrorCode, Prepared, RuntimeError, ToolChannel, ToolHandle, spec_hash};
 
 /// From the start of a container to its tool-init's first word; normally milliseconds.
@@ -80,8 +80,13 @@ impl DockerRuntime {
             && (!is_of(container, spec, prepared) || !self.has_one_network(id).await?)
         {
             self.take_away_container(id).await?;
+            if spec.direct_access.is_none() && is_published(container) {
+                firewall::shut(id).await;
+            }
             existing = None;
         }
+        // Before the port is open.
+        self.admit_sources(spec).await?;
         let running = existing.as_ref().is_some_and(is_running);
         let link = match self.tools.get(&id).map(|tool| Arc::clone(&tool.link)) {
             Some(link) if running => link,
@@ -211,6 +216,7 @@ impl DockerRuntime {
             // Every session of it needs them.
             return Ok(false);
         }
+        self.admit_sources(spec).await?;
         let link = self.listen(id, allocation).await?;
         let connected = timeout(RECONNECT, link.connected()).await;
         let found = matches!(connected, Ok(Ok(()))) && (stdio || link.http() == HttpState::Running);
@@ -237,7 +243,19 @@ impl DockerRuntime {
         if let Some((_, tool)) = forgotten {
             tool.link.close().await;
         }
-        stopped
+        if stopped? {
+            firewall::shut(id).await;
+        }
+        Ok(())
+    }
+
+    /// Lets those reach the instance's direct port whom its spec names, and nobody else.
+    pub(super) async fn admit_sources(&self, spec: &InstanceSpec) -> Result<(), RuntimeError> {
+        let Some(access) = &spec.direct_access else {
+            return Ok(());
+        };
+        let allocation = self.allocate(spec.instance_id).await?;
+        firewall::admit(spec.instance_id, allocation.port, &access.sources).await
     }
 
     pub(super) async fn remove_instance(
@@ -250,6 +268,8 @@ impl DockerRuntime {
         }
         self.cpu.remove(&id);
         self.take_away_container(id).await?;
+        // Whatever there was before: a removal that was cut off may have taken the container.
+        firewall::shut(id).await;
         self.remove_network(id).await?;
         self.reserved.lock().await.remove(&id);
         if purge {
@@ -264,13 +284,15 @@ impl DockerRuntime {
         }
     }
 
-    async fn stop_container(&self, id: InstanceId, grace: Duration) -> Result<(), RuntimeError> {
+    /// Whether its port was published, which it is no longer.
+    async fn stop_container(&self, id: InstanceId, grace: Duration) -> Result<bool, RuntimeError> {
         let doing = "stopping the container";
         let Some(container) = self.container(id).await? else {
-            return Ok(());
+            return Ok(false);
         };
+        let was_published = is_published(&container);
         if !is_running(&container) {
-            return Ok(());
+            return Ok(was_published);
         }
         let name = names::object(id);
         if container.state.and_then(|state| state.paused) == Some(true) {
@@ -284,10 +306,11 @@ impl DockerRuntime {
         match self.docker.stop_container(&name, Some(options)).await {
             // 304: it has stopped by itself meanwhile.
             Err(error) if engine::status(&error) != Some(304) => {
-                engine::found::<()>(doing, Err(error)).map(drop)
+                engine::found::<()>(doing, Err(error))?;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(was_published)
     }
 
     /// Removes the container, running or not, with the volumes that nobody named.
@@ -499,6 +522,13 @@ pub(super) fn labels(container: &ContainerInspectResponse) -> Option<&names::Lab
 
 pub(super) fn is_running(container: &ContainerInspectResponse) -> bool {
     container.state.as_ref().and_then(|state| state.running) == Some(true)
+}
+
+/// Whether the container has its direct port on the machine while it runs.
+fn is_published(container: &ContainerInspectResponse) -> bool {
+    let host = container.host_config.as_ref();
+    host.and_then(|host| host.port_bindings.as_ref())
+        .is_some_and(|ports| !ports.is_empty())
 }
 
 /// Whether the container is what the spec asks for, made from the same image.

@@ -204,6 +204,10 @@ impl Runtime for DockerRuntime {
         self.adopt_instance(spec, &secrets).await
     }
 
+    async fn admit(&self, spec: &InstanceSpec) -> Result<(), RuntimeError> {
+        self.admit_sources(spec).await
+    }
+
     async fn stop(&self, id: InstanceId, grace: Duration) -> Result<(), RuntimeError> {
         self.stop_instance(id, grace).await
     }

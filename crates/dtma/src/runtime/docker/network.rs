@@ -4,7 +4,7 @@
 //! made at the same time.
 
 use std::collections::HashSet;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use agentopia_domain::InstanceId;
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
@@ -72,7 +72,7 @@ where
 
 /// Whether nobody listens on the port.
 fn port_is_free(port: u16) -> bool {
-    TcpListener::bind(("0.0.0.0", port)).is_ok()
+    TcpListener::bind(("0.0.0.0", port)).is_ok() && UdpSocket::bind(("0.0.0.0", port)).is_ok()
 }
 
 impl DockerRuntime {

@@ -135,6 +135,13 @@ impl Runtime for ProcessRuntime {
         _login: Option<&RegistryLogin>,
         _progress: &Progress,
     ) -> Result<Prepared, RuntimeError> {
+        if spec.direct_access.is_some() {
+            return Err(RuntimeError::new(
+                ErrorCode::Unsupported,
+                "the tool has a port of its own, and without containers this machine can't restrict \
+                 who reaches it: install Docker on the machine",
+            ));
+        }
         let program = command::find(spec, self.context.tools_dir.as_deref())?;
         let mut directories = vec![self.work_dir(spec.instance_id)];
         if spec.volume.is_some() {
@@ -184,6 +191,11 @@ impl Runtime for ProcessRuntime {
     ) -> Result<bool, RuntimeError> {
         // Children end with the DTMA: there is never anything to take over.
         Ok(false)
+    }
+
+    /// Nothing is ever started here that would have to be let in.
+    async fn admit(&self, _spec: &InstanceSpec) -> Result<(), RuntimeError> {
+        Ok(())
     }
 
     async fn stop(&self, id: InstanceId, grace: Duration) -> Result<(), RuntimeError> {

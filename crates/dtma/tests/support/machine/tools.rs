@@ -51,6 +51,7 @@ impl Machine {
             secrets_revision: 0,
             resources: Resources::default(),
             volume: None,
+            direct_access: None,
         }
     }
 

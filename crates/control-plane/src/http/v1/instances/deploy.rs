@@ -12,7 +12,7 @@ use agentopia_store::{NewInstance, Placement, StoreError};
 use axum::Json;
 use http::StatusCode;
 
-use super::{check, secrets};
+use super::{check, direct_access, secrets, shown};
 use crate::http::extract::{Body, Call};
 use crate::http::v1::catalog::find;
 use crate::http::v1::environment::ensure::ensure;
@@ -32,8 +32,8 @@ const NAMES_TO_TRY: u32 = 100;
     request_body = DeployRequest,
     responses(
         (status = 202, description = "Wanted", body = Instance),
-        (status = 409, description = "duplicate, does_not_fit", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "unknown_catalog_entry, archived, unknown_version, invalid_config, missing_secret, unknown_secret", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "duplicate, does_not_fit, too_many_rules", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_input, unknown_catalog_entry, archived, unknown_version, invalid_config, missing_secret, unknown_secret", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -54,6 +54,8 @@ pub(super) async fn handler(
     let version = check::version(definition, request.version.as_deref())?;
     check::config(definition, &request.config)?;
     check::secrets(definition, &request.secrets)?;
+    let ranges = &call.state.config.direct_access_ranges;
+    let direct_access = direct_access::granted(definition, &request.allow_from, ranges)?;
     let secrets = secrets::resolve(&call, &request.secrets).await?;
     let environment = ensure(
         &call.state,
@@ -79,6 +81,7 @@ pub(super) async fn handler(
         secrets: secrets.clone(),
         resources: version.resources.unwrap_or(definition.resources),
         running: true,
+        direct_access: direct_access.clone(),
     };
     let instance = match &request.name {
         Some(name) => create(&call, new(name.clone()), &definition.slug).await?,
@@ -96,7 +99,7 @@ pub(super) async fn handler(
     call.state.wake.instance(instance.id);
     Ok((
         StatusCode::ACCEPTED,
-        Json(Instance::new(instance, &call.state.config.base_url())),
+        Json(shown::one(&call, instance).await?),
     ))
 }
 

@@ -8,7 +8,7 @@ use agentopia_store::InstanceIntent;
 use axum::Json;
 use http::StatusCode;
 
-use super::check;
+use super::{check, shown};
 use crate::http::extract::Call;
 use crate::problem::Answer;
 
@@ -29,6 +29,6 @@ pub(super) async fn intend(
     call.state.wake.instance(id);
     Ok((
         StatusCode::ACCEPTED,
-        Json(Instance::new(changed.value, &call.state.config.base_url())),
+        Json(shown::one(call, changed.value).await?),
     ))
 }

@@ -5,6 +5,7 @@ use agentopia_api::{Page, Problem};
 use agentopia_store::InstanceFilter;
 use axum::Json;
 
+use super::shown;
 use crate::http::cursor;
 use crate::http::extract::{Call, Params};
 use crate::problem::Answer;
@@ -36,8 +37,8 @@ pub(super) async fn handler(
         .instances()
         .list(call.account(), &filter, request)
         .await?;
-    let base_url = call.state.config.base_url();
+    let environments = shown::environments(&call, &page.items).await?;
     Ok(Json(cursor::page("instances", page, |instance| {
-        Instance::new(instance, &base_url)
+        shown::show(&call, &environments, instance)
     })))
 }

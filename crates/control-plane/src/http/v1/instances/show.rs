@@ -5,6 +5,7 @@ use agentopia_api::instance::Instance;
 use agentopia_domain::InstanceId;
 use axum::Json;
 
+use super::shown;
 use crate::http::extract::{Call, PathId};
 use crate::problem::Answer;
 
@@ -24,5 +25,5 @@ use crate::problem::Answer;
 )]
 pub(super) async fn handler(call: Call, PathId(id): PathId<InstanceId>) -> Answer<Json<Instance>> {
     let instance = call.store().instances().get(call.account(), id).await?;
-    Ok(Json(Instance::new(instance, &call.state.config.base_url())))
+    Ok(Json(shown::one(&call, instance).await?))
 }

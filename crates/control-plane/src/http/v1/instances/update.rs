@@ -1,4 +1,4 @@
-//! `PATCH /api/v1/instances/{id}`: changes name, configuration or secrets.
+//! `PATCH /api/v1/instances/{id}`: changes name, configuration, secrets or who may reach its port.
 
 use agentopia_api::Problem;
 use agentopia_api::instance::{Instance, UpdateInstanceRequest};
@@ -8,7 +8,7 @@ use axum::Json;
 use http::StatusCode;
 
 use super::intend::intend;
-use super::{check, secrets};
+use super::{check, direct_access, secrets, shown};
 use crate::http::extract::{Body, Call, PathId};
 use crate::problem::Answer;
 
@@ -25,8 +25,8 @@ use crate::problem::Answer;
     responses(
         (status = 202, description = "Wanted", body = Instance),
         (status = 404, description = "not_found", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "duplicate, wrong_state", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "invalid_config, missing_secret, unknown_secret", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "duplicate, wrong_state, too_many_rules", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_input, invalid_config, missing_secret, unknown_secret", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -39,7 +39,7 @@ pub(super) async fn handler(
     if request == UpdateInstanceRequest::default() {
         return Ok((
             StatusCode::ACCEPTED,
-            Json(Instance::new(instance, &call.state.config.base_url())),
+            Json(shown::one(&call, instance).await?),
         ));
     }
     let entry = call
@@ -57,6 +57,13 @@ pub(super) async fn handler(
         }
         None => None,
     };
+    let direct_access = match &request.allow_from {
+        Some(allow_from) => {
+            let ranges = &call.state.config.direct_access_ranges;
+            direct_access::granted(&entry.definition, allow_from, ranges)?
+        }
+        None => None,
+    };
     let renamed = request.name.is_some();
     let answer = intend(
         &call,
@@ -65,6 +72,7 @@ pub(super) async fn handler(
             name: request.name,
             config: request.config,
             secrets,
+            direct_access,
             ..Reconfigure::default()
         }),
         "instance.reconfigured",

@@ -150,6 +150,8 @@ async fn instance(
         secrets: making.secrets.clone(),
         resources: making.resources,
         running: instance.running,
+        // The earlier model knew no sources: its owner names them with a change of the instance.
+        direct_access: None,
     };
     let instances = call.store().instances();
     let deployed = event(call, account, "instance.deployed", object, message);

@@ -135,7 +135,7 @@ impl EnvironmentReconciler {
     /// Hands every tool on the machine its end. What can't be reached is taken away with the
     /// machine all the same, when the time for this is over.
     pub(super) async fn wind_down(&self, seen: &Seen) {
-        let Ok(client) = self.connections.of(&seen.environment).await else {
+        let Ok(client) = self.machines.machine(&seen.environment).await else {
             return;
         };
         for report in &seen.instances {

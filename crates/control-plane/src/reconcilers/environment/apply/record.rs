@@ -2,7 +2,7 @@
 
 use agentopia_domain::environment::{Environment, EnvironmentEvent};
 use agentopia_domain::event::{NewEvent, ObjectKind};
-use agentopia_store::{Claim, EnvironmentPatch, LeaseKind};
+use agentopia_store::{Claim, EnvironmentPatch};
 use uuid::Uuid;
 
 use super::EnvironmentReconciler;
@@ -72,20 +72,19 @@ impl EnvironmentReconciler {
                 &[change.into_event()],
             )
             .await?;
-        self.wake_instances(environment).await?;
+        self.ring_for_instances(environment).await?;
         Ok(())
     }
 
-    pub(super) async fn wake_instances(&self, environment: &Environment) -> anyhow::Result<()> {
+    /// Its tools are due with every change of its status; here nobody has to wait for the next poll.
+    pub(super) async fn ring_for_instances(&self, environment: &Environment) -> anyhow::Result<()> {
         for report in self
             .store
             .instances()
             .on_environment_unscoped(environment.id)
             .await?
         {
-            let id = report.instance.id.as_uuid();
-            self.store.leases().wake(LeaseKind::Instance, id).await?;
-            self.bells.instances.ring(id);
+            self.bells.instances.ring(report.instance.id.as_uuid());
         }
         Ok(())
     }

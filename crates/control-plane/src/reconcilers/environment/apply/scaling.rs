@@ -203,7 +203,7 @@ impl EnvironmentReconciler {
                 &[change.into_event()],
             )
             .await?;
-        self.wake_instances(environment).await
+        self.ring_for_instances(environment).await
     }
 }
 

@@ -7,14 +7,14 @@ pub(crate) struct Told;
 
 impl MigrationName for Told {
     fn name(&self) -> &'static str {
-        "m0005_told"
+        "m0006_told"
     }
 }
 
 #[async_trait::async_trait]
 impl MigrationTrait for Told {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let sql = include_str!("m0005_told.sql");
+        let sql = include_str!("m0006_told.sql");
         manager.get_connection().execute_unprepared(sql).await?;
         Ok(())
     }

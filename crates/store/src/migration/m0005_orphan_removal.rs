@@ -7,14 +7,14 @@ pub(crate) struct OrphanRemoval;
 
 impl MigrationName for OrphanRemoval {
     fn name(&self) -> &'static str {
-        "m0004_orphan_removal"
+        "m0005_orphan_removal"
     }
 }
 
 #[async_trait::async_trait]
 impl MigrationTrait for OrphanRemoval {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let sql = include_str!("m0004_orphan_removal.sql");
+        let sql = include_str!("m0005_orphan_removal.sql");
         manager.get_connection().execute_unprepared(sql).await?;
         Ok(())
     }

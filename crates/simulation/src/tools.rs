@@ -1,0 +1,166 @@
+//! The tools of one machine: what its management agent keeps on its disk of each, and how each gets
+//! from what it is to what is wanted, a step at a time. The real one has containers behind that
+//! (`crates/dtma`); here there is only time.
+
+use std::collections::BTreeMap;
+
+use agentopia_domain::InstanceId;
+use agentopia_domain::instance::{DesiredInstance, RuntimeDetails};
+use agentopia_domain::observed::{ObservedInstance, Phase};
+use agentopia_dtma_api::problem::Problem;
+use agentopia_dtma_api::to_dtma::InstanceSpec;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// See the module's header.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    tools: Mutex<BTreeMap<InstanceId, Tool>>,
+    /// Counts changes, for those who wait for one.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Clone)]
+struct Tool {
+    generation: i64,
+    desired: DesiredInstance,
+    version: String,
+    phase: Phase,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self {
+            tools: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Tools {
+    /// Takes a desired state over.
+    ///
+    /// # Errors
+    /// When a newer one is known.
+    pub(crate) fn put(&self, spec: &InstanceSpec) -> Result<ObservedInstance, Problem> {
+        let mut tools = self.tools.lock();
+        let new = Tool {
+            generation: spec.generation,
+            desired: spec.desired,
+            version: spec.version.clone(),
+            phase: Phase::Pending,
+        };
+        let tool = tools.entry(spec.instance_id).or_insert(new.clone());
+        if spec.generation < tool.generation {
+            return Err(stale(tool.generation));
+        }
+        let same = (spec.generation, spec.desired) == (tool.generation, tool.desired);
+        if !same {
+            let phase = tool.phase;
+            *tool = Tool { phase, ..new };
+            tool.begin();
+        }
+        let observed = tool.observed(spec.instance_id);
+        drop(tools);
+        self.tell();
+        Ok(observed)
+    }
+
+    /// Takes off whatever the control plane does not know.
+    pub(crate) fn remove(&self, unknown: &[InstanceId]) {
+        let mut tools = self.tools.lock();
+        for id in unknown {
+            if let Some(tool) = tools.get_mut(id) {
+                tool.desired = DesiredInstance::Removed { purge_data: false };
+                tool.begin();
+            }
+        }
+        drop(tools);
+        self.tell();
+    }
+
+    /// The machine has power again: what ran has to be started.
+    pub(crate) fn boot(&self) {
+        for tool in self.tools.lock().values_mut() {
+            tool.begin();
+        }
+        self.tell();
+    }
+
+    /// Takes each tool that is not as it is wanted one step further; whether there was one.
+    pub(crate) fn step(&self) -> bool {
+        let mut stepped = false;
+        for tool in self.tools.lock().values_mut() {
+            stepped |= tool.step();
+        }
+        if stepped {
+            self.tell();
+        }
+        stepped
+    }
+
+    pub(crate) fn one(&self, id: InstanceId) -> Option<ObservedInstance> {
+        let tools = self.tools.lock();
+        tools.get(&id).map(|tool| tool.observed(id))
+    }
+
+    pub(crate) fn all(&self) -> Vec<ObservedInstance> {
+        let tools = self.tools.lock();
+        tools.iter().map(|(id, tool)| tool.observed(*id)).collect()
+    }
+
+    /// Hears of every change from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn tell(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+impl Tool {
+    /// Whatever it was doing, it now goes for what is wanted.
+    fn begin(&mut self) {
+        self.phase = match (self.desired, self.phase) {
+            (DesiredInstance::Running, _) => Phase::Pending,
+            (_, Phase::Removed) => Phase::Removed,
+            (DesiredInstance::Stopped, _) => Phase::Stopping,
+            (DesiredInstance::Removed { .. }, _) => Phase::Removing,
+        };
+    }
+
+    fn step(&mut self) -> bool {
+        let next = match (self.desired, self.phase) {
+            (DesiredInstance::Running, Phase::Pending) => Phase::Pulling,
+            (DesiredInstance::Running, Phase::Pulling) => Phase::Starting,
+            (DesiredInstance::Running, Phase::Starting) => Phase::Running,
+            (DesiredInstance::Stopped, Phase::Stopping | Phase::Pending) => Phase::Stopped,
+            (DesiredInstance::Removed { .. }, Phase::Removing | Phase::Pending) => Phase::Removed,
+            _ => return false,
+        };
+        self.phase = next;
+        true
+    }
+
+    fn observed(&self, id: InstanceId) -> ObservedInstance {
+        let runs = self.phase == Phase::Running;
+        ObservedInstance {
+            instance_id: id,
+            generation: self.generation,
+            phase: self.phase,
+            message: None,
+            running_version: runs.then(|| self.version.clone()),
+            runtime: RuntimeDetails::default(),
+        }
+    }
+}
+
+fn stale(newer: i64) -> Problem {
+    Problem {
+        status: 409,
+        code: "stale_generation".to_owned(),
+        title: "Stale generation".to_owned(),
+        detail: format!("generation {newer} is known"),
+    }
+}
