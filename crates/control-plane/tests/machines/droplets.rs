@@ -334,11 +334,6 @@ impl Droplets {
         all
     }
 
-    /// DigitalOcean as somebody else with the token sees it.
-    pub(crate) fn api(&self) -> Client {
-        api(&self.at, &self.simulator)
-    }
-
     pub(crate) async fn timeline(&self) -> Vec<Event> {
         let scope = EventScope::Account(self.account);
         let filter = EventFilter::default();
