@@ -46,6 +46,9 @@ pub struct Environment {
     pub last_heartbeat_at: Option<DateTime<Utc>>,
     /// What went wrong last.
     pub error_message: Option<String>,
+    /// What is not as it was wanted although the machine serves, and what to do about it.
+    #[serde(default)]
+    pub notice: Option<String>,
     /// The version of its DTMA.
     pub dtma_version: Option<String>,
     /// How it runs tools: `docker` or `process`.
@@ -76,6 +79,7 @@ impl From<agentopia_domain::environment::Environment> for Environment {
             provider_created_at: environment.provider_created_at,
             last_heartbeat_at: environment.last_heartbeat_at,
             error_message: environment.error_message,
+            notice: environment.notice.map(|notice| notice.text),
             dtma_version: environment.dtma_version,
             runtime: environment.runtime,
             capacity: environment.capacity,

@@ -130,6 +130,8 @@ pub struct ImportedAgent {
     pub id: AgentId,
     /// Its name.
     pub name: String,
+    /// The rows of `agent_droplets` that it stands for.
+    pub rows: Vec<String>,
     /// What is done.
     pub step: ImportStep,
 }

@@ -40,6 +40,19 @@ pub struct Orphan {
     pub first_seen_at: DateTime<Utc>,
     /// When it was last found.
     pub last_seen_at: DateTime<Utc>,
+    /// Since when it is to be removed, by an admin's word or by policy. It is listed until the
+    /// provider itself says that it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal_requested_at: Option<DateTime<Utc>>,
+}
+
+/// That an orphan is to go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveOrphanRequest {
+    /// Its name. Needed where nothing proves that it is this installation's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl From<agentopia_domain::orphan::Orphan> for Orphan {
@@ -55,6 +68,7 @@ impl From<agentopia_domain::orphan::Orphan> for Orphan {
             provider_created_at: orphan.provider_created_at,
             first_seen_at: orphan.first_seen_at,
             last_seen_at: orphan.last_seen_at,
+            removal_requested_at: orphan.removal_requested_at,
         }
     }
 }

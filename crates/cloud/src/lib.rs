@@ -20,6 +20,6 @@ pub mod verification;
 pub use agentopia_domain::orphan::ProviderThing;
 pub use provider::{
     Begun, Bootstrap, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest,
-    MachineState, OperationState, ProviderError, Sought,
+    MachineState, OperationState, Proof, ProviderError, Sought,
 };
 pub use size::{GB, MachineSize, Resizable, SizeObstacle};

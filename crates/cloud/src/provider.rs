@@ -150,6 +150,15 @@ pub struct Found {
     pub created_at: Option<DateTime<Utc>>,
 }
 
+/// What shows that something may be taken away that belongs to no environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Its marks: the installation's, and an environment's.
+    Marks,
+    /// The installation's mark, and somebody who looked at it and repeated its name.
+    Named,
+}
+
 /// Why a provider could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
@@ -175,6 +184,12 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
     /// written down that it wants one, and has made a new token for this very call: machines of
     /// earlier calls can no longer enrol.
     async fn create(&self, request: &MachineRequest) -> Result<Machine, ProviderError>;
+
+    /// Puts the machine where people look for it: into a project. It serves without that, so trouble
+    /// is for them to read, and no reason to do without the machine. Safe to repeat.
+    async fn file(&self, _: Sought<'_>) -> Result<(), ProviderError> {
+        Ok(())
+    }
 
     /// Whether [`Self::rebootstrap`] can help at all. Where it can't, no new token is made for it.
     fn can_rebootstrap(&self) -> bool {
@@ -207,8 +222,9 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Takes away what the inventory had, if it still proves to be ours.
-    async fn remove_found(&self, found: &Found) -> Result<Deletion, ProviderError> {
+    /// Takes away what the inventory had, if it still proves to be ours. `Gone` only when the
+    /// provider no longer has it.
+    async fn remove_found(&self, found: &Found, _: Proof) -> Result<Deletion, ProviderError> {
         Err(ProviderError::Final(format!(
             "this provider has no {:?} to remove",
             found.kind

@@ -6,6 +6,7 @@
 mod body;
 mod classify;
 mod reason;
+mod scopes;
 
 use std::fmt;
 
@@ -156,6 +157,13 @@ impl fmt::Display for Failure {
         .collect();
         if !details.is_empty() {
             write!(formatter, " ({})", details.join(", "))?;
+        }
+        if let (Reason::MissingScope, Some(scopes)) = (&self.reason, scopes::of(self.operation)) {
+            return write!(
+                formatter,
+                "; give the token {scopes} (in DigitalOcean's control panel: API, Tokens), or full \
+                 access"
+            );
         }
         match self.reason.advice() {
             Some(advice) => write!(formatter, "; {advice}"),

@@ -7,6 +7,7 @@
 //! remove      gone when DigitalOcean says so            act          power and resize actions
 //! open_ports  the firewall of one machine alone
 //! sizes       what there is to choose, and its price    inventory    all that has our mark
+//! project     where people look for it
 //! verify      whether all of that can work, by reading alone
 //! memo · machine · trouble   small helpers
 //! ```
@@ -25,6 +26,7 @@ mod memo;
 mod naming;
 mod open_ports;
 mod preflight;
+mod project;
 mod remove;
 mod settings;
 mod sizes;
@@ -35,7 +37,7 @@ use std::collections::BTreeSet;
 
 use agentopia_cloud::{
     Begun, Deletion, Found, Machine, MachineAction, MachineProvider, MachineRequest, MachineSize,
-    OperationState, ProviderError, Sought,
+    OperationState, Proof, ProviderError, Sought,
 };
 use agentopia_domain::direct_access::OpenPort;
 use agentopia_domain::environment::ProviderKind;
@@ -123,6 +125,18 @@ impl MachineProvider for DigitalOceanProvider {
         asked.map(drop).map_err(trouble)
     }
 
+    async fn file(&self, sought: Sought<'_>) -> Result<(), ProviderError> {
+        self.put_in_project(sought).await.map_err(|error| {
+            let project = self.settings.project.as_ref();
+            let project = project.map(ToString::to_string).unwrap_or_default();
+            ProviderError::Retryable(format!(
+                "the droplet serves, but could not be put into the project {project}: {error}. \
+                 Correct DO_PROJECT_ID, and see that the token has the scope project:update; it is \
+                 tried again every ten minutes"
+            ))
+        })
+    }
+
     async fn delete(&self, sought: Sought<'_>) -> Result<Deletion, ProviderError> {
         self.remove(sought).await
     }
@@ -139,8 +153,8 @@ impl MachineProvider for DigitalOceanProvider {
         self.everything().await
     }
 
-    async fn remove_found(&self, found: &Found) -> Result<Deletion, ProviderError> {
-        self.take_away(found).await
+    async fn remove_found(&self, found: &Found, proof: Proof) -> Result<Deletion, ProviderError> {
+        self.take_away(found, proof).await
     }
 
     async fn verify(&self) -> Vec<Check> {

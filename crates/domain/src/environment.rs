@@ -176,6 +176,15 @@ impl EnvironmentStatus {
     }
 }
 
+/// What is not as it was wanted although the machine serves, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What it is and what to do.
+    pub text: String,
+    /// When this was last seen to be so.
+    pub seen_at: DateTime<Utc>,
+}
+
 /// The record of an environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
@@ -221,6 +230,8 @@ pub struct Environment {
     pub last_heartbeat_at: Option<DateTime<Utc>>,
     /// What went wrong last, for people.
     pub error_message: Option<String>,
+    /// What is not as it was wanted although the machine serves.
+    pub notice: Option<Notice>,
     /// The version of the DTMA.
     pub dtma_version: Option<String>,
     /// What the machine has, as its DTMA reported.
@@ -231,6 +242,23 @@ pub struct Environment {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Environment {
+    /// What there is room for on the machine, also when a change of size that is under way has
+    /// ended, whichever way it ends: of both sizes, the smaller part of each. `None` as long as the
+    /// machine did not say what it has.
+    #[must_use]
+    pub fn room(&self) -> Option<Capacity> {
+        let now = self.capacity?;
+        let then = self.scaling.as_ref().and_then(|scaling| scaling.capacity);
+        let then = then.unwrap_or(now);
+        Some(Capacity {
+            cpu_millis: now.cpu_millis.min(then.cpu_millis),
+            memory_bytes: now.memory_bytes.min(then.memory_bytes),
+            disk_bytes: now.disk_bytes.min(then.disk_bytes),
+        })
+    }
 }
 
 #[cfg(test)]

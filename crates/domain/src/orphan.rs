@@ -63,4 +63,6 @@ pub struct Orphan {
     pub first_seen_at: DateTime<Utc>,
     /// When it was last found.
     pub last_seen_at: DateTime<Utc>,
+    /// Since when it is to be removed, by an admin's word or by policy.
+    pub removal_requested_at: Option<DateTime<Utc>>,
 }

@@ -92,7 +92,9 @@ pub(crate) async fn scale(world: &World, account: AccountId, size: &str) -> Resu
         return Ok(());
     };
     let event = event(account, environment.id, "environment.scale_requested");
-    let scaled = environments.begin_scaling(account, size, &[event]).await?;
+    let scaled = environments
+        .begin_scaling(account, size, None, &[event])
+        .await?;
     replica.bells.environments.ring(scaled.id.as_uuid());
     Ok(())
 }
@@ -118,6 +120,7 @@ pub(crate) async fn deploy(world: &World, account: AccountId) -> anyhow::Result<
         config: serde_json::Map::new(),
         secrets: BTreeMap::new(),
         resources: Resources::default(),
+        running: true,
         direct_access: None,
     };
     let object = (ObjectKind::Instance, id.as_uuid());

@@ -11,7 +11,8 @@ use std::net::IpAddr;
 
 use agentopia_domain::direct_access::FirewallRecord;
 use agentopia_domain::environment::{
-    DesiredEnvironment, Environment, EnvironmentEvent, EnvironmentStatus, ProviderKind, Scaling,
+    DesiredEnvironment, Environment, EnvironmentEvent, EnvironmentStatus, Notice, ProviderKind,
+    Scaling,
 };
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::page::{Page, PageRequest};
@@ -36,6 +37,7 @@ pub use scale::Placement;
 
 const WHAT: &str = "environment";
 const SCALING: &str = "account_tool_environments.scaling";
+const NOTICE: &str = "account_tool_environments.notice";
 const FIREWALL: &str = "account_tool_environments.firewall";
 
 /// Environments. See [`Store::environments`].
@@ -94,6 +96,8 @@ pub struct EnvironmentPatch {
     pub last_heartbeat_at: Option<Option<DateTime<Utc>>>,
     /// What went wrong last.
     pub error_message: Option<Option<String>>,
+    /// What is not as it was wanted although the machine serves.
+    pub notice: Option<Option<Notice>>,
     /// The version of the DTMA.
     pub dtma_version: Option<Option<String>>,
     /// What the machine has.
@@ -114,6 +118,7 @@ impl EnvironmentPatch {
             machine_disk_bytes: Some(None),
             provider_created_at: Some(None),
             last_heartbeat_at: Some(None),
+            notice: Some(None),
             dtma_version: Some(None),
             capacity: Some(None),
             runtime: Some(None),
@@ -483,6 +488,10 @@ fn to_change(patch: EnvironmentPatch) -> Result<ActiveModel, StoreError> {
         let text = scaling.map(|scaling| json(SCALING, &scaling));
         change.scaling = Set(text.transpose()?);
     }
+    if let Some(notice) = patch.notice {
+        let text = notice.map(|notice| json(NOTICE, &notice));
+        change.notice = Set(text.transpose()?);
+    }
     if let Some(firewall) = patch.firewall {
         let text = firewall.map(|firewall| json(FIREWALL, &firewall));
         change.firewall = Set(text.transpose()?);
@@ -511,6 +520,7 @@ pub(crate) fn to_environment(row: Model) -> Result<Environment, StoreError> {
         .capacity
         .map(|text| from_json("account_tool_environments.capacity", &text));
     let scaling = row.scaling.map(|text| from_json(SCALING, &text));
+    let notice = row.notice.map(|text| from_json(NOTICE, &text));
     let firewall = row.firewall.map(|text| from_json(FIREWALL, &text));
     let monthly_price_cents = row.monthly_price_cents.map(|cents| {
         u32::try_from(cents)
@@ -547,6 +557,7 @@ pub(crate) fn to_environment(row: Model) -> Result<Environment, StoreError> {
             row.last_heartbeat_at,
         )?,
         error_message: row.error_message,
+        notice: notice.transpose()?,
         dtma_version: row.dtma_version,
         capacity: capacity.transpose()?,
         runtime: row.runtime,

@@ -13,8 +13,8 @@ use agentopia_domain::{AccountId, AgentId, Ambient, EnvironmentId, EventId, User
 use sea_orm::sea_query::{ExprTrait as _, LikeExpr};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    Select,
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
@@ -42,7 +42,9 @@ impl Store {
 pub enum EventScope {
     /// One account's timeline.
     Account(AccountId),
-    /// Everything, the installation's own events too: for admins.
+    /// An admin's timeline: their account's, and the installation's own events.
+    Admin(AccountId),
+    /// Everything.
     Everything,
 }
 
@@ -143,8 +145,16 @@ impl Events<'_> {
 
 fn select(scope: EventScope, filter: &EventFilter) -> Select<Entity> {
     let mut query = Entity::find();
-    if let EventScope::Account(account) = scope {
-        query = query.filter(Column::AccountId.eq(account.as_uuid()));
+    match scope {
+        EventScope::Account(account) => {
+            query = query.filter(Column::AccountId.eq(account.as_uuid()));
+        }
+        EventScope::Admin(account) => {
+            let own = Column::AccountId.eq(account.as_uuid());
+            let either = Condition::any().add(own).add(Column::AccountId.is_null());
+            query = query.filter(either);
+        }
+        EventScope::Everything => {}
     }
     if let Some(prefix) = &filter.kind_prefix {
         query = query.filter(

@@ -5,6 +5,7 @@ use agentopia_domain::event::NewEvent;
 use agentopia_domain::orphan::Orphan;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -12,7 +13,10 @@ use crate::convert::{corrupt, from_word, micros, time, time_opt, word};
 use crate::entity::installation_job;
 use crate::entity::orphan::{ActiveModel, Column, Entity, Model};
 use crate::error::StoreError;
-use crate::store::Store;
+use crate::leases::{self, LeaseKind};
+use crate::store::{Changed, Store};
+
+const WHAT: &str = "orphan";
 
 /// The job that looks for orphans: one row, the same on every replica.
 const SEARCH: Uuid = Uuid::from_u128(0x0199_c0de_0000_7000_8000_0000_0000_0001);
@@ -62,7 +66,80 @@ impl Orphans<'_> {
         rows.into_iter().map(to_orphan).collect()
     }
 
-    /// Writes down what a search found in place of what the one before had found.
+    /// One that the last search found.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn get(&self, id: OrphanId) -> Result<Orphan, StoreError> {
+        let row = Entity::find_by_id(id.as_uuid()).one(self.0.read()).await?;
+        to_orphan(row.ok_or(StoreError::not_found(WHAT))?)
+    }
+
+    /// Writes down that one is to be removed, and wakes the search, which does it. Asking again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn request_removal(
+        &self,
+        id: OrphanId,
+        events: &[NewEvent],
+    ) -> Result<Changed<Orphan>, StoreError> {
+        let transaction = self.0.begin().await?;
+        let row = Entity::find_by_id(id.as_uuid())
+            .lock_exclusive()
+            .one(&transaction)
+            .await?
+            .ok_or(StoreError::not_found(WHAT))?;
+        if row.removal_requested_at.is_some() {
+            return Ok(Changed {
+                value: to_orphan(row)?,
+                changed: false,
+            });
+        }
+        let row = Model {
+            removal_requested_at: Some(self.0.now()),
+            ..row
+        };
+        Entity::update_many()
+            .set(ActiveModel {
+                removal_requested_at: Set(row.removal_requested_at),
+                ..ActiveModel::default()
+            })
+            .filter(Column::Id.eq(id.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        leases::wake(&transaction, LeaseKind::Job, SEARCH).await?;
+        self.0.finish(transaction, events).await?;
+        Ok(Changed {
+            value: to_orphan(row)?,
+            changed: true,
+        })
+    }
+
+    /// One that was to be removed can't be: it stays, until somebody asks again.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn withdraw_removal(
+        &self,
+        id: OrphanId,
+        events: &[NewEvent],
+    ) -> Result<(), StoreError> {
+        let transaction = self.0.begin().await?;
+        Entity::update_many()
+            .set(ActiveModel {
+                removal_requested_at: Set(None),
+                ..ActiveModel::default()
+            })
+            .filter(Column::Id.eq(id.as_uuid()))
+            .exec(&transaction)
+            .await?;
+        self.0.finish(transaction, events).await
+    }
+
+    /// Writes down what a search found in place of what the one before had found. A removal that
+    /// somebody asked for meanwhile stays asked for.
     ///
     /// # Errors
     /// Only the database's.
@@ -74,11 +151,19 @@ impl Orphans<'_> {
             .exec(&transaction)
             .await?;
         for orphan in found {
+            let before = Entity::find_by_id(orphan.id.as_uuid())
+                .lock_exclusive()
+                .one(&transaction)
+                .await?;
+            let mut row = to_row(orphan);
+            if let Some(asked) = before.and_then(|row| row.removal_requested_at) {
+                row.removal_requested_at = Set(Some(asked));
+            }
             Entity::delete_many()
                 .filter(Column::Id.eq(orphan.id.as_uuid()))
                 .exec(&transaction)
                 .await?;
-            Entity::insert(to_row(orphan))
+            Entity::insert(row)
                 .exec_without_returning(&transaction)
                 .await?;
         }
@@ -110,6 +195,7 @@ fn to_row(orphan: &Orphan) -> ActiveModel {
         provider_created_at: Set(orphan.provider_created_at.map(micros)),
         first_seen_at: Set(micros(orphan.first_seen_at)),
         last_seen_at: Set(micros(orphan.last_seen_at)),
+        removal_requested_at: Set(orphan.removal_requested_at.map(micros)),
     }
 }
 
@@ -128,5 +214,6 @@ fn to_orphan(row: Model) -> Result<Orphan, StoreError> {
         provider_created_at: time_opt("orphans.provider_created_at", row.provider_created_at)?,
         first_seen_at: time("orphans.first_seen_at", row.first_seen_at)?,
         last_seen_at: time("orphans.last_seen_at", row.last_seen_at)?,
+        removal_requested_at: time_opt("orphans.removal_requested_at", row.removal_requested_at)?,
     })
 }

@@ -4,8 +4,8 @@ use agentopia_api::environment::{
     EnableEnvironmentRequest, Environment, EnvironmentAnswer, EnvironmentSizes,
     ScaleEnvironmentRequest, UsageSeries,
 };
-use agentopia_api::orphan::Orphans;
-use agentopia_domain::InstanceId;
+use agentopia_api::orphan::{Orphan, Orphans, RemoveOrphanRequest};
+use agentopia_domain::{InstanceId, OrphanId};
 use reqwest::Method;
 
 use super::{Client, ClientError};
@@ -48,6 +48,17 @@ impl Client {
     /// What belongs to nobody at the provider.
     pub(crate) async fn orphans(&self) -> Result<Orphans, ClientError> {
         self.get(&["orphans"], &[]).await
+    }
+
+    /// Has one of them removed.
+    pub(crate) async fn remove_orphan(
+        &self,
+        id: OrphanId,
+        request: &RemoveOrphanRequest,
+    ) -> Result<Orphan, ClientError> {
+        let id = id.to_string();
+        self.change(Method::POST, &["orphans", &id, "remove"], request)
+            .await
     }
 
     /// Measurements of the last `since_seconds`, of the machine or of one instance.

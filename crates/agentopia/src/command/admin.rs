@@ -15,7 +15,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) async fn run(self, app: &App) -> Result<(), Failure> {
         match self {
-            Self::Orphans(args) => orphans::run(&args, app).await,
+            Self::Orphans(args) => orphans::run(args, app).await,
         }
     }
 }

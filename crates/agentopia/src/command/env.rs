@@ -144,5 +144,6 @@ fn describe(app: &App, environment: &Environment) -> String {
         ));
     }
     lines.push(("error", optional(environment.error_message.as_deref())));
+    lines.push(("notice", optional(environment.notice.as_deref())));
     crate::output::fields(&lines)
 }

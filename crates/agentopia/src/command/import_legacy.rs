@@ -49,14 +49,15 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
-    let tables = source::read(&args.from).await?;
+    let (tables, unreadable) = source::read(&args.from).await?;
     let request = LegacyImportRequest {
         users: BTreeMap::from_iter(args.user),
         tools: BTreeMap::from_iter(args.tool),
         apply: args.apply,
         ..tables
     };
-    let import = app.client()?.import_legacy(&request).await?;
+    let mut import = app.client()?.import_legacy(&request).await?;
+    import.problems.splice(0..0, unreadable);
     app.out.result(&import, || text(&import))?;
     if !import.applied {
         app.out
@@ -91,7 +92,8 @@ fn text(import: &LegacyImport) -> String {
             table.row(["  ".to_owned(), what.to_owned(), name, more, done]);
         };
         for agent in &account.agents {
-            row("agent", agent.name.clone(), String::new(), agent.step);
+            let rows = format!("rows {}", agent.rows.join(", "));
+            row("agent", agent.name.clone(), rows, agent.step);
         }
         for it in &account.instances {
             let state = if it.running { "running" } else { "stopped" };

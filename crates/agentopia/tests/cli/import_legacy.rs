@@ -10,6 +10,7 @@ fn rows() -> String {
             {"id": 1, "agent_id": 5, "user_id": EMAIL, "droplet_id": 4711, "status": "active",
              "ip_address": "203.0.113.9", "region": "fra1", "size": "s-1vcpu-1gb"},
             {"id": 2, "agent_id": 6, "user_id": "somebody", "droplet_id": 4712, "status": "active"},
+            {"id": 3, "agent_id": null, "user_id": EMAIL, "status": "active"},
         ],
         "agent_droplet_tools": [
             {"id": 11, "agent_droplet_id": 1, "tool_catalog_id": 7, "status": "active"},
@@ -32,6 +33,7 @@ async fn a_plan_is_shown_and_done_when_that_is_asked_for() {
         "clock",
         "4711",
         "--user somebody=",
+        "an id is missing",
     ] {
         assert!(shown.out.contains(part), "{part}: {}", shown.out);
     }
@@ -52,7 +54,7 @@ async fn a_plan_is_shown_and_done_when_that_is_asked_for() {
         done.out
     );
     assert!(
-        done.err.contains("1 rows were not imported"),
+        done.err.contains("2 rows were not imported"),
         "{}",
         done.err
     );
@@ -63,7 +65,9 @@ async fn a_plan_is_shown_and_done_when_that_is_asked_for() {
     assert_eq!(server.json("tools list").await[0]["name"], "clock");
 
     let command = format!("{command} --user somebody={EMAIL} -o json");
-    let again = server.run_with(&command, &rows()).await.ok().json();
+    let again = server.run_with(&command, &rows()).await;
+    assert_eq!(again.code, Some(1), "one row is bad: {again:?}");
+    let again = again.json();
     let agents = again["accounts"][0]["agents"].as_array().unwrap();
     let steps: Vec<_> = agents
         .iter()
@@ -81,8 +85,8 @@ async fn what_can_not_be_read_is_wrong_usage() {
         ("import-legacy --from -", "[1]", "no JSON object"),
         (
             "import-legacy --from -",
-            r#"{"agent_droplets": [{"id": 1}]}"#,
-            "agent_id",
+            r#"{"agent_droplets": 1}"#,
+            "no array of rows",
         ),
         ("import-legacy --from - --user 7", "{}", "OLD=NEW"),
     ] {

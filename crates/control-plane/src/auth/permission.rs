@@ -87,6 +87,7 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("DELETE", "/api/v1/registry-logins/{host}", WRITE),
     ("POST", "/api/v1/legacy-import", Admin),
     ("GET", "/api/v1/orphans", Admin),
+    ("POST", "/api/v1/orphans/{id}/remove", Admin),
     ("POST", "/api/v1/verification", Admin),
     ("GET", "/api/v1/events", READ),
     ("GET", "/api/v1/events/stream", READ),

@@ -91,6 +91,15 @@ async fn droplets_of_a_user_become_an_environment_once() {
         "{first:?}"
     );
 
+    // What was stopped never was to run, not even for the moment between two steps.
+    let events = app.get(&bo, "/api/v1/events?limit=200").await.ok(200);
+    let events = events["items"].as_array().unwrap();
+    assert!(
+        events
+            .iter()
+            .all(|event| event["kind"] != "instance.stop_requested")
+    );
+
     // Again, after bo gave the agent another name: nothing more, and nothing taken back.
     let name = json!({"name": "mine"});
     let agent = format!("/api/v1/agents/{}", agent["id"].as_str().unwrap());
@@ -112,4 +121,45 @@ async fn droplets_of_a_user_become_an_environment_once() {
     });
     // One environment, two agents, two tools, three links.
     assert_eq!(imported.count(), 8);
+}
+
+#[tokio::test]
+async fn an_agent_that_somebody_else_has_keeps_nobody_from_being_imported() {
+    let (app, admin) = App::with_admin().await;
+    let bo = app.user(&admin, "bo").await;
+    let cy = app.user(&admin, "cy").await;
+    let mut tool = definition("echo");
+    tool["secrets"] = json!([]);
+    app.post(&admin, "/api/v1/catalog", tool).await.ok(201);
+    let path = "/api/v1/legacy-import";
+    let rows = |id: i32, user: &str| {
+        json!({
+            "agent_droplets": [
+                {"id": id, "agent_id": AGENT, "user_id": user, "status": "active"},
+                {"id": id + 1, "agent_id": format!("own of {user}"), "user_id": user},
+            ],
+            "agent_droplet_tools":
+                [{"id": id, "agent_droplet_id": id, "tool_catalog_id": "echo"}],
+            "apply": true,
+        })
+    };
+    let first = app.post(&admin, path, rows(1, "bo@example.com")).await;
+    assert_eq!(first.ok(200)["problems"], json!([]));
+
+    // The old platform gave the agent to somebody else since.
+    let second = app.post(&admin, path, rows(3, "cy@example.com")).await;
+    let second = second.ok(200);
+    let problems = second["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0]["id"], "3");
+    assert!(problems[0]["problem"].as_str().unwrap().contains(AGENT));
+    assert_eq!(second["accounts"][0]["agents"][0]["step"], "failed");
+    assert_eq!(second["accounts"][0]["links"][0]["step"], "failed");
+    let agents = app.get(&cy, "/api/v1/agents").await.ok(200);
+    assert_eq!(agents["items"].as_array().unwrap().len(), 1);
+    let tools = app.get(&cy, "/api/v1/instances").await.ok(200);
+    assert_eq!(tools["items"].as_array().unwrap().len(), 1);
+    app.get(&bo, &format!("/api/v1/agents/{AGENT}"))
+        .await
+        .ok(200);
 }

@@ -16,6 +16,7 @@ mod environment;
 mod events;
 mod instances;
 mod legacy_import;
+mod orphans;
 mod secrets;
 mod setup;
 mod sign_in;

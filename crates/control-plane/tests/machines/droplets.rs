@@ -18,7 +18,7 @@ use agentopia_digitalocean::{
     Budget, Client, DropletName, Endpoint, Limits, TagName, Transport, TransportError,
 };
 use agentopia_domain::environment::{
-    Environment, EnvironmentEvent, EnvironmentStatus, LostMachine,
+    DesiredEnvironment, Environment, EnvironmentEvent, EnvironmentStatus, LostMachine,
 };
 use agentopia_domain::event::Event;
 use agentopia_domain::resources::Capacity;
@@ -32,8 +32,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use digitalocean_sim::faults::{ResourceFault, ResourceRule, When};
-use digitalocean_sim::settings::{Delay, Delays, RateLimits};
-use digitalocean_sim::{AnswerLost, DropletView, FULL_TOKEN, Options, Simulator, router};
+use digitalocean_sim::settings::{Delay, Delays, RateLimits, Scopes};
+use digitalocean_sim::{AnswerLost, DropletView, FULL_TOKEN, Options, Simulator, Token, router};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
@@ -83,6 +83,8 @@ pub(crate) struct Droplets {
     pub(crate) environment: EnvironmentId,
     clock: Arc<ManualClock>,
     claim: Claim,
+    /// What the operator configured; taken up by [`Self::restart`].
+    pub(crate) settings: ProviderSettings,
     /// The reconciler of the control plane that runs now.
     pub(crate) reconciler: EnvironmentReconciler,
     /// Since when droplets have been on.
@@ -140,7 +142,8 @@ impl Droplets {
         let [claim] = claims.await.unwrap()[..] else {
             panic!("one environment");
         };
-        let reconciler = reconciler(&at, &simulator);
+        let settings = settings();
+        let reconciler = reconciler(&at, &simulator, &settings, FULL_TOKEN);
         Self {
             at,
             simulator,
@@ -148,6 +151,7 @@ impl Droplets {
             environment,
             clock,
             claim,
+            settings,
             reconciler,
             on_since: BTreeMap::new(),
             is_mute: false,
@@ -157,6 +161,13 @@ impl Droplets {
     /// With a machine that serves.
     pub(crate) async fn active() -> Self {
         let mut droplets = Self::new().await;
+        droplets.become_active().await;
+        droplets
+    }
+
+    /// Goes on until the machine serves.
+    pub(crate) async fn become_active(&mut self) {
+        let droplets = self;
         droplets
             .until(|now| now.status == EnvironmentStatus::Creating && now.machine_id.is_some())
             .await;
@@ -170,12 +181,11 @@ impl Droplets {
             .await
             .unwrap();
         droplets.step().await;
-        droplets
     }
 
     /// The control plane is restarted: all that it had in memory is gone.
     pub(crate) fn restart(&mut self) {
-        self.reconciler = reconciler(&self.at, &self.simulator);
+        self.reconciler = reconciler(&self.at, &self.simulator, &self.settings, FULL_TOKEN);
     }
 
     pub(crate) async fn now(&self) -> Environment {
@@ -250,7 +260,7 @@ impl Droplets {
     pub(crate) async fn scale(&self, size: &str) {
         let environments = self.at.store.environments();
         environments
-            .begin_scaling(self.account, size, &[])
+            .begin_scaling(self.account, size, None, &[])
             .await
             .unwrap();
     }
@@ -271,8 +281,45 @@ impl Droplets {
         new.region = Some("fra1".to_owned());
         let tags = tags.iter().map(|&tag| TagName::parse(tag).unwrap());
         new.tags = tags.collect();
-        let api = api(&self.at, &self.simulator);
+        let api = self.api();
         api.droplets().create(&new).await.unwrap();
+    }
+
+    /// The client of the control plane's token.
+    pub(crate) fn api(&self) -> Client {
+        api(&self.at, &self.simulator, FULL_TOKEN)
+    }
+
+    /// The account turns its environment on, or off.
+    pub(crate) async fn want(&self, desired: DesiredEnvironment) {
+        let environments = self.at.store.environments();
+        let wanted = environments.set_desired(self.account, desired, &[]).await;
+        assert!(wanted.unwrap().changed);
+    }
+
+    /// From now on the control plane's token has these scopes and no more.
+    pub(crate) fn allow(&self, scopes: &[&str]) {
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        self.simulator.set_tokens(vec![Token {
+            name: "ours".to_owned(),
+            secret: FULL_TOKEN.into(),
+            scopes: Scopes::Only(scopes),
+        }]);
+    }
+
+    /// Looks often enough for everything to be undone.
+    pub(crate) async fn settle(&mut self) {
+        for _ in 0..60 {
+            self.step().await;
+            self.pass(5).await;
+        }
+    }
+
+    /// Somebody takes a tag off everything.
+    pub(crate) async fn delete_tag(&self, tag: &str) {
+        let api = self.api();
+        let tag = TagName::parse(tag).unwrap();
+        api.tags().delete(&tag).await.unwrap();
     }
 
     pub(crate) async fn droplets(&self) -> Vec<DropletView> {
@@ -287,11 +334,6 @@ impl Droplets {
         all
     }
 
-    /// DigitalOcean as somebody else with the token sees it.
-    pub(crate) fn api(&self) -> Client {
-        api(&self.at, &self.simulator)
-    }
-
     pub(crate) async fn timeline(&self) -> Vec<Event> {
         let scope = EventScope::Account(self.account);
         let filter = EventFilter::default();
@@ -300,11 +342,11 @@ impl Droplets {
     }
 }
 
-fn api(at: &Installation, simulator: &Simulator) -> Client {
+fn api(at: &Installation, simulator: &Simulator, token: &str) -> Client {
     Client::new(
         Arc::new(InProcess(router(simulator.clone()))),
         Endpoint::production(),
-        SecretString::from(FULL_TOKEN),
+        SecretString::from(token),
         Budget::with_limits(Limits {
             per_hour: 1_000_000,
             per_minute: 1_000_000,
@@ -315,8 +357,14 @@ fn api(at: &Installation, simulator: &Simulator) -> Client {
     .unwrap()
 }
 
-fn reconciler(at: &Installation, simulator: &Simulator) -> EnvironmentReconciler {
-    let api = api(at, simulator);
+/// That of one control plane, which has this token.
+pub(crate) fn reconciler(
+    at: &Installation,
+    simulator: &Simulator,
+    settings: &ProviderSettings,
+    token: &str,
+) -> EnvironmentReconciler {
+    let api = api(at, simulator, token);
     EnvironmentReconciler {
         store: at.store.clone(),
         vault: Arc::clone(&at.vault),
@@ -326,7 +374,7 @@ fn reconciler(at: &Installation, simulator: &Simulator) -> EnvironmentReconciler
             Arc::clone(&at.vault),
             Arc::clone(&at.authority),
         )),
-        provider: Arc::new(DigitalOceanProvider::new(api, settings()).unwrap()),
+        provider: Arc::new(DigitalOceanProvider::new(api, settings.clone()).unwrap()),
         control_plane_url: at.url.clone(),
         ambient: at.ambient.clone(),
         lost_machine: LostMachine::default(),

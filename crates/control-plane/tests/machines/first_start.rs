@@ -96,6 +96,15 @@ async fn phases_stand_in_the_timeline_and_the_token_is_still_good() {
     let whole = format!("{events:?}");
     assert!(!whole.contains(shown), "{whole}");
 
+    // What the environment's status is going to say of it.
+    let credentials = at.store.dtma_credentials();
+    let credential = credentials.by_environment_unscoped(owner.1).await.unwrap();
+    let why = credential.unwrap().bootstrap_failure.unwrap();
+    for part in ["`download`", "dtma_advertise_url", "no space left"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert!(!why.contains(shown), "{why}");
+
     let key = MachineKey::generate().unwrap();
     at.enrol(&token, &key).await.unwrap();
     // Its last word may come right after it enrolled.

@@ -54,6 +54,7 @@ async fn deploy(at: &Installation, machine: &Machine) -> Instance {
         config: serde_json::Map::new(),
         secrets: BTreeMap::from([("ECHO_SECRET".to_owned(), secret)]),
         resources: definition.resources,
+        running: true,
         direct_access: None,
     };
     at.store

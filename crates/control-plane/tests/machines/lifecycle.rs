@@ -13,29 +13,12 @@ fn failed(environment: &Environment) -> bool {
     environment.status == EnvironmentStatus::ErrorCreation
 }
 
-/// Looks often enough for everything to be undone.
-async fn settle(droplets: &mut Droplets) {
-    for _ in 0..60 {
-        droplets.step().await;
-        droplets.pass(5).await;
-    }
-}
-
-async fn enable(droplets: &Droplets) {
-    let environments = droplets.at.store.environments();
-    let enabled = DesiredEnvironment::Enabled;
-    let wanted = environments
-        .set_desired(droplets.account, enabled, &[])
-        .await;
-    assert!(wanted.unwrap().changed);
-}
-
 #[tokio::test]
 async fn a_droplet_that_never_reports_is_taken_away_again() {
     let mut droplets = Droplets::new().await;
     droplets.is_mute = true;
     droplets.until(failed).await;
-    settle(&mut droplets).await;
+    droplets.settle().await;
     assert!(droplets.droplets().await.is_empty(), "nothing is billed");
     let now = droplets.now().await;
     assert!(failed(&now), "it is not tried again by itself");
@@ -53,7 +36,7 @@ async fn a_droplet_that_never_reports_is_taken_away_again() {
         1
     );
 
-    enable(&droplets).await;
+    droplets.want(DesiredEnvironment::Enabled).await;
     droplets
         .until(|now| now.status == EnvironmentStatus::Creating && now.machine_id.is_some())
         .await;
@@ -67,6 +50,10 @@ async fn a_wrong_wish_ends_with_what_to_do_and_can_be_mended() {
         (
             ("fra1", "s-0vcpu", "ubuntu-24-04-x64"),
             "the cheapest in fra1",
+        ),
+        (
+            ("fra1", "s-1vcpu-512mb-10gb", "ubuntu-24-04-x64"),
+            "can't be had in fra1",
         ),
         (("fra1", "s-1vcpu-2gb", "beos-5"), "choose another one"),
     ] {
@@ -92,7 +79,7 @@ async fn a_wrong_wish_ends_with_what_to_do_and_can_be_mended() {
         let now = droplets.until(failed).await;
         let told = now.error_message.unwrap();
         assert!(told.contains(said), "{told}");
-        settle(&mut droplets).await;
+        droplets.settle().await;
         let still = droplets.now().await.error_message;
         assert_eq!(still, Some(told), "the reason stays");
         assert!(droplets.droplets().await.is_empty());
@@ -100,12 +87,47 @@ async fn a_wrong_wish_ends_with_what_to_do_and_can_be_mended() {
         let right = place(("fra1", "s-1vcpu-1gb", "ubuntu-24-04-x64"));
         let environments = droplets.at.store.environments();
         assert!(environments.place(droplets.account, right).await.unwrap());
-        enable(&droplets).await;
+        droplets.want(DesiredEnvironment::Enabled).await;
         let made = droplets
             .until(|now| now.status == EnvironmentStatus::Creating && now.machine_id.is_some())
             .await;
         assert_eq!(made.error_message, None);
         assert_eq!(droplets.droplets().await[0].size, "s-1vcpu-1gb");
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_operator_can_mend_is_told_and_the_account_can_try_again() {
+    type Change = fn(&mut Droplets);
+    let cases: [(&str, Change, Change, &str); 2] = [
+        (
+            "a key that the account does not have",
+            |rig| rig.settings.ssh_keys = vec!["aa:bb:cc".to_owned()],
+            |rig| rig.settings.ssh_keys.clear(),
+            "DO_SSH_KEY_FINGERPRINTS",
+        ),
+        (
+            "a token that is not known",
+            |rig| rig.simulator.set_tokens(Vec::new()),
+            |rig| rig.allow(&crate::scopes::ALL),
+            "personal access token",
+        ),
+    ];
+    for (name, spoil, mend, said) in cases {
+        let mut droplets = Droplets::new().await;
+        spoil(&mut droplets);
+        droplets.restart();
+        let now = droplets.until(failed).await;
+        let told = now.error_message.unwrap();
+        assert!(told.contains(said), "{name}: {told}");
+        droplets.settle().await;
+        assert!(droplets.droplets().await.is_empty(), "{name}");
+        mend(&mut droplets);
+        droplets.restart();
+        droplets.want(DesiredEnvironment::Enabled).await;
+        let made = droplets.until(|now| now.machine_id.is_some()).await;
+        assert_eq!(made.error_message, None, "{name}");
+        assert_eq!(droplets.droplets().await.len(), 1, "{name}");
     }
 }
 
@@ -120,7 +142,7 @@ async fn an_account_that_is_full_is_told_of_and_tried_again_when_asked() {
     assert!(told.contains("higher droplet limit"), "{told}");
     settings.droplet_limit = 1;
     droplets.simulator.set_settings(settings);
-    enable(&droplets).await;
+    droplets.want(DesiredEnvironment::Enabled).await;
     droplets.until(|now| now.machine_id.is_some()).await;
 }
 
@@ -148,9 +170,9 @@ async fn a_droplet_that_vanished_is_an_error_where_the_operator_wants_that() {
     let now = droplets.until(failed).await;
     let told = now.error_message.unwrap();
     assert!(told.contains("turn the environment on again"), "{told}");
-    settle(&mut droplets).await;
+    droplets.settle().await;
     assert!(droplets.droplets().await.is_empty());
-    enable(&droplets).await;
+    droplets.want(DesiredEnvironment::Enabled).await;
     droplets.until(|now| now.machine_id.is_some()).await;
     assert_eq!(droplets.droplets().await.len(), 1);
 }
@@ -161,6 +183,6 @@ async fn a_droplet_that_survives_its_undoing_is_deleted_again() {
     droplets.is_mute = true;
     droplets.fault(ResourceFault::Survivor, None, When::nth(1));
     droplets.until(failed).await;
-    settle(&mut droplets).await;
+    droplets.settle().await;
     assert!(droplets.droplets().await.is_empty());
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use agentopia_control_plane::reconcilers::orphans::OrphanSearch;
-use agentopia_control_plane::reconcilers::queue::Reconcile as _;
+use agentopia_control_plane::reconcilers::queue::{Next, Reconcile as _};
 use agentopia_domain::event::Event;
 use agentopia_domain::orphan::{Orphan, OrphanPolicy, OrphanReason};
 use agentopia_store::{Claim, EventFilter, EventScope, LeaseKind};
@@ -132,8 +132,10 @@ async fn what_proves_to_be_ours_goes_after_a_while_and_nothing_else() {
     assert!(!names.contains(&"nobodys".to_owned()), "{names:?}");
     assert_eq!(names.len(), 3, "{names:?}");
     assert_eq!(left.len(), 1);
-    let removed = at.told().await;
-    assert!(removed.iter().any(|event| event.kind == "orphan.removed"));
+    let told = at.told().await;
+    let of = |kind: &str| told.iter().filter(|event| event.kind == kind).count();
+    assert_eq!(of("orphan.removal_requested"), 1, "{told:?}");
+    assert_eq!(of("orphan.removed"), 1, "{told:?}");
     let now = at.droplets.now().await;
     assert!(now.status.serves(), "its own machine was never touched");
     // Somebody removed the other one by hand.
@@ -141,6 +143,67 @@ async fn what_proves_to_be_ours_goes_after_a_while_and_nothing_else() {
     let unmarked = unmarked.iter().find(|droplet| droplet.name == "unmarked");
     at.droplets.simulator.destroy(unmarked.unwrap().id).await;
     assert!(at.run(10).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_orphan_goes_when_an_admin_says_so_and_is_told_of_when_it_is_gone() {
+    let mut at = Search::new(OrphanPolicy::Report).await;
+    at.droplets
+        .stranger("nobodys", &["agentopia:test", NOBODYS])
+        .await;
+    at.droplets.stranger("unmarked", &["agentopia:test"]).await;
+    at.droplets.stranger("also", &["agentopia:test"]).await;
+    let found = at.run(10).await;
+    assert_eq!(found.len(), 3, "{found:?}");
+    let orphans = at.search.store.orphans();
+    for orphan in found.iter().filter(|orphan| orphan.name != "also") {
+        orphans.request_removal(orphan.id, &[]).await.unwrap();
+    }
+    // One pass asks for the end; nobody calls that an end yet.
+    let next = at.search.reconcile(at.claim).await.unwrap();
+    assert!(matches!(next, Next::After(soon) if soon.as_secs() <= 10));
+    assert_eq!(at.search.store.orphans().list().await.unwrap().len(), 3);
+    let told = at.told().await;
+    assert!(told.iter().all(|event| event.kind != "orphan.removed"));
+    // The control plane dies in between; another one goes on from what is written down.
+    at.search.provider = Arc::clone(&{
+        at.droplets.restart();
+        Arc::clone(&at.droplets.reconciler.provider)
+    });
+    for _ in 0..6 {
+        at.droplets.pass(10).await;
+        at.search.reconcile(at.claim).await.unwrap();
+    }
+    let left = at.search.store.orphans().list().await.unwrap();
+    let left: Vec<_> = left.iter().map(|orphan| orphan.name.as_str()).collect();
+    assert_eq!(left, ["also"]);
+    let names = at.names().await;
+    assert_eq!(names.len(), 2, "{names:?}");
+    let told = at.told().await;
+    let removed = told.iter().filter(|event| event.kind == "orphan.removed");
+    assert_eq!(removed.count(), 2, "{told:?}");
+    assert!(at.droplets.now().await.status.serves());
+}
+
+#[tokio::test]
+async fn what_lost_our_mark_after_the_word_stays_and_admins_are_told() {
+    let mut at = Search::new(OrphanPolicy::Report).await;
+    at.droplets.stranger("unmarked", &["agentopia:test"]).await;
+    let found = at.run(10).await;
+    let orphans = at.search.store.orphans();
+    orphans.request_removal(found[0].id, &[]).await.unwrap();
+    at.droplets.delete_tag("agentopia:test").await;
+    at.search.reconcile(at.claim).await.unwrap();
+    at.droplets.pass(60).await;
+    assert!(at.names().await.contains(&"unmarked".to_owned()));
+    let told = at.told().await;
+    let failed: Vec<_> = told
+        .iter()
+        .filter(|event| event.kind == "orphan.removal_failed")
+        .collect();
+    assert_eq!(failed.len(), 1, "{told:?}");
+    assert!(failed[0].message.contains("control panel"), "{failed:?}");
+    assert!(at.run(0).await.is_empty(), "it is none of ours any more");
 }
 
 #[tokio::test]

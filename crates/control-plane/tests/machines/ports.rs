@@ -35,6 +35,7 @@ async fn deploy(droplets: &Droplets, name: &str) -> InstanceId {
         config: serde_json::Map::new(),
         secrets: BTreeMap::new(),
         resources: definition.resources,
+        running: true,
         direct_access: Some(DirectAccess {
             port: 8080,
             protocols: [PortProtocol::Tcp].into(),

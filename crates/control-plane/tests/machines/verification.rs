@@ -154,6 +154,7 @@ async fn what_belongs_to_nobody_is_told() {
         provider_created_at: None,
         first_seen_at: at.ambient.now(),
         last_seen_at: at.ambient.now(),
+        removal_requested_at: None,
     };
     at.store.orphans().replace(&[orphan], &[]).await.unwrap();
     let found = wrong(&verifier(&droplets)).await;

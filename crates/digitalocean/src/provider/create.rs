@@ -15,7 +15,6 @@ use super::naming::{droplet_name, environment_tag};
 use super::preflight::Place;
 use super::trouble::{trouble, unfit};
 use crate::droplets::{Droplet, NewDroplet};
-use crate::projects::{ProjectRef, Urn};
 use crate::{DropletName, Error, LimitedBy, UserData};
 
 /// How long a droplet is looked for whose request got no clear answer.
@@ -34,7 +33,6 @@ impl DigitalOceanProvider {
             Some(droplet) => droplet,
             None => self.ask_once(request, &new).await?,
         };
-        self.put_in_project(&droplet).await;
         let machine = machine(&droplet);
         self.memo.saw(environment, &machine, false);
         Ok(machine)
@@ -135,29 +133,6 @@ impl DigitalOceanProvider {
         match oldest_of(&named, name) {
             Some(droplet) => api.droplets().get(droplet.id).await.map_err(trouble),
             None => Ok(None),
-        }
-    }
-
-    /// Projects are for people's overview: a droplet in the wrong one serves all the same.
-    async fn put_in_project(&self, droplet: &Droplet) {
-        let Some(id) = &self.settings.project else {
-            return;
-        };
-        let project = ProjectRef::Id(id.clone());
-        let assigned = self
-            .api
-            .projects()
-            .assign(&project, &[Urn::droplet(droplet.id)])
-            .await;
-        match assigned {
-            Ok(things) if things.iter().all(crate::projects::Assignment::is_in) => {}
-            Ok(things) => {
-                let said = things.first().map(|thing| thing.status.to_string());
-                tracing::warn!(droplet = %droplet.id, project = %id, status = ?said,
-                    "the droplet could not be put into its project");
-            }
-            Err(error) => tracing::warn!(droplet = %droplet.id, project = %id, %error,
-                "the droplet could not be put into its project"),
         }
     }
 }

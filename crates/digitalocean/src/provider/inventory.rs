@@ -4,7 +4,7 @@
 //! Tags are not among it: an environment keeps its id for good, so there is one tag for each
 //! account and no more, and a tag costs nothing.
 
-use agentopia_cloud::{Deletion, Found, ProviderError, ProviderThing};
+use agentopia_cloud::{Deletion, Found, Proof, ProviderError, ProviderThing};
 use agentopia_domain::EnvironmentId;
 
 use super::DigitalOceanProvider;
@@ -30,25 +30,42 @@ impl DigitalOceanProvider {
         Ok(found)
     }
 
-    pub(super) async fn take_away(&self, found: &Found) -> Result<Deletion, ProviderError> {
+    pub(super) async fn take_away(
+        &self,
+        found: &Found,
+        proof: Proof,
+    ) -> Result<Deletion, ProviderError> {
         match found.kind {
-            ProviderThing::Machine => self.take_droplet_away(found).await,
+            ProviderThing::Machine => self.take_droplet_away(found, proof).await,
             ProviderThing::Firewall => self.take_firewall_away(found).await,
         }
     }
 
-    async fn take_droplet_away(&self, found: &Found) -> Result<Deletion, ProviderError> {
-        let Some(environment) = found.environment else {
-            return Err(unproved(found));
-        };
+    async fn take_droplet_away(
+        &self,
+        found: &Found,
+        proof: Proof,
+    ) -> Result<Deletion, ProviderError> {
         let id = DropletId(found.id.parse().map_err(|_| unproved(found))?);
         let Some(droplet) = self.api.droplets().get(id).await.map_err(trouble)? else {
             return Ok(Deletion::Gone);
         };
-        if !self.naming.is_ours(&droplet, environment) {
+        let is_it = match (found.environment, proof) {
+            (Some(environment), _) => self.naming.is_ours(&droplet, environment),
+            // A tag alone may be anybody's; with its name somebody has looked at it.
+            (None, Proof::Named) => {
+                self.naming.has_our_tag(&droplet)
+                    && droplet.name == found.name
+                    && owner(&droplet).is_none()
+            }
+            (None, Proof::Marks) => false,
+        };
+        if !is_it {
             return Err(unproved(found));
         }
-        self.memo.forget(environment);
+        if let Some(environment) = found.environment {
+            self.memo.forget(environment);
+        }
         self.remove_droplet(id).await?;
         // It is gone when no list has it any more.
         Ok(Deletion::InProgress)
@@ -63,7 +80,8 @@ impl DigitalOceanProvider {
             return Err(unproved(found));
         }
         self.api.firewalls().delete(&id).await.map_err(trouble)?;
-        Ok(Deletion::Gone)
+        // As with droplets, the next look shows whether it is gone.
+        Ok(Deletion::InProgress)
     }
 
     /// The firewall of one machine; not the common one, and none of others.
@@ -86,10 +104,15 @@ fn machine(droplet: &Droplet) -> Found {
         kind: ProviderThing::Machine,
         id: droplet.id.to_string(),
         name: droplet.name.clone(),
-        environment: droplet.tags.iter().find_map(|tag| environment_of(tag)),
+        environment: owner(droplet),
         monthly_price_cents: price,
         created_at: Some(droplet.created_at),
     }
+}
+
+/// Whose the droplet's tags say that it is.
+fn owner(droplet: &Droplet) -> Option<EnvironmentId> {
+    droplet.tags.iter().find_map(|tag| environment_of(tag))
 }
 
 fn unproved(found: &Found) -> ProviderError {

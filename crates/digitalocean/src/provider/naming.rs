@@ -63,7 +63,13 @@ impl Naming {
     /// Whether a droplet proves to be this installation's machine of an environment.
     pub(super) fn is_ours(&self, droplet: &Droplet, environment: EnvironmentId) -> bool {
         let has = |tag: &TagName| droplet.tags.iter().any(|each| tag.is(each));
-        has(&self.installation_tag) && environment_tag(environment).is_ok_and(|tag| has(&tag))
+        self.has_our_tag(droplet) && environment_tag(environment).is_ok_and(|tag| has(&tag))
+    }
+
+    /// Whether it has this installation's tag. It may have been given to it by anybody.
+    pub(super) fn has_our_tag(&self, droplet: &Droplet) -> bool {
+        let own = &self.installation_tag;
+        droplet.tags.iter().any(|each| own.is(each))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One create call makes one droplet or none, and knows which.
 
-use agentopia_cloud::{MachineProvider as _, MachineState, ProviderError};
+use agentopia_cloud::{MachineProvider as _, MachineState, ProviderError, Sought};
 use digitalocean_sim::faults::{Answer, RequestRule, ResourceFault, When};
 
 use crate::rig::{Rig, is_public, seconds, settings};
@@ -207,5 +207,14 @@ async fn a_project_that_is_down_does_not_cost_the_machine() {
     settings.project = Some(agentopia_digitalocean::ProjectId(id));
     let rig = Rig::with(settings);
     let made = rig.provider.create(&rig.request(1)).await.unwrap();
+    assert_eq!(rig.droplets().await, [made.id.clone()]);
+    let sought = Sought {
+        environment: rig.environment,
+        known: Some(&made.id),
+    };
+    let told = rig.provider.file(sought).await.unwrap_err().to_string();
+    for part in ["00000000-0000", "DO_PROJECT_ID", "project:update"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     assert_eq!(rig.droplets().await, [made.id]);
 }

@@ -1,7 +1,7 @@
 //! Everything with this installation's mark is found, nothing of others, and only what proves to be
 //! ours is taken away.
 
-use agentopia_cloud::{Deletion, MachineProvider as _, ProviderError, ProviderThing};
+use agentopia_cloud::{Deletion, Found, MachineProvider as _, Proof, ProviderError, ProviderThing};
 use agentopia_digitalocean::droplets::{ImageRef, NewDroplet};
 use agentopia_digitalocean::firewalls::{
     FirewallSpec, OutboundRule, Ports, Protocol, Rules, Targets,
@@ -73,15 +73,47 @@ async fn what_has_our_mark_is_found_and_nothing_of_others() {
         ("unmarked", None)
     );
 
-    let refused = rig.provider.remove_found(unmarked).await.unwrap_err();
+    let refused = rig
+        .provider
+        .remove_found(unmarked, Proof::Marks)
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ProviderError::Final(_)), "{refused}");
     for thing in [machine, wall] {
-        while rig.provider.remove_found(thing).await.unwrap() == Deletion::InProgress {
+        while rig
+            .provider
+            .remove_found(thing, Proof::Marks)
+            .await
+            .unwrap()
+            == Deletion::InProgress
+        {
             seconds(2).await;
         }
     }
     let left = rig.provider.inventory().await.unwrap();
     assert_eq!(left.len(), 1, "{left:?}");
+
+    // Somebody looked at it and repeats its name.
+    let misnamed = Found {
+        name: "web".to_owned(),
+        ..unmarked.clone()
+    };
+    let refused = rig.provider.remove_found(&misnamed, Proof::Named).await;
+    assert!(
+        matches!(refused, Err(ProviderError::Final(_))),
+        "{refused:?}"
+    );
+    while rig
+        .provider
+        .remove_found(unmarked, Proof::Named)
+        .await
+        .unwrap()
+        == Deletion::InProgress
+    {
+        seconds(2).await;
+    }
+    assert!(rig.provider.inventory().await.unwrap().is_empty());
+    assert_eq!(rig.droplets().await.len(), 2, "those of others are there");
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +124,11 @@ async fn what_lost_its_mark_meanwhile_is_left_alone() {
     let found = rig.provider.inventory().await.unwrap();
     let tag = TagName::parse("agentopia:test").unwrap();
     rig.api.tags().delete(&tag).await.unwrap();
-    let refused = rig.provider.remove_found(&found[0]).await.unwrap_err();
+    let refused = rig
+        .provider
+        .remove_found(&found[0], Proof::Marks)
+        .await
+        .unwrap_err();
     assert!(
         refused.to_string().contains("no longer proves"),
         "{refused}"

@@ -13,6 +13,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::resources::Capacity;
+
 /// Where a change of size stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -63,6 +65,9 @@ pub struct Scaling {
     pub to: String,
     /// The size that it had.
     pub from: Option<String>,
+    /// What the machine will have then, as far as the provider's list of sizes tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
     /// Where it stands.
     pub phase: ScalingPhase,
     /// Since when it stands there.
@@ -82,6 +87,7 @@ impl Scaling {
         Self {
             to,
             from,
+            capacity: None,
             phase: ScalingPhase::ShuttingDown,
             phase_since: now,
             operation: None,

@@ -11,6 +11,7 @@ use super::{DtmaCredentials, WHAT, find, is, revoke};
 use crate::convert::micros;
 use crate::entity::dtma_credential::{ActiveModel, Column, Entity};
 use crate::error::{StoreError, on_missing_or_duplicate};
+use crate::leases::{self, LeaseKind};
 
 /// A one-time token to be stored.
 #[derive(Debug, Clone)]
@@ -93,6 +94,36 @@ impl DtmaCredentials<'_> {
             .exec(&transaction)
             .await?;
         self.0.finish(transaction, &[]).await?;
+        Ok(done.rows_affected > 0)
+    }
+
+    /// Notes why the first start of the machine that has this one-time token failed, and wakes its
+    /// environment's reconciler. `false` where the token opens nothing any more, and nothing was
+    /// written but `events`.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn note_bootstrap_failure(
+        &self,
+        id: CredentialId,
+        environment: EnvironmentId,
+        why: &str,
+        events: &[NewEvent],
+    ) -> Result<bool, StoreError> {
+        let transaction = self.0.begin().await?;
+        let done = Entity::update_many()
+            .set(ActiveModel {
+                bootstrap_failure: Set(Some(why.to_owned())),
+                updated_at: Set(self.0.now()),
+                ..ActiveModel::default()
+            })
+            .filter(is(id))
+            .filter(Column::RedeemedAt.is_null())
+            .filter(Column::RevokedAt.is_null())
+            .exec(&transaction)
+            .await?;
+        leases::wake(&transaction, LeaseKind::Environment, environment.as_uuid()).await?;
+        self.0.finish(transaction, events).await?;
         Ok(done.rows_affected > 0)
     }
 

@@ -57,6 +57,8 @@ pub struct DtmaCredential {
     pub control_bearer: Option<Vec<u8>>,
     /// Grows with every pair that came into use: 1 after the enrolment.
     pub join_counter: i64,
+    /// Why the first start of the machine failed, as it reported.
+    pub bootstrap_failure: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -110,6 +112,7 @@ pub(super) fn to_credential(row: Model) -> Result<DtmaCredential, StoreError> {
         previous_bearer_hash: hash(row.previous_bearer_hash)?,
         control_bearer: row.control_bearer,
         join_counter: row.join_counter,
+        bootstrap_failure: row.bootstrap_failure,
         created_at: time("dtma_credentials.created_at", row.created_at)?,
         updated_at: time("dtma_credentials.updated_at", row.updated_at)?,
     })

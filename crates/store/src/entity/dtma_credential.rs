@@ -25,6 +25,7 @@ pub(crate) struct Model {
     pub(crate) locked_at: Option<i64>,
     pub(crate) lock_reason: Option<String>,
     pub(crate) revoked_at: Option<i64>,
+    pub(crate) bootstrap_failure: Option<String>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }

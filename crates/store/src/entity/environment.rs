@@ -26,6 +26,7 @@ pub(crate) struct Model {
     pub(crate) provider_created_at: Option<i64>,
     pub(crate) last_heartbeat_at: Option<i64>,
     pub(crate) error_message: Option<String>,
+    pub(crate) notice: Option<String>,
     pub(crate) dtma_version: Option<String>,
     pub(crate) capacity: Option<String>,
     pub(crate) runtime: Option<String>,

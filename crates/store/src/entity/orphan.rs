@@ -16,6 +16,7 @@ pub(crate) struct Model {
     pub(crate) provider_created_at: Option<i64>,
     pub(crate) first_seen_at: i64,
     pub(crate) last_seen_at: i64,
+    pub(crate) removal_requested_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

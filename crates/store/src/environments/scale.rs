@@ -3,8 +3,10 @@
 //! [`Environments::transition_unscoped`].
 
 use agentopia_domain::AccountId;
+use agentopia_domain::admission::admit;
 use agentopia_domain::environment::{EnvironmentEvent, EnvironmentStatus, Scaling};
 use agentopia_domain::event::NewEvent;
+use agentopia_domain::resources::Capacity;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 
@@ -12,6 +14,7 @@ use super::{Environment, Environments, SCALING, WHAT, first, to_environment};
 use crate::convert::{json, word};
 use crate::entity::environment::{ActiveModel, Column, Entity};
 use crate::error::StoreError;
+use crate::instances::running_resources;
 use crate::leases::{self, LeaseKind};
 
 /// Where and what a machine is to be.
@@ -55,15 +58,18 @@ impl Environments<'_> {
     }
 
     /// Writes down that the account's machine is to have another size, moves the status along and
-    /// wakes the reconciler. Of several that ask at the same time one is heard.
+    /// wakes the reconciler. Of several that ask at the same time one is heard. `capacity` is what the
+    /// machine will have: everything that is to run there has to fit, which is looked at with the
+    /// machine locked, as new tools are admitted.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the account never had one,
-    /// [`StoreError::EnvironmentTransition`] unless it is active.
+    /// [`StoreError::EnvironmentTransition`] unless it is active, [`StoreError::DoesNotFit`].
     pub async fn begin_scaling(
         &self,
         account: AccountId,
         to: &str,
+        capacity: Option<Capacity>,
         events: &[NewEvent],
     ) -> Result<Environment, StoreError> {
         let transaction = self.0.begin().await?;
@@ -76,7 +82,16 @@ impl Environments<'_> {
         let current = to_environment(row)?;
         let status = current.status.on(EnvironmentEvent::ScaleStarted)?;
         let now = self.0.ambient().now();
-        let scaling = Scaling::begin(current.size, to.to_owned(), now);
+        if let Some(capacity) = capacity {
+            let running = running_resources(&transaction, current.id).await?;
+            if let Some((last, others)) = running.split_last() {
+                admit(capacity, others.iter().copied(), *last)?;
+            }
+        }
+        let scaling = Scaling {
+            capacity,
+            ..Scaling::begin(current.size, to.to_owned(), now)
+        };
         let change = ActiveModel {
             status: Set(word(&status)),
             status_since: Set(self.0.now()),

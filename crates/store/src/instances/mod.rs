@@ -51,7 +51,7 @@ impl Store {
     }
 }
 
-/// An instance to be made, wanted running.
+/// An instance to be made.
 #[derive(Debug, Clone)]
 pub struct NewInstance {
     /// Its id.
@@ -72,6 +72,8 @@ pub struct NewInstance {
     pub secrets: BTreeMap<String, SecretId>,
     /// Its limits.
     pub resources: Resources,
+    /// Whether it is wanted running; otherwise it stays stopped until its owner starts it.
+    pub running: bool,
     /// From where its port may be reached directly.
     pub direct_access: Option<DirectAccess>,
 }
@@ -90,7 +92,7 @@ pub struct InstanceFilter {
 impl Instances<'_> {
     /// Adds an instance, if `admit` says that it fits: it is given the machine, the limits of all
     /// that are wanted there, and the new one's. Callers for one machine go one after the other, so
-    /// two that fit only alone are not both admitted.
+    /// two that fit only alone are not both admitted. One that is not to run needs no room.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] for a name that is taken, [`StoreError::DoesNotFit`],
@@ -104,6 +106,10 @@ impl Instances<'_> {
         events: &[NewEvent],
     ) -> Result<Instance, StoreError> {
         let now = self.0.now();
+        let (desired, status) = match new.running {
+            true => (row::RUNNING, InstanceStatus::PendingStart),
+            false => (row::STOPPED, InstanceStatus::Stopped),
+        };
         let row = ActiveModel {
             id: Set(new.id.as_uuid()),
             account_id: Set(new.account_id.as_uuid()),
@@ -114,12 +120,12 @@ impl Instances<'_> {
             config: Set(json("account_tool_instances.config", &new.config)?),
             resources: Set(json("account_tool_instances.resources", &new.resources)?),
             direct_access: Set(direct_access_text(new.direct_access.as_ref())?),
-            desired: Set(row::RUNNING.to_owned()),
+            desired: Set(desired.to_owned()),
             purge_data: Set(false),
             generation: Set(1),
             restart_nonce: Set(0),
             observed_generation: Set(0),
-            status: Set(word(&InstanceStatus::PendingStart)),
+            status: Set(word(&status)),
             runtime: Set("{}".to_owned()),
             created_at: Set(now),
             updated_at: Set(now),
@@ -128,8 +134,10 @@ impl Instances<'_> {
         let transaction = self.0.begin().await?;
         let environment =
             environments::lock(&transaction, new.account_id, new.environment_id).await?;
-        let present = wanted_resources(&transaction, new.environment_id, new.id).await?;
-        admit(&environment, &present, new.resources)?;
+        if new.running {
+            let present = wanted_resources(&transaction, new.environment_id, new.id).await?;
+            admit(&environment, &present, new.resources)?;
+        }
         admit_rules(
             &transaction,
             new.environment_id,
@@ -234,6 +242,24 @@ async fn wanted_resources(
         .filter(Column::Id.ne(but.as_uuid()))
         .filter(Column::Status.ne(word(&InstanceStatus::Removed)))
         .filter(Column::Desired.ne(row::STOPPED))
+        .into_tuple()
+        .all(connection)
+        .await?;
+    rows.iter()
+        .map(|text| from_json("account_tool_instances.resources", text))
+        .collect()
+}
+
+/// The limits of all instances that are to run on a machine.
+pub(crate) async fn running_resources(
+    connection: &impl ConnectionTrait,
+    environment: EnvironmentId,
+) -> Result<Vec<Resources>, StoreError> {
+    let rows: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::Resources)
+        .filter(Column::EnvironmentId.eq(environment.as_uuid()))
+        .filter(Column::Desired.eq(row::RUNNING))
         .into_tuple()
         .all(connection)
         .await?;

@@ -8,6 +8,8 @@ mod m0001_initial;
 mod m0002_scaling_and_price;
 mod m0003_orphans;
 mod m0004_direct_access;
+mod m0005_orphan_removal;
+mod m0006_told;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -21,6 +23,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_scaling_and_price::ScalingAndPrice),
             Box::new(m0003_orphans::Orphans),
             Box::new(m0004_direct_access::DirectAccess),
+            Box::new(m0005_orphan_removal::OrphanRemoval),
+            Box::new(m0006_told::Told),
         ]
     }
 }

@@ -275,7 +275,7 @@ async fn a_heartbeat_says_what_the_machine_has(db: TestDb) {
 }
 
 /// An account whose environment is active with a size.
-async fn active(db: &TestDb) -> (AccountId, EnvironmentId) {
+pub(crate) async fn active(db: &TestDb) -> (AccountId, EnvironmentId) {
     let account = db.account("a@b.c").await;
     let id = db.environment(account).await.id;
     let environments = db.store.environments();
@@ -302,7 +302,9 @@ async fn of_many_who_want_another_size_one_is_heard(db: TestDb) {
         tokio::spawn(async move {
             let environments = store.environments();
             let size = format!("size-{n}");
-            environments.begin_scaling(account, &size, &[told]).await
+            environments
+                .begin_scaling(account, &size, None, &[told])
+                .await
         })
     });
     let mut heard = Vec::new();
@@ -326,7 +328,9 @@ async fn of_many_who_want_another_size_one_is_heard(db: TestDb) {
     assert_eq!(&environments.get_unscoped(id).await.unwrap(), begun);
     assert_eq!(db.kinds().await, ["environment.scale_requested"]);
     assert_refused!(
-        environments.begin_scaling(db.id(), "size-0", &[]).await,
+        environments
+            .begin_scaling(db.id(), "size-0", None, &[])
+            .await,
         StoreError::NotFound { .. },
     );
 }
@@ -334,7 +338,9 @@ async fn of_many_who_want_another_size_one_is_heard(db: TestDb) {
 async fn a_change_of_size_ends_with_its_status(db: TestDb) {
     let (account, id) = active(&db).await;
     let environments = db.store.environments();
-    let begun = environments.begin_scaling(account, "large", &[]).await;
+    let begun = environments
+        .begin_scaling(account, "large", None, &[])
+        .await;
     let scaling = begun.unwrap().scaling.unwrap();
     let further = Scaling {
         operation: Some("4711".into()),
@@ -352,7 +358,7 @@ async fn a_change_of_size_ends_with_its_status(db: TestDb) {
     assert_eq!(done.await.unwrap().scaling, None);
 
     environments
-        .begin_scaling(account, "large", &[])
+        .begin_scaling(account, "large", None, &[])
         .await
         .unwrap();
     let disabled = DesiredEnvironment::Disabled;

@@ -134,6 +134,7 @@ impl TestDb {
             config: serde_json::Map::new(),
             secrets: BTreeMap::new(),
             resources: Resources::default(),
+            running: true,
             direct_access: None,
         }
     }

@@ -21,5 +21,6 @@ mod leases;
 mod legacy;
 mod metrics;
 mod orphans;
+mod room;
 mod secrets;
 mod start;

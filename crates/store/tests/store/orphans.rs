@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use agentopia_domain::OrphanId;
 use agentopia_domain::orphan::{Orphan, OrphanReason, ProviderThing};
-use agentopia_store::LeaseKind;
+use agentopia_store::{LeaseKind, StoreError};
 
 use crate::common::{TestDb, on_both_engines};
 
 on_both_engines!(
     a_search_replaces_what_the_one_before_found,
+    a_removal_that_was_asked_for_is_remembered_and_wakes_the_search,
     one_replica_searches_at_a_time,
 );
 
@@ -25,6 +26,7 @@ fn orphan(db: &TestDb, provider_id: &str) -> Orphan {
         provider_created_at: Some(db.ambient.now()),
         first_seen_at: db.ambient.now(),
         last_seen_at: db.ambient.now(),
+        removal_requested_at: None,
     }
 }
 
@@ -55,6 +57,42 @@ async fn a_search_replaces_what_the_one_before_found(db: TestDb) {
     assert_eq!(orphans.list().await.unwrap(), [anew]);
     orphans.replace(&[], &[]).await.unwrap();
     assert!(orphans.list().await.unwrap().is_empty());
+}
+
+async fn a_removal_that_was_asked_for_is_remembered_and_wakes_the_search(db: TestDb) {
+    let orphans = db.store.orphans();
+    orphans.begin_searching().await.unwrap();
+    let (leases, ttl) = (db.store.leases(), Duration::from_secs(60));
+    let claimed = leases.claim_due(LeaseKind::Job, "r", ttl, 10).await;
+    let claim = claimed.unwrap()[0];
+    let later = Some(Duration::from_secs(600));
+    leases
+        .release(LeaseKind::Job, claim.id, claim.token, later)
+        .await
+        .unwrap();
+    let one = orphan(&db, "1");
+    orphans.replace(&[one.clone()], &[]).await.unwrap();
+    let unknown = orphans.request_removal(db.id(), &[]).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
+
+    let asked = orphans.request_removal(one.id, &[]).await.unwrap();
+    assert!(asked.changed);
+    let at = asked.value.removal_requested_at;
+    assert_eq!(at, Some(db.ambient.now()));
+    let due = leases
+        .claim_due(LeaseKind::Job, "r", ttl, 10)
+        .await
+        .unwrap();
+    assert_eq!(due.len(), 1, "the search is due at once");
+
+    db.clock.advance(Duration::from_secs(5));
+    let again = orphans.request_removal(one.id, &[]).await.unwrap();
+    assert!(!again.changed);
+    // A search that had read the orphans before does not forget it.
+    orphans.replace(&[one.clone()], &[]).await.unwrap();
+    assert_eq!(orphans.get(one.id).await.unwrap().removal_requested_at, at);
+    orphans.withdraw_removal(one.id, &[]).await.unwrap();
+    assert_eq!(orphans.get(one.id).await.unwrap(), one);
 }
 
 async fn one_replica_searches_at_a_time(db: TestDb) {

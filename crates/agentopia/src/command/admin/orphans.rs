@@ -1,4 +1,6 @@
-//! `agentopia admin orphans`.
+//! `agentopia admin orphans`: the list; removing one is in `orphans/remove.rs`.
+
+mod remove;
 
 use agentopia_domain::orphan::{OrphanPolicy, OrphanReason};
 
@@ -17,10 +19,26 @@ use crate::values::word;
 #[command(after_help = "\
 Examples:
   agentopia admin orphans
-  agentopia admin orphans -o json")]
-pub(crate) struct Args {}
+  agentopia admin orphans -o json
+  agentopia admin orphans remove 4711")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
 
-pub(crate) async fn run(_: &Args, app: &App) -> Result<(), Failure> {
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Remove(remove::Args),
+}
+
+pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
+    match args.command {
+        Some(Command::Remove(args)) => remove::run(args, app).await,
+        None => list(app).await,
+    }
+}
+
+async fn list(app: &App) -> Result<(), Failure> {
     let found = app.client()?.orphans().await?;
     app.out.result(&found, || {
         let mut table = Table::new(
@@ -34,15 +52,18 @@ pub(crate) async fn run(_: &Args, app: &App) -> Result<(), Failure> {
                 orphan.name.clone(),
                 orphan.monthly_price_cents.map(price).unwrap_or_default(),
                 ago(app.now(), orphan.first_seen_at),
-                why(orphan.reason).to_owned(),
+                match orphan.removal_requested_at {
+                    Some(_) => "is being removed".to_owned(),
+                    None => why(orphan.reason).to_owned(),
+                },
             ]);
         }
         let mut text = table.text();
         if !found.items.is_empty() {
             text.push_str(match found.policy {
                 OrphanPolicy::Report => {
-                    "\nNothing is removed by itself: remove them at the provider, or set `orphans` \
-                     to `remove`."
+                    "\nNothing is removed by itself: remove one with `agentopia admin orphans remove \
+                     ID`, or set `orphans` to `remove`."
                 }
                 OrphanPolicy::Remove => {
                     "\nThose that prove to be this installation's are removed half an hour after \

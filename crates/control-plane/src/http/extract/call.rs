@@ -2,7 +2,7 @@
 
 use agentopia_domain::AccountId;
 use agentopia_domain::event::{Actor, NewEvent, ObjectKind, Outcome};
-use agentopia_store::Store;
+use agentopia_store::{EventScope, Store};
 use axum::extract::FromRequestParts;
 use chrono::{DateTime, Utc};
 use http::request::Parts;
@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 use crate::auth::caller::Caller;
+use crate::auth::permission::{self, Requirement};
 use crate::problem::Refusal;
 use crate::state::AppState;
 
@@ -48,6 +49,17 @@ impl Call {
     #[must_use]
     pub fn account(&self) -> AccountId {
         self.caller.account()
+    }
+
+    /// Which events the caller may read: for admins those of the installation as a whole too.
+    #[must_use]
+    pub fn timeline(&self) -> EventScope {
+        let caller = &self.caller;
+        let admin = permission::decide(Requirement::Admin, caller.user.role, caller.means());
+        match admin {
+            Ok(()) => EventScope::Admin(self.account()),
+            Err(_) => EventScope::Account(self.account()),
+        }
     }
 
     /// The store.

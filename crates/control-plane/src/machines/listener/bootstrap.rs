@@ -21,6 +21,10 @@ use crate::machines::credentials::Refused;
 pub(super) const BODY_LIMIT: usize = 48 << 10;
 /// The most characters of a log that are kept.
 const MAX_LOG: usize = 6_000;
+/// The last lines of a log that stand in the environment's status.
+const TAIL_LINES: usize = 12;
+/// The most characters of these.
+const TAIL_CHARS: usize = 1_500;
 /// The most characters of a phase's name.
 const MAX_PHASE: usize = 32;
 
@@ -65,13 +69,47 @@ pub(super) async fn bootstrap(
         "outcome": report.outcome,
         "log": log.map(|log| presentable(log, &shown)),
     }));
-    let event = if failed {
-        event.outcome(Outcome::Failed)
-    } else {
-        event
-    };
-    state.store.events().append(&[event]).await?;
+    if !failed {
+        state.store.events().append(&[event]).await?;
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let log = log.map(|log| presentable(log, &shown));
+    let why = failure(phase, log.as_deref());
+    let events = [event.outcome(Outcome::Failed)];
+    let credentials = state.store.dtma_credentials();
+    credentials
+        .note_bootstrap_failure(credential.id, environment, &why, &events)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// For the environment's status: what happened, the last lines of the log, and what to do.
+fn failure(phase: &str, log: Option<&str>) -> String {
+    let hint = match phase {
+        "docker" => {
+            "Docker could not be installed or started: see that the image's package sources can be reached"
+        }
+        "download" => {
+            "the machine could not get its programs: see that it reaches `dtma_advertise_url`, and that the image can run them"
+        }
+        "enrol" => {
+            "the machine's management agent could not enrol: see that it reaches `dtma_advertise_url`"
+        }
+        _ => "see what the log says",
+    };
+    let lines: Vec<&str> = log.unwrap_or_default().trim_end().lines().collect();
+    let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+    let surplus = tail.chars().count().saturating_sub(TAIL_CHARS);
+    let tail: String = tail.chars().skip(surplus).collect();
+    let log = match tail.as_str() {
+        "" => "it sent no log".to_owned(),
+        tail => format!("the end of its log:\n{tail}"),
+    };
+    format!(
+        "the machine's first start failed in the phase `{phase}`: {hint}. What was made is taken away \
+         again; turn the environment on again to retry. The whole report is in the timeline, and \
+         {log}"
+    )
 }
 
 /// The end of a log, without the token and without what would garble a terminal.
@@ -87,6 +125,21 @@ fn presentable(log: &str, token: &SecretString) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_says_where_why_and_what_to_do() {
+        let log: String = (0..100).map(|line| format!("line {line}\n")).collect();
+        let told = failure("docker", Some(&log));
+        assert!(
+            told.contains("`docker`") && told.contains("package sources"),
+            "{told}"
+        );
+        assert!(told.ends_with("line 98\nline 99"), "{told}");
+        assert!(!told.contains("line 80"), "{told}");
+        let long = failure("enrol", Some(&"x".repeat(10_000)));
+        assert!(long.chars().count() < 2 * TAIL_CHARS, "{}", long.len());
+        assert!(failure("download", None).ends_with("it sent no log"));
+    }
 
     #[test]
     fn a_log_is_cut_at_its_beginning_and_shows_no_token() {

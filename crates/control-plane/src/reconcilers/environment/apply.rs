@@ -106,6 +106,26 @@ impl EnvironmentReconciler {
                 Ok(None)
             }
             Step::Create => self.create(claim, seen).await,
+            Step::BootstrapFailed => {
+                let why = seen.bootstrap_failure.clone().unwrap_or_default();
+                let patch = EnvironmentPatch {
+                    error_message: Some(Some(why)),
+                    ..EnvironmentPatch::default()
+                };
+                self.transition_with(
+                    claim,
+                    &seen.environment,
+                    EnvironmentEvent::CreateFailed,
+                    "the machine's first start failed",
+                    patch,
+                )
+                .await?;
+                Ok(None)
+            }
+            Step::File => {
+                self.file(claim).await?;
+                Ok(None)
+            }
             Step::Rebootstrap => {
                 if !self.rebootstrap(&seen.environment).await? {
                     self.clear_away(&seen.environment).await?;

@@ -28,8 +28,12 @@ pub const UNLISTED_LIMIT: Duration = Duration::from_secs(90);
 /// For how long a deleted environment is looked at more often: what the provider's lists show too
 /// late is taken away then.
 const AFTERMATH: Duration = Duration::from_secs(15 * 60);
+/// How often what is not as it was wanted is tried again while the machine serves.
+const NOTICE_LIMIT: Duration = Duration::from_secs(600);
 /// How often an environment is looked at when nothing is going on.
 const IDLE: Duration = Duration::from_secs(10);
+/// How long a deletion that was refused rests before it is tried again.
+const DELETION_RETRY: Duration = Duration::from_secs(60);
 /// How often one is looked at that could not be made: what was asked for may still turn up.
 const FAILED: Duration = Duration::from_secs(60);
 /// The same after an hour.
@@ -72,6 +76,10 @@ pub struct Observation {
     pub silent_for: Option<Duration>,
     /// How long ago it redeemed its token; `None` if it has not.
     pub enrolled_for: Option<Duration>,
+    /// Whether the machine reported that its first start failed, before it could enrol.
+    pub bootstrap_failed: bool,
+    /// How long ago something was last seen to be not as it was wanted, although the machine serves.
+    pub noticed_for: Option<Duration>,
     /// Whether tools are still on the machine, as far as we know.
     pub has_tools: bool,
     /// The change of size that is under way.
@@ -87,6 +95,10 @@ pub enum Step {
     Transition(EnvironmentEvent, &'static str),
     /// Ask the provider for a machine, with a new enrolment token.
     Create,
+    /// Give up a machine whose first start failed, and tell why.
+    BootstrapFailed,
+    /// Look whether what was not as wanted still is so, and put it right.
+    File,
     /// Give the machine that is there a new enrolment token.
     Rebootstrap,
     /// Turn the machine on.
@@ -143,6 +155,10 @@ fn creating(seen: &Observation) -> Step {
     }
     if seen.in_status > CREATION_LIMIT {
         return Step::Transition(E::CreateFailed, "the machine did not enrol in time");
+    }
+    // It tries only once, and nobody would mend a machine that cannot be reached.
+    if seen.bootstrap_failed && matches!(seen.enrolment, Enrolment::None | Enrolment::Waiting) {
+        return Step::BootstrapFailed;
     }
     // The answer to its enrolment may have been lost, and the token is used up.
     let mute = seen.enrolled_for.is_some_and(|age| age > FIRST_WORD_LIMIT);
@@ -201,6 +217,7 @@ fn serving(seen: &Observation) -> Step {
     match (seen.status, overdue) {
         (S::Unresponsive, false) => Step::Transition(E::HeartbeatHeard, "heard again"),
         (S::Active, true) => Step::Transition(E::HeartbeatLost, "not heard for too long"),
+        (S::Active, false) if seen.noticed_for.is_some_and(|ago| ago > NOTICE_LIMIT) => Step::File,
         _ => Step::Wait(IDLE),
     }
 }
@@ -223,6 +240,8 @@ fn towards_disabled(seen: &Observation) -> Step {
         | S::ErrorCreation => {
             Step::Transition(E::DisableRequested, "the account no longer wants it")
         }
+        // Somebody has to change something first; until then it is no use to ask every few seconds.
+        S::ErrorDeletion if seen.in_status < DELETION_RETRY => Step::Wait(FAILED),
         S::PendingDeletion | S::ErrorDeletion => {
             Step::Transition(E::DeleteStarted, "the machine is taken away")
         }
@@ -261,6 +280,8 @@ mod tests {
             enrolment: Enrolment::Enrolled,
             silent_for: Some(Duration::from_secs(1)),
             enrolled_for: Some(Duration::from_secs(2)),
+            bootstrap_failed: false,
+            noticed_for: None,
             has_tools: false,
             scaling: None,
             lost_machine: LostMachine::Rebuild,
@@ -298,6 +319,8 @@ mod tests {
                                         is_recorded: machine.is_some(),
                                         enrolment,
                                         silent_for,
+                                        bootstrap_failed: has_tools,
+                                        noticed_for: silent_for,
                                         has_tools,
                                         enrolled_for: silent_for,
                                         scaling: None,
@@ -353,6 +376,37 @@ mod tests {
             plan(&seen(Enabled, S::Creating)),
             Step::Transition(E::Ready, _)
         ));
+    }
+
+    #[test]
+    fn a_machine_whose_first_start_failed_is_given_up_unless_it_enrolled_all_the_same() {
+        let waiting = Observation {
+            enrolment: Enrolment::Waiting,
+            silent_for: None,
+            bootstrap_failed: true,
+            ..seen(Enabled, S::Creating)
+        };
+        assert_eq!(plan(&waiting), Step::BootstrapFailed);
+        let expired = Observation {
+            enrolment: Enrolment::None,
+            ..waiting
+        };
+        assert_eq!(plan(&expired), Step::BootstrapFailed);
+        let enrolled = Observation {
+            enrolment: Enrolment::Enrolled,
+            ..waiting
+        };
+        assert!(matches!(plan(&enrolled), Step::Wait(_)));
+    }
+
+    #[test]
+    fn what_is_not_as_wanted_is_tried_again_now_and_then() {
+        let noticed = |ago| Observation {
+            noticed_for: Some(ago),
+            ..seen(Enabled, S::Active)
+        };
+        assert!(matches!(plan(&noticed(Duration::ZERO)), Step::Wait(_)));
+        assert_eq!(plan(&noticed(NOTICE_LIMIT * 2)), Step::File);
     }
 
     #[test]

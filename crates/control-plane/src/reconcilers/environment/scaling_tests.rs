@@ -33,6 +33,8 @@ fn seen(machine: Option<MachineState>, scaling: ScalingSeen) -> Observation {
         enrolment: Enrolment::Enrolled,
         silent_for: None,
         enrolled_for: Some(HEARTBEAT_LIMIT * 100),
+        bootstrap_failed: false,
+        noticed_for: None,
         has_tools: true,
         scaling: Some(scaling),
         lost_machine: LostMachine::Rebuild,

@@ -1,11 +1,14 @@
 //! Looks at everything that the provider has of ours, writes down what belongs to nobody, and
-//! removes what may go.
+//! removes what may go, by policy or because an admin said so.
+//!
+//! A removal is written down before it begins and stands until the provider itself says that the
+//! thing is gone: whoever dies in between leaves a row from which the next search goes on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_cloud::{Deletion, Found, MachineProvider, ProviderError};
+use agentopia_cloud::{Deletion, Found, MachineProvider, Proof, ProviderError};
 use agentopia_domain::environment::Environment;
 use agentopia_domain::event::{Actor, NewEvent, ObjectKind, Outcome};
 use agentopia_domain::orphan::{Orphan, OrphanPolicy, OrphanReason, ProviderThing};
@@ -23,6 +26,8 @@ use crate::reconcilers::queue::{Next, Reconcile};
 const INTERVAL: Duration = Duration::from_secs(600);
 /// How soon again after the provider gave no answer.
 const RETRY: Duration = Duration::from_secs(60);
+/// How soon a removal under way is looked at again.
+const REMOVAL_POLL: Duration = Duration::from_secs(10);
 /// How long something has to be an orphan before people are told: what is just being taken away
 /// is none of their concern.
 const QUIET: TimeDelta = TimeDelta::minutes(5);
@@ -58,23 +63,38 @@ impl Reconcile for OrphanSearch {
         let known = self.environments().await?;
         let before = self.store.orphans().list().await?;
         let now = self.ambient.now();
-        let mut orphans = Vec::new();
+        let (mut orphans, mut events) = (Vec::new(), Vec::new());
         for thing in &found {
             if let Some(reason) = orphaned(thing, &known) {
                 orphans.push(self.orphan(thing, reason, &before, now));
             }
         }
-        let events: Vec<NewEvent> = orphans
-            .iter()
-            .filter_map(|each| told(each, &before))
-            .collect();
-        self.store.orphans().replace(&orphans, &events).await?;
-        for orphan in orphans.iter().filter(|each| may_go(each, self.policy, now)) {
-            if let Some(thing) = found.iter().find(|thing| is_of(thing, orphan)) {
-                self.remove(orphan, thing).await?;
+        // What is on its way out may have left the list and still be there.
+        let leaving = before.iter().filter(|each| {
+            each.removal_requested_at.is_some() && !found.iter().any(|thing| is_of(thing, each))
+        });
+        orphans.extend(leaving.cloned());
+        for orphan in &mut orphans {
+            events.extend(told(orphan, &before));
+            if orphan.removal_requested_at.is_none() && may_go(orphan, self.policy, now) {
+                orphan.removal_requested_at = Some(now);
+                events.push(event(
+                    orphan,
+                    "orphan.removal_requested",
+                    "is to go by policy",
+                ));
             }
         }
-        Ok(Next::After(INTERVAL))
+        self.store.orphans().replace(&orphans, &events).await?;
+        let mut next = INTERVAL;
+        for orphan in orphans {
+            if orphan.removal_requested_at.is_some()
+                && self.remove(&orphan).await? == Removal::Pending
+            {
+                next = REMOVAL_POLL;
+            }
+        }
+        Ok(Next::After(next))
     }
 }
 
@@ -113,40 +133,68 @@ impl OrphanSearch {
             provider_created_at: thing.created_at,
             first_seen_at: seen.map_or(now, |seen| seen.first_seen_at),
             last_seen_at: now,
+            removal_requested_at: seen.and_then(|seen| seen.removal_requested_at),
         }
     }
 
     /// Removes it, if it still is an orphan at this very moment.
-    async fn remove(&self, orphan: &Orphan, thing: &Found) -> anyhow::Result<()> {
+    async fn remove(&self, orphan: &Orphan) -> anyhow::Result<Removal> {
+        let thing = thing(orphan);
         if let Some(id) = thing.environment {
             let known = match self.store.environments().get_unscoped(id).await {
                 Ok(environment) => HashMap::from([(id, environment)]),
                 Err(StoreError::NotFound { .. }) => HashMap::new(),
                 Err(error) => return Err(error.into()),
             };
-            if orphaned(thing, &known) != Some(orphan.reason) {
-                return Ok(());
+            if orphaned(&thing, &known) != Some(orphan.reason) {
+                return Ok(Removal::Over);
             }
         }
-        match self.provider.remove_found(thing).await {
+        // Without its name nobody could ask for what bears no other mark.
+        let proof = match orphan.reason {
+            OrphanReason::Unmarked => Proof::Named,
+            _ => Proof::Marks,
+        };
+        match self.provider.remove_found(&thing, proof).await {
             Ok(Deletion::Gone) => {
                 let event = event(orphan, "orphan.removed", "was removed");
                 self.store.orphans().forget(orphan.id, &[event]).await?;
+                Ok(Removal::Over)
             }
-            Ok(Deletion::InProgress) => {
-                let event = event(orphan, "orphan.removed", "is being removed");
-                self.store.events().append(&[event]).await?;
-            }
+            Ok(Deletion::InProgress) => Ok(Removal::Pending),
             Err(ProviderError::Retryable(why)) => {
                 tracing::info!(orphan = %orphan.provider_id, why, "it can't be removed now");
+                Ok(Removal::Pending)
             }
             Err(ProviderError::Final(why)) => {
                 let text = format!("could not be removed: {why}");
                 let event = event(orphan, "orphan.removal_failed", &text).outcome(Outcome::Failed);
-                self.store.events().append(&[event]).await?;
+                let orphans = self.store.orphans();
+                orphans.withdraw_removal(orphan.id, &[event]).await?;
+                Ok(Removal::Over)
             }
         }
-        Ok(())
+    }
+}
+
+/// How a removal stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    /// It is to be looked at again soon.
+    Pending,
+    /// The thing is gone, or stays.
+    Over,
+}
+
+/// What was written down of it.
+fn thing(orphan: &Orphan) -> Found {
+    Found {
+        kind: orphan.kind,
+        id: orphan.provider_id.clone(),
+        name: orphan.name.clone(),
+        environment: orphan.environment_id,
+        monthly_price_cents: orphan.monthly_price_cents,
+        created_at: orphan.provider_created_at,
     }
 }
 

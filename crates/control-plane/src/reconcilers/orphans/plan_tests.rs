@@ -23,6 +23,7 @@ fn environment(id: EnvironmentId, status: S, machine: Option<&str>) -> Environme
         size: None,
         image: None,
         scaling: None,
+        notice: None,
         firewall: None,
         monthly_price_cents: None,
         machine_disk_bytes: None,
@@ -93,6 +94,7 @@ fn only_what_proves_to_be_ours_goes_and_only_after_a_while_and_when_told_to() {
         provider_created_at: None,
         first_seen_at: now - age,
         last_seen_at: now,
+        removal_requested_at: None,
     };
     let (short, long) = (TimeDelta::minutes(29), TimeDelta::minutes(31));
     use OrphanReason as R;

@@ -100,14 +100,7 @@ impl Wish {
     }
 
     fn tools_fit(&self, environment: &Environment, size: &MachineSize) -> Result<(), DoesNotFit> {
-        let capacity = Capacity {
-            cpu_millis: size.vcpus.saturating_mul(1000),
-            memory_bytes: size.usable_memory_bytes(),
-            // The disk stays.
-            disk_bytes: environment
-                .capacity
-                .map_or(size.disk_bytes, |capacity| capacity.disk_bytes),
-        };
+        let capacity = capacity_with(environment, size);
         match self.tools.split_last() {
             Some((last, others)) => admit(capacity, others.iter().copied(), *last),
             None => Ok(()),
@@ -156,6 +149,18 @@ impl Obstacle {
                 format!("with the size {size} {obstacle}"),
             ),
         }
+    }
+}
+
+/// What the machine will have with another size.
+pub(super) fn capacity_with(environment: &Environment, size: &MachineSize) -> Capacity {
+    Capacity {
+        cpu_millis: size.vcpus.saturating_mul(1000),
+        memory_bytes: size.usable_memory_bytes(),
+        // The disk stays.
+        disk_bytes: environment
+            .capacity
+            .map_or(size.disk_bytes, |capacity| capacity.disk_bytes),
     }
 }
 

@@ -7,12 +7,13 @@ use agentopia_domain::event::ObjectKind;
 use axum::Json;
 use http::StatusCode;
 
-use super::offer::Wish;
+use super::offer::{Wish, capacity_with};
 use crate::http::extract::{Body, Call};
 use crate::problem::{Answer, Refusal, kind};
 
 /// Gives the machine another size. Its tools stop for some minutes and come back by themselves.
-/// Returns at once; watch its status and `scaling`. When anything goes wrong the machine goes on
+/// Returns at once; watch its status and `scaling`. Tools that are deployed meanwhile have to fit on
+/// both sizes, and start when the machine is back. When anything goes wrong the machine goes on
 /// with its old size, and `error_message` says why.
 #[utoipa::path(
     post,
@@ -62,10 +63,11 @@ pub(super) async fn handler(
             format!("asked for the size {}", size.name),
         )
         .data(serde_json::json!({"from": environment.size, "to": size.name}));
+    let capacity = capacity_with(environment, size);
     let changed = call
         .store()
         .environments()
-        .begin_scaling(call.account(), &size.name, &[event])
+        .begin_scaling(call.account(), &size.name, Some(capacity), &[event])
         .await?;
     call.state.wake.environment(changed.id);
     Ok((StatusCode::ACCEPTED, Json(changed.into())))

@@ -2,14 +2,14 @@
 
 use agentopia_api::event::{Event, EventQuery};
 use agentopia_api::{Page, Problem};
-use agentopia_store::{EventFilter, EventScope};
+use agentopia_store::EventFilter;
 use axum::Json;
 
 use crate::http::cursor;
 use crate::http::extract::{Call, Params};
 use crate::problem::Answer;
 
-/// The account's timeline, newest first.
+/// The account's timeline, newest first. Admins see what concerns the whole installation too.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
@@ -36,7 +36,7 @@ pub(super) async fn handler(
     let page = call
         .store()
         .events()
-        .list(EventScope::Account(call.account()), &filter, before, limit)
+        .list(call.timeline(), &filter, before, limit)
         .await?;
     Ok(Json(Page {
         items: page.items.into_iter().map(Event::from).collect(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agentopia_api::Problem;
 use agentopia_api::event::Event;
-use agentopia_store::{EventFilter, EventScope};
+use agentopia_store::EventFilter;
 use async_stream::stream;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures::Stream;
@@ -62,7 +62,7 @@ pub(super) async fn handler(
 }
 
 fn follow(call: Call, mut after: i64) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    let scope = EventScope::Account(call.account());
+    let scope = call.timeline();
     let filter = EventFilter::default();
     let mut bell = call.state.events.listen();
     let shutdown = call.state.shutdown.clone();

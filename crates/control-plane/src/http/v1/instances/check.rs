@@ -171,7 +171,7 @@ pub(in crate::http::v1) fn fits(
     present: &[Resources],
     new: Resources,
 ) -> Result<(), DoesNotFit> {
-    match environment.capacity {
+    match environment.room() {
         Some(capacity) => admit(capacity, present.iter().copied(), new),
         None => Ok(()),
     }

@@ -80,6 +80,7 @@ pub(super) async fn handler(
         config: request.config.clone(),
         secrets: secrets.clone(),
         resources: version.resources.unwrap_or(definition.resources),
+        running: true,
         direct_access: direct_access.clone(),
     };
     let instance = match &request.name {

@@ -5,8 +5,8 @@ use agentopia_api::legacy::{ImportProblem, ImportStep, ImportedAccount, LegacyIm
 use agentopia_domain::event::{NewEvent, ObjectKind};
 use agentopia_domain::link::LinkPolicy;
 use agentopia_domain::name::Name;
-use agentopia_domain::{EnvironmentId, InstanceId, LinkId};
-use agentopia_store::{InstanceIntent, NewAgent, NewInstance, NewLink, Placement, StoreError};
+use agentopia_domain::{AgentId, EnvironmentId, InstanceId, LinkId};
+use agentopia_store::{NewAgent, NewInstance, NewLink, Placement, StoreError};
 use uuid::Uuid;
 
 use super::plan::{Making, Planned};
@@ -25,7 +25,7 @@ pub(super) async fn apply(call: &Call, planned: Planned) -> Answer<LegacyImport>
     let mut problems = Vec::new();
     for account in &mut answer.accounts {
         let environment = environment(call, account).await?;
-        agents(call, account).await?;
+        problems.extend(agents(call, account).await?);
         for index in 0..account.instances.len() {
             let Some(making) = makings.get(&account.instances[index].id) else {
                 continue;
@@ -80,8 +80,10 @@ async fn environment(call: &Call, account: &ImportedAccount) -> Answer<Option<En
     Ok(Some(made.await?.id))
 }
 
-async fn agents(call: &Call, account: &ImportedAccount) -> Answer<()> {
-    for agent in &account.agents {
+async fn agents(call: &Call, account: &mut ImportedAccount) -> Answer<Vec<ImportProblem>> {
+    let mut problems = Vec::new();
+    for index in 0..account.agents.len() {
+        let agent = account.agents[index].clone();
         if agent.step != ImportStep::Create {
             continue;
         }
@@ -99,9 +101,24 @@ async fn agents(call: &Call, account: &ImportedAccount) -> Answer<()> {
             name: name(&agent.name)?,
             description: String::new(),
         };
-        call.store().agents().create(new, &[event]).await?;
+        match call.store().agents().create(new, &[event]).await {
+            Ok(_) => {}
+            Err(StoreError::Duplicate { .. }) => {
+                account.agents[index].step = ImportStep::Failed;
+                problems.push(ImportProblem {
+                    table: "agent_droplets".to_owned(),
+                    id: agent.rows.join(", "),
+                    problem: format!(
+                        "another user has an agent with the id {}, or this one an agent called {}: \
+                         give it another id in the row, or another name here",
+                        agent.id, agent.name
+                    ),
+                });
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(())
+    Ok(problems)
 }
 
 async fn instance(
@@ -113,8 +130,13 @@ async fn instance(
 ) -> Answer<()> {
     let instance = &account.instances[index];
     let object = (ObjectKind::Instance, instance.id);
+    let state = if instance.running {
+        ""
+    } else {
+        ", stopped as it was there"
+    };
     let message = format!(
-        "deployed {} {} as {}: {WHY}",
+        "deployed {} {} as {}{state}: {WHY}",
         instance.tool, instance.version, instance.name
     );
     let new = NewInstance {
@@ -127,33 +149,26 @@ async fn instance(
         config: making.config.clone(),
         secrets: making.secrets.clone(),
         resources: making.resources,
+        running: instance.running,
         // The earlier model knew no sources: its owner names them with a change of the instance.
         direct_access: None,
     };
     let instances = call.store().instances();
     let deployed = event(call, account, "instance.deployed", object, message);
     instances.create(new, check::fits, &[deployed]).await?;
-    if !instance.running {
-        let message = format!("{}: it was stopped there", instance.name);
-        let stopped = event(call, account, "instance.stop_requested", object, message);
-        let intent = InstanceIntent::Stop;
-        instances
-            .set_intent(
-                account.account_id,
-                instance.id,
-                intent,
-                check::fits,
-                &[stopped],
-            )
-            .await?;
-    }
     call.state.wake.instance(instance.id);
     Ok(())
 }
 
 async fn links(call: &Call, account: &mut ImportedAccount) -> Answer<()> {
-    let failed: Vec<InstanceId> = account
+    let no_tools: Vec<InstanceId> = account
         .instances
+        .iter()
+        .filter(|it| it.step == ImportStep::Failed)
+        .map(|it| it.id)
+        .collect();
+    let no_agents: Vec<AgentId> = account
+        .agents
         .iter()
         .filter(|it| it.step == ImportStep::Failed)
         .map(|it| it.id)
@@ -163,7 +178,7 @@ async fn links(call: &Call, account: &mut ImportedAccount) -> Answer<()> {
         if link.step != ImportStep::Create {
             continue;
         }
-        if failed.contains(&link.instance_id) {
+        if no_tools.contains(&link.instance_id) || no_agents.contains(&link.agent_id) {
             account.links[index].step = ImportStep::Failed;
             continue;
         }

@@ -31,6 +31,8 @@ const GONE: [&str; 7] = [
 /// Words of the old `status` for tools that were not meant to run.
 const STOPPED: [&str; 4] = ["stopped", "stopping", "inactive", "disabled"];
 
+const TWICE: &str = "there is another row with this id, and that one counts: remove one of them";
+
 /// What is to be done, and how the answer tells it.
 #[derive(Debug, Default)]
 pub(super) struct Planned {
@@ -58,8 +60,13 @@ pub(super) fn plan(request: &LegacyImportRequest, known: &Known) -> Planned {
         planned: Planned::default(),
     };
     let mut accounts: BTreeMap<AccountId, Vec<&LegacyDroplet>> = BTreeMap::new();
+    let mut rows = BTreeSet::new();
     for droplet in &request.agent_droplets {
         if is(&droplet.status, &GONE) {
+            continue;
+        }
+        if !rows.insert(&droplet.id) {
+            planner.problem("agent_droplets", &droplet.id, TWICE.to_owned());
             continue;
         }
         planner.planned.answer.old_droplets.push(droplet.clone());
@@ -81,6 +88,7 @@ pub(super) fn plan(request: &LegacyImportRequest, known: &Known) -> Planned {
     }
     let accounts = &mut planner.planned.answer.accounts;
     accounts.sort_by(|one, other| one.email.cmp(&other.email));
+    planner.agents_of_two();
     let droplets: BTreeSet<_> = request.agent_droplets.iter().map(|it| &it.id).collect();
     for tool in &request.agent_droplet_tools {
         if !droplets.contains(&tool.agent_droplet_id) {
@@ -126,19 +134,29 @@ impl Planner<'_> {
         };
         for droplet in droplets {
             let agent = AgentId::from(id_of("agent", &droplet.agent_id));
-            if imported.agents.iter().all(|it| it.id != agent) {
-                imported.agents.push(ImportedAgent {
+            match imported.agents.iter_mut().find(|it| it.id == agent) {
+                Some(known) => known.rows.push(droplet.id.clone()),
+                None => imported.agents.push(ImportedAgent {
                     id: agent,
                     name: match own.agents.get(&agent) {
                         Some(name) => name.clone(),
                         None => format!("agent-{agent}"),
                     },
+                    rows: vec![droplet.id.clone()],
                     step: step(own.agents.contains_key(&agent)),
-                });
+                }),
             }
             let request = self.request;
             let tools = request.agent_droplet_tools.iter();
             for tool in tools.filter(|tool| tool.agent_droplet_id == droplet.id) {
+                if imported
+                    .instances
+                    .iter()
+                    .any(|it| it.rows.contains(&tool.id))
+                {
+                    self.problem("agent_droplet_tools", &tool.id, TWICE.to_owned());
+                    continue;
+                }
                 match self.tool(tool, own, &mut imported) {
                     Ok(Some(instance)) => link(own, &mut imported, agent, instance),
                     Ok(None) => {}
@@ -147,6 +165,32 @@ impl Planner<'_> {
             }
         }
         self.planned.answer.accounts.push(imported);
+    }
+
+    /// An agent has one owner: where the rows name two, neither gets it.
+    fn agents_of_two(&mut self) {
+        let mut owners: BTreeMap<AgentId, Vec<usize>> = BTreeMap::new();
+        for (owner, account) in self.planned.answer.accounts.iter().enumerate() {
+            for agent in &account.agents {
+                owners.entry(agent.id).or_default().push(owner);
+            }
+        }
+        for (agent, owners) in owners.into_iter().filter(|(_, owners)| owners.len() > 1) {
+            for owner in owners {
+                let account = &mut self.planned.answer.accounts[owner];
+                let Some(index) = account.agents.iter().position(|it| it.id == agent) else {
+                    continue;
+                };
+                if account.agents[index].step == ImportStep::Exists {
+                    continue;
+                }
+                let rows = account.agents.remove(index).rows.join(", ");
+                account.links.retain(|link| link.agent_id != agent);
+                let problem = "its agent belongs to two users here: give the agent of one of them \
+                               another id in the row";
+                self.problem("agent_droplets", &rows, problem.to_owned());
+            }
+        }
     }
 
     /// The instance that stands for an old row. None for a row of something that is gone.

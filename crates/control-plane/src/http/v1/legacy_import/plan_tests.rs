@@ -139,7 +139,7 @@ fn what_is_gone_is_left_out_and_what_is_unclear_is_told_with_a_cure() {
         &[
             (1, AGENT, "a@b.c", "active"),
             (2, AGENT, "a@b.c", "Deleted"),
-            (3, AGENT, "stranger", "active"),
+            (3, OTHER, "stranger", "active"),
         ],
         &[
             (11, 1, json!({"status": "removed"})),
@@ -180,6 +180,47 @@ fn what_is_gone_is_left_out_and_what_is_unclear_is_told_with_a_cure() {
     let planned = plan(&request, &known);
     assert_eq!(planned.answer.problems.len(), 3);
     assert_eq!(planned.answer.accounts.len(), 2);
+}
+
+#[test]
+fn an_agent_of_two_users_and_a_row_that_is_there_twice_are_told_of() {
+    let request = request(
+        &[
+            (1, AGENT, "a@b.c", "active"),
+            (2, AGENT, "d@e.f", "active"),
+            (3, OTHER, "d@e.f", "active"),
+            (3, "another", "a@b.c", "active"),
+        ],
+        &[
+            (11, 1, json!({})),
+            (12, 2, json!({})),
+            (13, 3, json!({})),
+            (13, 3, json!({"config_details": {"depth": 3}})),
+        ],
+    );
+    let planned = plan(&request, &known(json!({})));
+    let of = |it: &agentopia_api::legacy::ImportProblem| (it.table.clone(), it.id.clone());
+    let mut told: Vec<_> = planned.answer.problems.iter().map(of).collect();
+    told.sort();
+    let expected = [
+        ("agent_droplet_tools", "13"),
+        ("agent_droplets", "1"),
+        ("agent_droplets", "2"),
+        ("agent_droplets", "3"),
+    ];
+    assert_eq!(
+        told,
+        expected.map(|(table, id)| (table.to_owned(), id.to_owned()))
+    );
+    let [first, second] = planned.answer.accounts.as_slice() else {
+        panic!("{:?}", planned.answer.accounts);
+    };
+    assert!(first.agents.is_empty() && first.links.is_empty());
+    let agents: Vec<_> = second.agents.iter().map(|it| it.id.to_string()).collect();
+    assert_eq!(agents, [OTHER]);
+    // Their tools are theirs all the same.
+    assert_eq!((first.instances.len(), second.instances.len()), (1, 1));
+    assert_eq!(second.links.len(), 1);
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(super) struct Seen {
     pub(super) machine: Option<Machine>,
     /// Why the machine's credentials are locked, if they are.
     pub(super) locked: Option<String>,
+    /// Why the machine's first start failed, if it did.
+    pub(super) bootstrap_failure: Option<String>,
     pub(super) observation: Observation,
 }
 
@@ -55,6 +57,9 @@ impl EnvironmentReconciler {
             }
             _ => Enrolment::None,
         };
+        let bootstrap_failure = credential
+            .as_ref()
+            .and_then(|credential| credential.bootstrap_failure.clone());
         let span = |since| self.since(since);
         let observation = Observation {
             desired: environment.desired,
@@ -72,12 +77,15 @@ impl EnvironmentReconciler {
             enrolled_for: credential
                 .and_then(|credential| credential.redeemed_at)
                 .map(span),
+            bootstrap_failed: bootstrap_failure.is_some(),
+            noticed_for: environment.notice.as_ref().map(|it| span(it.seen_at)),
             has_tools: instances.iter().any(is_on_machine),
             scaling,
             lost_machine: self.lost_machine,
         };
         Ok(Seen {
             locked,
+            bootstrap_failure,
             machine,
             environment,
             instances,
@@ -138,6 +146,9 @@ impl EnvironmentReconciler {
             vec![self.event(&environment, "environment.machine_adopted", text)]
         };
         self.update(claim, patch, &events).await?;
+        if !same {
+            self.file(claim).await?;
+        }
         Ok(self
             .store
             .environments()

@@ -1,11 +1,13 @@
 //! A machine's making and its end, asked of the provider.
 
 use agentopia_cloud::{Bootstrap, Deletion, MachineRequest};
-use agentopia_domain::environment::{Environment, EnvironmentEvent};
+use agentopia_domain::environment::{Environment, EnvironmentEvent, Notice};
+use agentopia_domain::event::Outcome;
 use agentopia_domain::token::{self, TokenKind};
 use agentopia_store::{Claim, EnvironmentPatch};
 
 use super::look::Seen;
+use super::trouble::without_request;
 use super::{DELETION_POLL, EnvironmentReconciler, sought};
 use crate::machines::credentials::Issuer;
 use crate::reconcilers::instance::render::wind_down;
@@ -44,7 +46,41 @@ impl EnvironmentReconciler {
             "The provider made a machine; its management agent is expected to enrol.",
         );
         self.update(claim, patch, &[event]).await?;
+        self.file(claim).await?;
         Ok(None)
+    }
+
+    /// Puts the machine where people look for it, and writes down for them if that can't be done.
+    pub(super) async fn file(&self, claim: Claim) -> anyhow::Result<()> {
+        let environments = self.store.environments();
+        let environment = environments.get_unscoped(claim.environment()).await?;
+        let notice = match self.provider.file(sought(&environment)).await {
+            Ok(()) => None,
+            Err(error) => Some(Notice {
+                text: error.to_string(),
+                seen_at: self.ambient.now(),
+            }),
+        };
+        let text = |notice: &Option<Notice>| notice.as_ref().map(|it| without_request(&it.text));
+        let events = match &notice {
+            _ if text(&notice) == text(&environment.notice) => Vec::new(),
+            Some(notice) => {
+                let event = self.event(&environment, "environment.notice", &notice.text);
+                vec![event.outcome(Outcome::Failed)]
+            }
+            None => {
+                let over = "What was not as it was wanted is put right.";
+                vec![self.event(&environment, "environment.notice", over)]
+            }
+        };
+        if notice.is_none() && environment.notice.is_none() {
+            return Ok(());
+        }
+        let patch = EnvironmentPatch {
+            notice: Some(notice),
+            ..EnvironmentPatch::default()
+        };
+        self.update(claim, patch, &events).await
     }
 
     pub(super) async fn rebootstrap(&self, environment: &Environment) -> anyhow::Result<bool> {

@@ -16,7 +16,6 @@ impl EnvironmentReconciler {
         event: EnvironmentEvent,
         reason: &str,
     ) -> anyhow::Result<()> {
-        let to = environment.status.on(event)?;
         let mut patch = match event {
             EnvironmentEvent::DeleteFinished
             | EnvironmentEvent::MachineLost
@@ -32,6 +31,20 @@ impl EnvironmentReconciler {
             }
             _ => {}
         }
+        self.transition_with(claim, environment, event, reason, patch)
+            .await
+    }
+
+    /// The same, with what is to be written besides.
+    pub(super) async fn transition_with(
+        &self,
+        claim: Claim,
+        environment: &Environment,
+        event: EnvironmentEvent,
+        reason: &str,
+        patch: EnvironmentPatch,
+    ) -> anyhow::Result<()> {
+        let to = environment.status.on(event)?;
         let failed = matches!(
             event,
             EnvironmentEvent::CreateFailed | EnvironmentEvent::DeleteFailed

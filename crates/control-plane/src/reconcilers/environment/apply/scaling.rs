@@ -71,7 +71,8 @@ impl EnvironmentReconciler {
             }
             // The next look shows it.
             Ok(Begun::AlreadySo) => Ok(Some(Next::After(PROVIDER_RETRY))),
-            Err(ProviderError::Final(why)) if act == ScalingAct::Resize => {
+            // Turning it on is tried as long as its phase lasts, whatever is said.
+            Err(ProviderError::Final(why)) if act != ScalingAct::PowerOn => {
                 self.scaling_failed(claim, seen, &why).await?;
                 Ok(None)
             }
