@@ -115,7 +115,7 @@ pub(crate) async fn deploy(world: &World, account: AccountId) -> anyhow::Result<
         account_id: account,
         environment_id: environment.id,
         catalog_entry_id: entry.id,
-        name: Name::parse(&id.to_string())?,
+        name: Name::parse(id.to_string())?,
         version: VERSION.to_owned(),
         config: serde_json::Map::new(),
         secrets: BTreeMap::new(),

@@ -207,7 +207,7 @@ async fn a_project_that_is_down_does_not_cost_the_machine() {
     settings.project = Some(agentopia_digitalocean::ProjectId(id));
     let rig = Rig::with(settings);
     let made = rig.provider.create(&rig.request(1)).await.unwrap();
-    assert_eq!(rig.droplets().await, [made.id.clone()]);
+    assert_eq!(rig.droplets().await, std::slice::from_ref(&made.id));
     let sought = Sought {
         environment: rig.environment,
         known: Some(&made.id),

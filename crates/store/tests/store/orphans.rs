@@ -71,7 +71,10 @@ async fn a_removal_that_was_asked_for_is_remembered_and_wakes_the_search(db: Tes
         .await
         .unwrap();
     let one = orphan(&db, "1");
-    orphans.replace(&[one.clone()], &[]).await.unwrap();
+    orphans
+        .replace(std::slice::from_ref(&one), &[])
+        .await
+        .unwrap();
     let unknown = orphans.request_removal(db.id(), &[]).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
 
@@ -89,7 +92,10 @@ async fn a_removal_that_was_asked_for_is_remembered_and_wakes_the_search(db: Tes
     let again = orphans.request_removal(one.id, &[]).await.unwrap();
     assert!(!again.changed);
     // A search that had read the orphans before does not forget it.
-    orphans.replace(&[one.clone()], &[]).await.unwrap();
+    orphans
+        .replace(std::slice::from_ref(&one), &[])
+        .await
+        .unwrap();
     assert_eq!(orphans.get(one.id).await.unwrap().removal_requested_at, at);
     orphans.withdraw_removal(one.id, &[]).await.unwrap();
     assert_eq!(orphans.get(one.id).await.unwrap(), one);

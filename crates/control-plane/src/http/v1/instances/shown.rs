@@ -2,6 +2,7 @@
 //! with its environment only, which is read for such tools and for no others.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use agentopia_api::instance::Instance;
 use agentopia_domain::environment::Environment;
@@ -22,11 +23,10 @@ pub(super) async fn environments(
 ) -> Answer<HashMap<EnvironmentId, Environment>> {
     let mut found = HashMap::new();
     for instance in instances.iter().filter(|it| it.direct_access.is_some()) {
-        let id = instance.environment_id;
-        if !found.contains_key(&id) {
+        if let Entry::Vacant(place) = found.entry(instance.environment_id) {
             let environments = call.store().environments();
-            let environment = environments.get(instance.account_id, id).await?;
-            found.insert(id, environment);
+            let (account, id) = (instance.account_id, *place.key());
+            place.insert(environments.get(account, id).await?);
         }
     }
     Ok(found)
