@@ -190,7 +190,10 @@ fn every_known_case_says_what_to_do() {
             own(401, "unauthorized", "Unable to authenticate you."),
             "personal access token",
         ),
-        (own(403, "forbidden", "you do not have access"), "scopes"),
+        (
+            own(403, "forbidden", "you do not have access"),
+            "the scope droplet:create",
+        ),
         (own(422, "u", "Region is not available"), "another region"),
         (
             own(
