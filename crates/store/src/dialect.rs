@@ -206,6 +206,15 @@ pub(crate) fn now_sql(backend: DbBackend) -> &'static str {
     }
 }
 
+/// What a `SELECT` ends with that locks the rows it finds, in its order, until the transaction ends.
+/// On SQLite whoever writes is alone anyway.
+pub(crate) fn lock_sql(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Sqlite => "",
+        _ => "FOR UPDATE",
+    }
+}
+
 /// Takes leases on up to `$1` rows of `table` that are due and free, the longest due first, for
 /// `$2` from `now` in the name of `$3`; returns `id, lease_token`. Among rows that became due at the same tick
 /// of the clock (a millisecond on SQLite) those come first that had fewer turns. PostgreSQL's steps over rows that another

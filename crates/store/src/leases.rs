@@ -263,11 +263,17 @@ pub(crate) async fn wake_instances_of(
     transaction: &Transaction,
     environment: EnvironmentId,
 ) -> Result<(), StoreError> {
-    let theirs = "environment_id = $1 AND status <> 'removed'";
+    let table = LeaseKind::Instance.table();
+    // Everybody locks instances in the order of their ids, so nobody waits in a circle.
+    let lock = dialect::lock_sql(transaction.get_database_backend());
+    let theirs = format!(
+        "id IN (SELECT id FROM {table} WHERE environment_id = $1 AND status <> 'removed' \
+         ORDER BY id {lock})"
+    );
     wake_where(
         transaction,
         LeaseKind::Instance,
-        theirs,
+        &theirs,
         environment.as_uuid(),
     )
     .await

@@ -16,7 +16,8 @@ use sea_orm::{
 };
 
 use super::{
-    Instances, WHAT, admit_rules, direct_access_text, map_secrets, read, row, wanted_resources,
+    Instances, WHAT, admit_rules, direct_access_text, map_secrets, name_is_free, read, row,
+    wanted_resources,
 };
 use crate::convert::{json, word};
 use crate::entity::instance::{ActiveModel, Column, Entity};
@@ -129,6 +130,7 @@ impl Instances<'_> {
         let mut has_port = current.direct_access.is_some();
         if let InstanceIntent::Reconfigure(new) = intent {
             if let Some(name) = new.name {
+                name_is_free(&transaction, account, name.as_str(), id).await?;
                 change.name = Set(name.as_str().to_owned());
             }
             if let Some(version) = new.version {

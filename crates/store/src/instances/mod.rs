@@ -20,7 +20,7 @@ use agentopia_domain::resources::Resources;
 use agentopia_domain::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::convert::{fetch_limit, from_json, json, paged, word};
@@ -134,6 +134,7 @@ impl Instances<'_> {
         let transaction = self.0.begin().await?;
         let environment =
             environments::lock(&transaction, new.account_id, new.environment_id).await?;
+        name_is_free(&transaction, new.account_id, new.name.as_str(), new.id).await?;
         if new.running {
             let present = wanted_resources(&transaction, new.environment_id, new.id).await?;
             admit(&environment, &present, new.resources)?;
@@ -266,6 +267,29 @@ pub(crate) async fn running_resources(
     rows.iter()
         .map(|text| from_json("account_tool_instances.resources", text))
         .collect()
+}
+
+/// Refuses a name that another instance has. The caller has locked the environment, so nobody takes it
+/// in between. Without this look PostgreSQL would wait, with that lock held, for whoever is writing to
+/// the other instance, and two such can wait for one another.
+async fn name_is_free(
+    connection: &impl ConnectionTrait,
+    account: AccountId,
+    name: &str,
+    id: InstanceId,
+) -> Result<(), StoreError> {
+    let others = Entity::find()
+        .filter(Column::AccountId.eq(account.as_uuid()))
+        .filter(Column::Name.eq(name))
+        .filter(Column::Id.ne(id.as_uuid()))
+        .filter(Column::Status.ne(word(&InstanceStatus::Removed)));
+    match others.count(connection).await? {
+        0 => Ok(()),
+        _ => Err(StoreError::Duplicate {
+            what: WHAT,
+            field: "name",
+        }),
+    }
 }
 
 fn direct_access_text(access: Option<&DirectAccess>) -> Result<Option<String>, StoreError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agentopia_domain::InstanceId;
 use agentopia_domain::admission::admit;
-use agentopia_domain::environment::Environment;
+use agentopia_domain::environment::{Environment, EnvironmentEvent as M, EnvironmentStatus as N};
 use agentopia_domain::instance::{
     DesiredInstance, InstanceEvent as E, InstanceStatus as S, RuntimeDetails,
 };
@@ -12,7 +12,7 @@ use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::page::PageRequest;
 use agentopia_domain::resources::{Capacity, Resources};
 use agentopia_store::{
-    InstanceFilter, InstanceIntent as I, InstancePatch, Reconfigure, StoreError,
+    EnvironmentPatch, InstanceFilter, InstanceIntent as I, InstancePatch, Reconfigure, StoreError,
 };
 use futures::future::join_all;
 
@@ -21,6 +21,7 @@ use crate::fixtures::{assert_refused, event, name, no_limit};
 
 on_both_engines!(
     of_many_with_one_name_one_is_made,
+    who_writes_to_tools_at_once_never_waits_in_a_circle,
     two_that_fit_only_alone_are_not_both_admitted,
     what_is_stopped_needs_room_to_start,
     intent_moves_generation_and_status,
@@ -72,6 +73,49 @@ fn three_fit(
         disk_bytes: 1 << 40,
     };
     admit(machine, present.iter().copied(), new)
+}
+
+async fn who_writes_to_tools_at_once_never_waits_in_a_circle(db: TestDb) {
+    const ROUNDS: usize = 60;
+    let account = db.account("a@b.c").await;
+    let mut tools = Vec::new();
+    for called in ["one", "two", "three"] {
+        tools.push(db.instance(account, called).await);
+    }
+    let environment = tools[0].environment_id;
+    let taken = db.new_instance(account, "one").await;
+    let reporting = async {
+        for round in 0..ROUNDS {
+            let phase = [Phase::Starting, Phase::Running][round % 2];
+            let reports: Vec<_> = tools.iter().map(|tool| report(tool.id, phase)).collect();
+            let instances = db.store.instances();
+            let told = instances.record_observed_unscoped(environment, &reports);
+            told.await.unwrap();
+        }
+    };
+    let deploying = async {
+        for _ in 0..ROUNDS {
+            let mut new = taken.clone();
+            new.id = db.id();
+            let made = db.store.instances().create(new, no_limit, &[]).await;
+            assert_refused!(made, StoreError::Duplicate { .. });
+        }
+    };
+    let changing = async {
+        let environments = db.store.environments();
+        let mut status = N::PendingCreation;
+        for event in [M::CreateStarted, M::Ready].into_iter().chain(
+            std::iter::repeat([M::HeartbeatLost, M::HeartbeatHeard])
+                .take(ROUNDS / 2)
+                .flatten(),
+        ) {
+            let patch = EnvironmentPatch::default();
+            let moved =
+                environments.transition_unscoped(environment, None, status, event, patch, &[]);
+            status = moved.await.unwrap().status;
+        }
+    };
+    tokio::join!(reporting, deploying, changing);
 }
 
 async fn two_that_fit_only_alone_are_not_both_admitted(db: TestDb) {
