@@ -1,13 +1,18 @@
 //! What is being restarted is waited for: agents, and people who call a tool by hand, don't notice
 //! that a management agent or a tool was killed just before they called (AGT-5).
 
+use std::time::Duration;
+
 use agentopia_domain::InstanceId;
+use agentopia_domain::instance::InstanceStatus;
 use agentopia_test_support::mcp::{ModernClient, SessionClient};
-use agentopia_test_support::{Cluster, Runtime, docker};
+use agentopia_test_support::{Cluster, Runtime, docker, wait_for};
 use serde_json::json;
 
 /// So often each is killed: once could be luck.
 const KILLS: usize = 3;
+/// How soon the end of a tool is known at the latest.
+const NOTICED: Duration = Duration::from_secs(5);
 
 /// A tool with everybody who calls it.
 struct Called {
@@ -29,6 +34,17 @@ impl Called {
             modern: agent.modern()?,
             session,
         })
+    }
+
+    /// Waits until the machine has noticed that the tool is gone. What is written to an open session
+    /// before that may have reached the tool: it is answered with an error and not tried again.
+    async fn is_missed(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        wait_for(NOTICED, "the tool to be missed", async || {
+            let status = cluster.admin.instance(self.instance).await?.status;
+            anyhow::ensure!(status != InstanceStatus::Running, "it is {status:?}");
+            Ok(())
+        })
+        .await
     }
 
     /// Everybody calls at once, and everybody is answered: nobody tries twice.
@@ -72,6 +88,7 @@ async fn calls_wait_for_a_tool_that_is_being_restarted() -> anyhow::Result<()> {
             let machine = cluster.machine().await?;
             let container = machine.container(called.instance).await?;
             docker::docker(&["kill", &container]).await?;
+            called.is_missed(&cluster).await?;
             called.answers_everybody(&cluster).await?;
         }
     }
