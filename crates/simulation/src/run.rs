@@ -173,6 +173,11 @@ impl Director {
                 if let Some(lack) = picture.lacks() {
                     lacks.push(format!("account {place}: {lack}"));
                 }
+                if picture.waits_for_its_owner() && self.schedule.heals_itself {
+                    let said = &picture.environment.error_message;
+                    world.wrong(format!("account {place}: it waits for its owner: {said:?}"));
+                    return Ok(());
+                }
                 if picture.waits_for_its_owner() && try_again {
                     world.trace.say(format_args!("person {place} tries again"));
                     people::enable(world, *account).await?;

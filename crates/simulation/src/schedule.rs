@@ -44,6 +44,9 @@ pub struct Schedule {
     pub(crate) crashes: Vec<u64>,
     /// From when on effects count, and what goes wrong with which.
     pub(crate) strikes: (Duration, Vec<Strike>),
+    /// Whether all has to come right without anybody's help: a fault or two that pass are no reason to
+    /// bother people.
+    pub(crate) heals_itself: bool,
     /// Whether faults end with the last of these, and not only at the end of `turmoil`: nobody wants
     /// to know what further effects there would be.
     pub(crate) ends_with_strikes: bool,
@@ -107,6 +110,7 @@ impl Schedule {
             patience: Duration::from_secs(60),
             crashes: Vec::new(),
             strikes: (Duration::ZERO, Vec::new()),
+            heals_itself: false,
             ends_with_strikes: false,
         }
     }
@@ -151,6 +155,7 @@ impl Schedule {
             patience: Duration::from_secs(dice.one_of(&[30, 60, 60, 1200])),
             crashes: (0..crashes).map(|_| 1 + dice.below(250)).collect(),
             strikes: (Duration::ZERO, strikes),
+            heals_itself: false,
             ends_with_strikes: false,
         }
     }

@@ -95,6 +95,7 @@ impl Scenario {
         let acts = self.acts.iter().map(|(at, act)| (seconds(*at), *act));
         let mut schedule = Schedule::calm(1, acts.collect());
         schedule.turmoil = seconds(self.until);
+        schedule.heals_itself = true;
         schedule.ends_with_strikes = strikes.len() > 1;
         schedule.strikes = (seconds(self.from), strikes);
         schedule
