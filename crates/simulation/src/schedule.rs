@@ -121,7 +121,7 @@ impl Schedule {
         let mut dice = Dice::new(seed, 0);
         let replicas = dice.one_of(&[1, 1, 2, 2, 3]);
         let accounts = dice.one_of(&[1, 1, 1, 2, 3]);
-        let turmoil = dice.millis(60_000, 360_000);
+        let turmoil = dice.millis(60_000, 200_000);
         let clocks = (0..replicas).map(|_| {
             let wrong = dice.below(2 * CLOCKS_WRONG_BY + 1);
             i64::try_from(wrong).unwrap_or(0) - i64::try_from(CLOCKS_WRONG_BY).unwrap_or(0)
