@@ -35,7 +35,7 @@ impl Response {
 impl Client {
     fn start() -> Self {
         let mut echo = Echo::start(&["--http", "127.0.0.1:0"], &[]);
-        let ready = echo.stderr.next().unwrap().unwrap();
+        let ready = echo.logged();
         let address = ready
             .split("http://")
             .nth(1)

@@ -19,7 +19,8 @@ pub(crate) struct Echo {
     pub(crate) process: Child,
     pub(crate) stdin: Option<ChildStdin>,
     pub(crate) stdout: BufReader<ChildStdout>,
-    pub(crate) stderr: Lines<BufReader<ChildStderr>>,
+    /// What nobody takes away fills the pipe, and the process waits at its next line.
+    pub(crate) stderr: Option<Lines<BufReader<ChildStderr>>>,
     next_id: u64,
 }
 
@@ -41,9 +42,14 @@ impl Echo {
             process,
             stdin,
             stdout,
-            stderr,
+            stderr: Some(stderr),
             next_id: 0,
         }
+    }
+
+    /// The next line on standard error.
+    pub(crate) fn logged(&mut self) -> String {
+        self.stderr.as_mut().unwrap().next().unwrap().unwrap()
     }
 
     pub(crate) fn write(&mut self, line: &str) {
