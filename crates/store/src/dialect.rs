@@ -4,6 +4,7 @@
 //! Both take `$1`, `$2`, … as placeholders, `RETURNING`, `ON CONFLICT`, partial indexes and
 //! booleans, so most statements need no second form.
 
+use sea_orm::sea_query::LockType;
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Connection as _, Error as SqlxError};
 use sea_orm::{
@@ -206,12 +207,17 @@ pub(crate) fn now_sql(backend: DbBackend) -> &'static str {
     }
 }
 
-/// What a `SELECT` ends with that locks the rows it finds, in its order, until the transaction ends.
+/// How a row is locked that others refer to and nobody deletes. Not `FOR UPDATE`: whoever writes a row
+/// that refers to it for the second time in a transaction would wait for it (PostgreSQL looks at the
+/// foreign key again then), and with the locks it has by then somebody may wait in a circle.
+pub(crate) const ROW: LockType = LockType::NoKeyUpdate;
+
+/// What a `SELECT` ends with that locks the rows it finds like [`ROW`], in its order, until the transaction ends.
 /// On SQLite whoever writes is alone anyway.
 pub(crate) fn lock_sql(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Sqlite => "",
-        _ => "FOR UPDATE",
+        _ => "FOR NO KEY UPDATE",
     }
 }
 
@@ -222,7 +228,7 @@ pub(crate) fn lock_sql(backend: DbBackend) -> &'static str {
 pub(crate) fn claim_sql(backend: DbBackend, table: &str, now: &str) -> String {
     let lock = match backend {
         DbBackend::Sqlite => "",
-        _ => "FOR UPDATE SKIP LOCKED",
+        _ => "FOR NO KEY UPDATE SKIP LOCKED",
     };
     let materialized = match backend {
         DbBackend::Sqlite => "",

@@ -27,6 +27,7 @@ use sea_orm::{
 use crate::convert::{
     corrupt, fetch_limit, from_json, from_word, json, micros, paged, time, time_opt, word,
 };
+use crate::dialect;
 use crate::entity::environment::{ActiveModel, Column, Entity, Model};
 use crate::error::{StoreError, on_missing};
 use crate::leases::{self, LeaseKind, LeaseToken};
@@ -254,7 +255,7 @@ impl Environments<'_> {
         let transaction = self.0.begin().await?;
         let row = Entity::find()
             .filter(Column::AccountId.eq(account.as_uuid()))
-            .lock_exclusive()
+            .lock(dialect::ROW)
             .one(&transaction)
             .await?
             .ok_or(StoreError::not_found(WHAT))?;
@@ -436,7 +437,7 @@ pub(crate) async fn lock(
 ) -> Result<Environment, StoreError> {
     let row = Entity::find_by_id(id.as_uuid())
         .filter(Column::AccountId.eq(account.as_uuid()))
-        .lock_exclusive()
+        .lock(dialect::ROW)
         .one(transaction)
         .await?;
     to_environment(row.ok_or(StoreError::not_found(WHAT))?)

@@ -12,6 +12,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect 
 
 use super::{Environment, Environments, SCALING, WHAT, first, to_environment};
 use crate::convert::{json, word};
+use crate::dialect;
 use crate::entity::environment::{ActiveModel, Column, Entity};
 use crate::error::StoreError;
 use crate::instances::running_resources;
@@ -75,7 +76,7 @@ impl Environments<'_> {
         let transaction = self.0.begin().await?;
         let row = Entity::find()
             .filter(Column::AccountId.eq(account.as_uuid()))
-            .lock_exclusive()
+            .lock(dialect::ROW)
             .one(&transaction)
             .await?
             .ok_or(StoreError::not_found(WHAT))?;

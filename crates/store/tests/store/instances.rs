@@ -104,11 +104,10 @@ async fn who_writes_to_tools_at_once_never_waits_in_a_circle(db: TestDb) {
     let changing = async {
         let environments = db.store.environments();
         let mut status = N::PendingCreation;
-        for event in [M::CreateStarted, M::Ready].into_iter().chain(
-            std::iter::repeat([M::HeartbeatLost, M::HeartbeatHeard])
-                .take(ROUNDS / 2)
-                .flatten(),
-        ) {
+        for event in [M::CreateStarted, M::Ready]
+            .into_iter()
+            .chain(std::iter::repeat_n([M::HeartbeatLost, M::HeartbeatHeard], ROUNDS / 2).flatten())
+        {
             let patch = EnvironmentPatch::default();
             let moved =
                 environments.transition_unscoped(environment, None, status, event, patch, &[]);
