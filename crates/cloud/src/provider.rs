@@ -177,7 +177,8 @@ pub trait MachineProvider: fmt::Debug + Send + Sync {
     fn kind(&self) -> ProviderKind;
 
     /// The machine of an environment, if there is one. Where there are several, the one that is
-    /// known, and the others are taken away.
+    /// known, and the others are taken away; as long as none is known, one of them, and all stay. One
+    /// that is known and gone is none.
     async fn find(&self, sought: Sought<'_>) -> Result<Option<Machine>, ProviderError>;
 
     /// Makes a machine. The caller has made sure with [`Self::find`] that there is none, has

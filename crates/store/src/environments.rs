@@ -20,8 +20,8 @@ use agentopia_domain::resources::Capacity;
 use agentopia_domain::{AccountId, EnvironmentId};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, TryInsertResult,
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, TryInsertResult,
 };
 
 use crate::convert::{
@@ -325,7 +325,7 @@ impl Environments<'_> {
         if next != EnvironmentStatus::Scaling {
             change.scaling = Set(None);
         }
-        self.write(id, lease, Some(from), change, events).await
+        self.write(id, lease, Only::At(from), change, events).await
     }
 
     /// For reconcilers: writes `patch` without moving the status.
@@ -339,7 +339,27 @@ impl Environments<'_> {
         patch: EnvironmentPatch,
         events: &[NewEvent],
     ) -> Result<Environment, StoreError> {
-        self.write(id, lease, None, to_change(patch)?, events).await
+        self.write(id, lease, Only::Always, to_change(patch)?, events)
+            .await
+    }
+
+    /// For reconcilers: the same with a machine in it, where the one that is written down is still
+    /// `was`. A machine that enrols writes itself down (see [`Redemption`](crate::Redemption)), and of
+    /// two of one request that is the one to keep.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when another one is written down by now, [`StoreError::LeaseLost`],
+    /// [`StoreError::NotFound`].
+    pub async fn record_machine_unscoped(
+        &self,
+        id: EnvironmentId,
+        lease: Option<LeaseToken>,
+        was: Option<&str>,
+        patch: EnvironmentPatch,
+        events: &[NewEvent],
+    ) -> Result<Environment, StoreError> {
+        self.write(id, lease, Only::With(was), to_change(patch)?, events)
+            .await
     }
 
     /// Notes a heartbeat at the injected clock's now. Wakes the reconciler where a heartbeat is
@@ -397,7 +417,7 @@ impl Environments<'_> {
         &self,
         id: EnvironmentId,
         lease: Option<LeaseToken>,
-        from: Option<EnvironmentStatus>,
+        only: Only<'_>,
         change: ActiveModel,
         events: &[NewEvent],
     ) -> Result<Environment, StoreError> {
@@ -408,9 +428,12 @@ impl Environments<'_> {
                 ..change
             })
             .filter(Column::Id.eq(id.as_uuid()));
-        if let Some(from) = from {
-            update = update.filter(Column::Status.eq(word(&from)));
-        }
+        update = match only {
+            Only::Always => update,
+            Only::At(from) => update.filter(Column::Status.eq(word(&from))),
+            Only::With(Some(machine)) => update.filter(Column::MachineId.eq(machine)),
+            Only::With(None) => update.filter(Column::MachineId.is_null()),
+        };
         if let Some(LeaseToken(token)) = lease {
             update = update
                 .filter(Column::LeaseToken.eq(token))
@@ -420,13 +443,46 @@ impl Environments<'_> {
         if rows.is_empty() {
             return Err(why_not(&transaction, id, lease).await?);
         }
-        if from.is_some() {
+        if let Only::At(_) = only {
             // Its tools wait for nothing else.
             leases::wake_instances_of(&transaction, id).await?;
         }
         self.0.finish(transaction, events).await?;
         first(rows)
     }
+}
+
+/// Under which condition an environment is written.
+#[derive(Debug, Clone, Copy)]
+enum Only<'a> {
+    Always,
+    /// It stands there.
+    At(EnvironmentStatus),
+    /// This is the machine that is written down.
+    With(Option<&'a str>),
+}
+
+/// Writes down which machine enrolled, unless another one is written down: then `false`.
+pub(crate) async fn enrols(
+    transaction: &Transaction,
+    id: EnvironmentId,
+    machine: &str,
+    now: i64,
+) -> Result<bool, StoreError> {
+    let none_or_this = Condition::any()
+        .add(Column::MachineId.is_null())
+        .add(Column::MachineId.eq(machine));
+    let done = Entity::update_many()
+        .set(ActiveModel {
+            machine_id: Set(Some(machine.to_owned())),
+            updated_at: Set(now),
+            ..ActiveModel::default()
+        })
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(none_or_this)
+        .exec(transaction)
+        .await?;
+    Ok(done.rows_affected > 0)
 }
 
 /// Locks the account's environment for the rest of the transaction.

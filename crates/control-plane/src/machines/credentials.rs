@@ -20,6 +20,8 @@ use super::authority::CERTIFICATE_LIFETIME;
 
 /// How long an enrolment token can be used (security.md: at most 15 minutes).
 const ENROLMENT_LIFETIME: TimeDelta = TimeDelta::minutes(15);
+/// The most bytes of a provider's id of a machine: far more than any has.
+const MACHINE_ID_MAX: usize = 128;
 const CLONE_REASON: &str = "the same credentials were renewed in two places: the machine's disk \
      was copied, or a copy of it was started; disable and enable the environment to start over";
 
@@ -99,6 +101,12 @@ impl Issuer<'_> {
     /// See [`Refused`].
     pub async fn enrol(&self, request: &EnrolRequest) -> Result<Credentials, Refused> {
         let hash = token::hash_if(TokenKind::Enrolment, &request.token).ok_or(Refused::Token)?;
+        if let Some(id) = &request.machine.machine_id
+            && !(1..=MACHINE_ID_MAX).contains(&id.len())
+        {
+            let why = format!("the machine's id must have 1 to {MACHINE_ID_MAX} bytes");
+            return Err(Refused::Request(why));
+        }
         let credentials = self.store.dtma_credentials();
         let invited = credentials.peek(hash).await?.ok_or(Refused::Token)?;
         let environment = self
@@ -124,6 +132,7 @@ impl Issuer<'_> {
             certificate_serial: issued.serial_hex.clone(),
             bearer_hash: bearer.hash,
             control_bearer: sealed,
+            machine_id: request.machine.machine_id.clone(),
         };
         let event = NewEvent::system(
             environment.account_id,

@@ -1,7 +1,9 @@
 //! Which droplet is the machine of an environment, and which are too many.
 //!
 //! Lists lag behind, so a droplet that is written down is read by its id, and the list is only
-//! asked for what nobody wrote down: after a crash, and for doubles.
+//! asked for what nobody wrote down: after a crash, and for doubles. A droplet is written down when
+//! we hear that it was made and when it enrols, whichever is first; from then on it is the machine,
+//! and when it is gone no double takes its place: the token of both is used up.
 
 use std::cmp::Reverse;
 
@@ -22,24 +24,30 @@ impl DigitalOceanProvider {
         }
         let environment = sought.environment;
         let known = self.known(sought).await?;
-        let extras = known.is_none() || self.memo.extras_due(environment);
-        let mut all: Vec<Droplet> = known.iter().cloned().collect();
-        if extras {
-            let tagged = self.tagged(environment).await?;
-            let others = tagged
-                .into_iter()
-                .filter(|droplet| known.as_ref().is_none_or(|known| known.id != droplet.id));
-            all.extend(others);
+        let looks_around = known.is_none() || self.memo.extras_due(environment);
+        let tagged = match looks_around {
+            true => self.tagged(environment).await?,
+            false => Vec::new(),
+        };
+        let is_settled = sought.known.is_some();
+        let kept = match is_settled {
+            true => known.as_ref(),
+            false => choose(&tagged),
+        };
+        if is_settled {
+            // Not before: as long as none is written down, each of them can enrol and be the one to keep.
+            let kept = kept.map(|droplet| droplet.id);
+            for extra in tagged.iter().filter(|droplet| Some(droplet.id) != kept) {
+                self.remove_extra(extra, environment).await;
+            }
         }
-        let Some(chosen) = choose(&all, known.as_ref().map(|known| known.id)) else {
+        let Some(kept) = kept else {
             self.memo.forget(environment);
             return Ok(None);
         };
-        for extra in all.iter().filter(|droplet| droplet.id != chosen.id) {
-            self.remove_extra(extra, environment).await;
-        }
-        let machine = machine(chosen);
-        self.memo.saw(environment, &machine, extras);
+        let machine = machine(kept);
+        self.memo
+            .saw(environment, &machine, looks_around && is_settled);
         Ok(Some(machine))
     }
 
@@ -92,13 +100,10 @@ impl DigitalOceanProvider {
     }
 }
 
-/// The droplet to keep: the one that is written down; else one of the latest attempt, because only
-/// its token still enrols; of several of one attempt (a request that was doubled on the way) the
-/// oldest. One that can't serve is taken only when there is no other.
-fn choose(droplets: &[Droplet], known: Option<DropletId>) -> Option<&Droplet> {
-    if let Some(written) = droplets.iter().find(|droplet| Some(droplet.id) == known) {
-        return Some(written);
-    }
+/// The droplet to take of those that nobody wrote down: one of the latest attempt, because only its
+/// token still enrols; of several of one attempt (a request that was doubled on the way) the oldest.
+/// One that can't serve is taken only when there is no other.
+fn choose(droplets: &[Droplet]) -> Option<&Droplet> {
     let begun = |name: &str| {
         let same = droplets.iter().filter(|droplet| droplet.name == name);
         same.map(|droplet| (droplet.created_at, droplet.id)).min()
@@ -126,34 +131,24 @@ mod tests {
         droplet
     }
 
-    fn chosen(droplets: &[Droplet], known: Option<u64>) -> Option<u64> {
-        choose(droplets, known.map(DropletId)).map(|droplet| droplet.id.0)
+    fn chosen(droplets: &[Droplet]) -> Option<u64> {
+        choose(droplets).map(|droplet| droplet.id.0)
     }
 
     #[test]
-    fn what_is_written_down_is_right() {
-        let both = [droplet(1, "a", 0), droplet(2, "b", 5)];
-        assert_eq!(chosen(&both, Some(1)), Some(1));
-        assert_eq!(chosen(&both, Some(2)), Some(2));
-        assert_eq!(chosen(&[], Some(2)), None);
-    }
-
-    #[test]
-    fn without_that_it_is_the_oldest_of_the_latest_attempt() {
+    fn the_oldest_of_the_latest_attempt_is_taken() {
         let first = droplet(9, "a", 0);
         let second = droplet(3, "b", 5);
         let double = droplet(4, "b", 5);
-        assert_eq!(chosen(&[first, double, second], None), Some(3));
+        assert_eq!(chosen(&[first, double, second]), Some(3));
+        assert_eq!(chosen(&[]), None);
     }
 
     #[test]
     fn what_can_serve_goes_before_what_cannot() {
         let mut archived = droplet(2, "b", 9);
         archived.status = DropletStatus::Archive;
-        assert_eq!(
-            chosen(&[droplet(1, "a", 0), archived.clone()], None),
-            Some(1)
-        );
-        assert_eq!(chosen(&[archived], None), Some(2));
+        assert_eq!(chosen(&[droplet(1, "a", 0), archived.clone()]), Some(1));
+        assert_eq!(chosen(&[archived]), Some(2));
     }
 }

@@ -10,6 +10,7 @@ use super::record::{DtmaCredential, to_credential};
 use super::{DtmaCredentials, WHAT, find, is, revoke};
 use crate::convert::micros;
 use crate::entity::dtma_credential::{ActiveModel, Column, Entity};
+use crate::environments;
 use crate::error::{StoreError, on_missing_or_duplicate};
 use crate::leases::{self, LeaseKind};
 
@@ -39,6 +40,10 @@ pub struct Redemption {
     pub bearer_hash: TokenHash,
     /// The token that the control plane shows to the machine, sealed.
     pub control_bearer: Vec<u8>,
+    /// The provider's id of the machine, where it knows it. With the token's use it is written down as
+    /// the environment's: a request that was doubled on its way makes two machines with one token, and
+    /// the one to keep is the one that has the credentials.
+    pub machine_id: Option<String>,
 }
 
 impl DtmaCredentials<'_> {
@@ -141,7 +146,8 @@ impl DtmaCredentials<'_> {
     }
 
     /// Uses up a one-time token. One conditional update: of any number of callers exactly one gets
-    /// the credential, all others `None`, as they do for unknown, expired and revoked tokens.
+    /// the credential, all others `None`, as they do for unknown, expired and revoked tokens, and on
+    /// a machine that is not the one written down.
     ///
     /// # Errors
     /// Only the database's.
@@ -171,8 +177,14 @@ impl DtmaCredentials<'_> {
         let Some(row) = rows.into_iter().next() else {
             return Ok(None);
         };
+        let credential = to_credential(row)?;
+        if let Some(machine) = redemption.machine_id
+            && !environments::enrols(&transaction, credential.environment_id, &machine, now).await?
+        {
+            return Ok(None);
+        }
         self.0.finish(transaction, events).await?;
-        to_credential(row).map(Some)
+        Ok(Some(credential))
     }
 
     /// Answers a machine again whose enrolment succeeded, but whose answer was lost: the same token

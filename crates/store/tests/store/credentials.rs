@@ -5,7 +5,8 @@ use std::time::Duration;
 use agentopia_domain::token::{TokenHash, TokenKind};
 use agentopia_domain::{AccountId, EnvironmentId};
 use agentopia_store::{
-    CredentialState, DtmaCredential, NewEnrolment, Redemption, Renewal, RenewalOutcome, StoreError,
+    CredentialState, DtmaCredential, EnvironmentPatch, NewEnrolment, Redemption, Renewal,
+    RenewalOutcome, StoreError,
 };
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -15,6 +16,7 @@ use crate::fixtures::{assert_refused, event};
 
 on_both_engines!(
     of_a_thousand_redemptions_one_succeeds,
+    of_two_machines_the_one_that_enrols_is_written_down,
     a_token_that_is_over_redeems_nothing,
     a_token_that_no_machine_got_can_be_withdrawn,
     renewal_goes_from_current_to_next,
@@ -53,6 +55,7 @@ impl TestDb {
             certificate_serial: "01".into(),
             bearer_hash: self.token(TokenKind::Dtma),
             control_bearer: vec![7, 8],
+            machine_id: None,
         }
     }
 
@@ -83,6 +86,41 @@ impl TestDb {
             .await;
         outcome.unwrap()
     }
+}
+
+/// A request that was doubled made two machines with one token.
+async fn of_two_machines_the_one_that_enrols_is_written_down(db: TestDb) {
+    let account = db.account("a@b.c").await;
+    let environment = db.environment(account).await.id;
+    let (_, hash) = db.issue(account, environment).await;
+    let (credentials, environments) = (db.store.dtma_credentials(), db.store.environments());
+    let of = |machine: &str| Redemption {
+        machine_id: Some(machine.to_owned()),
+        ..db.redemption()
+    };
+    let record = |was: Option<&'static str>, machine: &str| {
+        let patch = EnvironmentPatch {
+            machine_id: Some(Some(machine.to_owned())),
+            ..EnvironmentPatch::default()
+        };
+        environments.record_machine_unscoped(environment, None, was, patch, &[])
+    };
+    record(None, "1").await.unwrap();
+    assert_eq!(credentials.redeem(hash, of("2"), &[]).await.unwrap(), None);
+    record(Some("1"), "2").await.unwrap();
+    let won = credentials.redeem(hash, of("2"), &[]).await.unwrap();
+    assert!(won.is_some(), "a machine that is refused uses no token up");
+
+    let (_, hash) = db.issue(account, environment).await;
+    let gone = EnvironmentPatch::without_machine();
+    let forgotten = environments.update_unscoped(environment, None, gone, &[]);
+    forgotten.await.unwrap();
+    let won = credentials.redeem(hash, of("4"), &[]).await.unwrap();
+    assert!(won.is_some());
+    let written = environments.get_unscoped(environment).await.unwrap();
+    assert_eq!(written.machine_id.as_deref(), Some("4"));
+    let stale = record(None, "3").await;
+    assert!(matches!(stale, Err(StoreError::Stale { .. })), "{stale:?}");
 }
 
 async fn of_a_thousand_redemptions_one_succeeds(db: TestDb) {

@@ -123,7 +123,8 @@ impl EnvironmentReconciler {
                 Ok(None)
             }
             Step::File => {
-                self.file(claim).await?;
+                let environment = &seen.environment;
+                self.file(claim, environment, sought(environment)).await?;
                 Ok(None)
             }
             Step::Rebootstrap => {

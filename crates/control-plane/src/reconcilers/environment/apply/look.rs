@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use agentopia_cloud::Machine;
+use agentopia_cloud::{Machine, Sought};
 use agentopia_domain::environment::{Environment, EnvironmentStatus};
 use agentopia_domain::observed::Phase;
 use agentopia_store::{Claim, CredentialState, EnvironmentPatch, InstanceReport};
@@ -99,9 +99,13 @@ impl EnvironmentReconciler {
         ago.to_std().unwrap_or_default()
     }
 
-    /// Writes down what the provider says of the machine, where that is not what is written: after
-    /// a crash between making a machine and writing it down, when its address came late, or when
-    /// somebody changed its size.
+    /// Writes down what the provider says of the machine, where that is not what is written: after it
+    /// was made (also where we died before that was written down), when it enrolled, when its address
+    /// came late, or when somebody changed its size. A new one is filed before, so that a crash in
+    /// between leaves nothing undone.
+    ///
+    /// Another machine may have enrolled meanwhile and stand there now; then this one is too many,
+    /// and the provider takes it away when it is next told which one is written down.
     async fn adopt(
         &self,
         claim: Claim,
@@ -125,9 +129,11 @@ impl EnvironmentReconciler {
             && (machine.size.is_none() || environment.size == machine.size);
         // What a change of size does to it is written down when that is over.
         let settled = measured || environment.status == EnvironmentStatus::Scaling;
-        if same && placed && settled {
+        let known = same && environment.provider_created_at.is_some();
+        if known && placed && settled {
             return Ok(environment);
         }
+        let was = environment.machine_id.as_deref();
         let mut patch = EnvironmentPatch {
             machine_id: Some(Some(machine.id.clone())),
             ip_address: machine.address.map(Some),
@@ -145,15 +151,18 @@ impl EnvironmentReconciler {
             let text = "A machine that the provider has for this environment was taken over.";
             vec![self.event(&environment, "environment.machine_adopted", text)]
         };
-        self.update(claim, patch, &events).await?;
-        if !same {
-            self.file(claim).await?;
+        if !known {
+            let found = Sought {
+                known: Some(&machine.id),
+                ..sought(&environment)
+            };
+            self.file(claim, &environment, found).await?;
         }
-        Ok(self
-            .store
-            .environments()
-            .get_unscoped(environment.id)
-            .await?)
+        let environments = self.store.environments();
+        let written = environments
+            .record_machine_unscoped(environment.id, Some(claim.token), was, patch, &events)
+            .await?;
+        Ok(written)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A machine's making and its end, asked of the provider.
 
-use agentopia_cloud::{Bootstrap, Deletion, MachineRequest};
+use agentopia_cloud::{Bootstrap, Deletion, MachineRequest, Sought};
 use agentopia_domain::environment::{Environment, EnvironmentEvent, Notice};
 use agentopia_domain::event::Outcome;
 use agentopia_domain::token::{self, TokenKind};
@@ -30,12 +30,13 @@ impl EnvironmentReconciler {
                 return Err(error.into());
             }
         };
+        // Without the time at which it was made: with that, the next look writes down that all is done
+        // that a new machine needs.
         let patch = EnvironmentPatch {
             machine_id: Some(Some(machine.id)),
             ip_address: Some(machine.address),
             monthly_price_cents: Some(machine.monthly_price_cents),
             machine_disk_bytes: Some(machine.disk_bytes),
-            provider_created_at: Some(machine.created_at),
             error_message: Some(None),
             last_heartbeat_at: Some(None),
             ..EnvironmentPatch::default()
@@ -45,16 +46,27 @@ impl EnvironmentReconciler {
             "environment.machine_created",
             "The provider made a machine; its management agent is expected to enrol.",
         );
-        self.update(claim, patch, &[event]).await?;
-        self.file(claim).await?;
+        let environments = self.store.environments();
+        environments
+            .record_machine_unscoped(
+                seen.environment.id,
+                Some(claim.token),
+                None,
+                patch,
+                &[event],
+            )
+            .await?;
         Ok(None)
     }
 
     /// Puts the machine where people look for it, and writes down for them if that can't be done.
-    pub(super) async fn file(&self, claim: Claim) -> anyhow::Result<()> {
-        let environments = self.store.environments();
-        let environment = environments.get_unscoped(claim.environment()).await?;
-        let notice = match self.provider.file(sought(&environment)).await {
+    pub(super) async fn file(
+        &self,
+        claim: Claim,
+        environment: &Environment,
+        machine: Sought<'_>,
+    ) -> anyhow::Result<()> {
+        let notice = match self.provider.file(machine).await {
             Ok(()) => None,
             Err(error) => Some(Notice {
                 text: error.to_string(),
@@ -65,12 +77,12 @@ impl EnvironmentReconciler {
         let events = match &notice {
             _ if text(&notice) == text(&environment.notice) => Vec::new(),
             Some(notice) => {
-                let event = self.event(&environment, "environment.notice", &notice.text);
+                let event = self.event(environment, "environment.notice", &notice.text);
                 vec![event.outcome(Outcome::Failed)]
             }
             None => {
                 let over = "What was not as it was wanted is put right.";
-                vec![self.event(&environment, "environment.notice", over)]
+                vec![self.event(environment, "environment.notice", over)]
             }
         };
         if notice.is_none() && environment.notice.is_none() {
