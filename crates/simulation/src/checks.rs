@@ -185,8 +185,19 @@ pub(crate) async fn open_to_all(world: &World) -> Vec<String> {
             continue;
         }
         let firewalls = ask(world, &format!("/v2/droplets/{}/firewalls", droplet.id)).await;
-        if firewalls["firewalls"].as_array().is_none_or(Vec::is_empty) {
+        let firewalls = firewalls["firewalls"].as_array().cloned();
+        let firewalls = firewalls.unwrap_or_default();
+        if firewalls.is_empty() {
             open.push(format!("no firewall protects droplet {}", droplet.id));
+        }
+        let inbound = firewalls
+            .iter()
+            .map(|each| each["inbound_rules"].to_string());
+        for rules in inbound.filter(|rules| rules.contains("0.0.0.0/0")) {
+            open.push(format!(
+                "everybody may reach droplet {}: {rules}",
+                droplet.id
+            ));
         }
     }
     open

@@ -13,7 +13,8 @@ use agentopia_domain::EnvironmentId;
 use agentopia_domain::observed::ObservedInstance;
 use agentopia_domain::resources::Capacity;
 use agentopia_dtma_api::to_control_plane::{
-    Credentials, EnrolRequest, Heartbeat, HeartbeatReply, MachineFacts, path,
+    BootstrapOutcome, BootstrapReport, Credentials, EnrolRequest, Heartbeat, HeartbeatReply,
+    MachineFacts, path,
 };
 use agentopia_pki::listener::Peer;
 use agentopia_pki::{MachineKey, PeerCertificate, machine_host};
@@ -56,6 +57,8 @@ pub(crate) struct Guests {
     dice: Mutex<Dice>,
     /// From power to the management agent's first request, in milliseconds.
     boot: (u64, u64),
+    /// How many of the next machines fail at their first start.
+    bad_starts: Mutex<u32>,
     world: OnceLock<Weak<World>>,
 }
 
@@ -63,6 +66,8 @@ pub(crate) struct Guests {
 struct Guest {
     token: Option<SecretString>,
     address: IpAddr,
+    /// What its user-data runs ends with a failure.
+    starts_badly: bool,
     /// On its disk.
     identity: Arc<Mutex<Option<Identity>>>,
     /// On its disk as well.
@@ -85,6 +90,25 @@ struct Identity {
     bearer: SecretString,
 }
 
+/// What a machine proves itself with.
+#[derive(Clone, Copy)]
+enum Caller<'a> {
+    Nobody,
+    /// The one-time token.
+    Invited(&'a SecretString),
+    Enrolled(&'a Identity),
+}
+
+impl<'a> Caller<'a> {
+    fn bearer(self) -> Option<&'a SecretString> {
+        match self {
+            Self::Nobody => None,
+            Self::Invited(token) => Some(token),
+            Self::Enrolled(identity) => Some(&identity.bearer),
+        }
+    }
+}
+
 /// Why a machine got nothing.
 enum Unheard {
     /// Nobody answered.
@@ -94,12 +118,13 @@ enum Unheard {
 }
 
 impl Guests {
-    pub(crate) fn new(dice: Dice, boot: (u64, u64)) -> Arc<Self> {
+    pub(crate) fn new(dice: Dice, boot: (u64, u64), bad_starts: u32) -> Arc<Self> {
         Arc::new(Self {
             plain: NoMachines::default(),
             guests: Mutex::default(),
             dice: Mutex::new(dice),
             boot,
+            bad_starts: Mutex::new(bad_starts),
             world: OnceLock::new(),
         })
     }
@@ -183,9 +208,16 @@ impl Machines for Guests {
     async fn boot(&self, plan: &MachinePlan) -> Result<(), MachineError> {
         self.plain.boot(plan).await?;
         let address = self.plain.address(plan.droplet).await?;
+        let starts_badly = {
+            let mut left = self.bad_starts.lock();
+            let before = *left;
+            *left = before.saturating_sub(1);
+            before > 0
+        };
         let guest = Guest {
             token: plan.user_data.as_ref().and_then(token),
             address: IpAddr::V4(address.ip),
+            starts_badly,
             identity: Arc::default(),
             tools: Arc::default(),
             power: None,
@@ -240,6 +272,9 @@ struct Life {
 impl Life {
     async fn live(self, boot: Duration) {
         sleep(boot).await;
+        if self.guest.starts_badly {
+            return self.report_failure().await;
+        }
         let known = self.guest.identity.lock().clone();
         let identity = match known {
             Some(identity) => identity,
@@ -282,6 +317,28 @@ impl Life {
         }
     }
 
+    /// Tells that its first start failed; nothing comes after that.
+    async fn report_failure(&self) {
+        let Some(token) = &self.guest.token else {
+            return self.say("has no token in its user-data");
+        };
+        let report = BootstrapReport {
+            phase: "docker".to_owned(),
+            outcome: BootstrapOutcome::Failed,
+            log: None,
+        };
+        loop {
+            let told = self.call::<_, ()>(path::BOOTSTRAP, &report, Caller::Invited(token));
+            match told.await {
+                Ok(()) => return self.say("reported that its first start failed"),
+                Err(Unheard::Silence) => sleep(RETRY).await,
+                Err(Unheard::Refused(status)) => {
+                    return self.say(&format!("may not report: {status}"));
+                }
+            }
+        }
+    }
+
     /// Redeems its token, and goes on trying for ever.
     async fn enrol(&self) -> Identity {
         let Some(token) = self.guest.token.clone() else {
@@ -300,7 +357,7 @@ impl Life {
         };
         loop {
             match self
-                .call::<_, Credentials>(path::ENROL, &request, None)
+                .call::<_, Credentials>(path::ENROL, &request, Caller::Nobody)
                 .await
             {
                 Ok(credentials) => match identity(&credentials) {
@@ -327,7 +384,8 @@ impl Life {
             samples: Vec::new(),
             update: None,
         };
-        let call = self.call::<_, HeartbeatReply>(path::HEARTBEAT, &beat, Some(identity));
+        let call =
+            self.call::<_, HeartbeatReply>(path::HEARTBEAT, &beat, Caller::Enrolled(identity));
         let reply = call.await?;
         if !reply.unknown_instances.is_empty() {
             self.say("is told of tools that nobody knows");
@@ -340,9 +398,9 @@ impl Life {
         &self,
         path: &str,
         body: &Q,
-        identity: Option<&Identity>,
+        caller: Caller<'_>,
     ) -> Result<A, Unheard> {
-        let asked = self.ask(path, body, identity);
+        let asked = self.ask(path, body, caller);
         timeout(PATIENCE, asked)
             .await
             .unwrap_or(Err(Unheard::Silence))
@@ -352,7 +410,7 @@ impl Life {
         &self,
         path: &str,
         body: &Q,
-        identity: Option<&Identity>,
+        caller: Caller<'_>,
     ) -> Result<A, Unheard> {
         self.world.travel().await;
         drop(
@@ -362,13 +420,16 @@ impl Life {
         let replica = self.world.some_listener().ok_or(Unheard::Silence)?;
         let body = serde_json::to_vec(body).map_err(|_| Unheard::Silence)?;
         let mut request = http::Request::post(path).header("content-type", "application/json");
-        if let Some(identity) = identity {
-            let bearer = format!("Bearer {}", identity.bearer.expose_secret());
+        if let Some(bearer) = caller.bearer() {
+            let bearer = format!("Bearer {}", bearer.expose_secret());
             request = request.header("authorization", bearer);
         }
         let peer = Peer {
             address: SocketAddr::new(self.guest.address, 40_000),
-            certificate: identity.map(|identity| identity.certificate.clone()),
+            certificate: match caller {
+                Caller::Enrolled(identity) => Some(identity.certificate.clone()),
+                Caller::Nobody | Caller::Invited(_) => None,
+            },
         };
         let request = request.extension(peer).body(axum::body::Body::from(body));
         let request = request.map_err(|_| Unheard::Silence)?;
@@ -378,6 +439,7 @@ impl Life {
             return Err(Unheard::Silence);
         }
         match status {
+            204 => serde_json::from_str("null").map_err(|_| Unheard::Silence),
             200..=299 => serde_json::from_slice(&body).map_err(|_| Unheard::Silence),
             500.. => Err(Unheard::Silence),
             _ => Err(Unheard::Refused(status)),

@@ -111,6 +111,9 @@ impl Director {
         for ahead in &self.schedule.crashes {
             world.conductor.crash_ahead(*ahead);
         }
+        if self.schedule.old_firewall {
+            stranger::leave_firewall(world).await;
+        }
         if self.schedule.strangers {
             for account in accounts.clone() {
                 let world = Arc::clone(world);

@@ -36,8 +36,12 @@ pub struct Schedule {
     pub(crate) lost_answers: u64,
     /// From a machine's power to its first request, in milliseconds.
     pub(crate) boot: (u64, u64),
+    /// How many machines, from the first, fail at their first start.
+    pub(crate) bad_starts: u32,
     /// Whether somebody else has droplets with confusing tags on the same account.
     pub(crate) strangers: bool,
+    /// Whether an earlier version of the installation left its firewall.
+    pub(crate) old_firewall: bool,
     /// How long people wait before they try again what ended in an error.
     pub(crate) patience: Duration,
     /// At how many turns of replicas from the one before the one dies that has it.
@@ -86,11 +90,11 @@ impl Schedule {
         let seconds = |count| Delay::exactly(Duration::from_secs(count));
         let settings = Settings {
             delays: Delays {
-                create: seconds(20),
-                address: seconds(4),
-                delete: seconds(6),
+                create: seconds(4),
+                address: seconds(2),
+                delete: seconds(3),
                 tag_list: seconds(2),
-                power: seconds(4),
+                power: seconds(2),
                 ..Delays::none()
             },
             ..Settings::default()
@@ -105,8 +109,10 @@ impl Schedule {
             settings,
             faults: FaultPlan::default(),
             lost_answers: 0,
-            boot: (25_000, 25_000),
+            boot: (5_000, 5_000),
+            bad_starts: 0,
             strangers: false,
+            old_firewall: false,
             patience: Duration::from_secs(60),
             crashes: Vec::new(),
             strikes: (Duration::ZERO, Vec::new()),
@@ -135,6 +141,7 @@ impl Schedule {
             delete: dice.one_of(&[Delay::ZERO, Delay::seconds(1, 10), Delay::seconds(10, 40)]),
             ..Delays::default()
         };
+        let bad_starts = dice.one_of(&[0, 0, 0, 0, 0, 0, 0, 1]);
         let crashes = dice.one_of(&[0, 0, 1, 2, 4]);
         let strikes = strikes(&mut dice);
         Self {
@@ -152,9 +159,15 @@ impl Schedule {
             lost_answers: dice.one_of(&[0, 0, 5, 30]),
             boot: dice.one_of(&[(1_000, 5_000), (10_000, 90_000)]),
             strangers: dice.percent(30),
-            patience: Duration::from_secs(dice.one_of(&[30, 60, 60, 1200])),
+            // Not the longest twice: all has to be over in time.
+            patience: Duration::from_secs(dice.one_of(match bad_starts {
+                0 => &[30, 60, 60, 1200],
+                _ => &[30, 60, 660, 660],
+            })),
             crashes: (0..crashes).map(|_| 1 + dice.below(250)).collect(),
             strikes: (Duration::ZERO, strikes),
+            bad_starts,
+            old_firewall: dice.percent(20),
             heals_itself: false,
             ends_with_strikes: false,
         }

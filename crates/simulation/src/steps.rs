@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::conductor::{Blow, Effect, Kind, Strike};
+use crate::run::WASTE;
 use crate::schedule::{Act, Schedule};
 
 /// Something that is done with a machine from beginning to end.
@@ -22,61 +23,80 @@ pub struct Scenario {
     from: u64,
     /// When faults end: long after the last step.
     until: u64,
+    /// How many machines, from the first, fail at their first start, so that their owner has to try
+    /// again.
+    bad_starts: u32,
 }
 
+/// How long the owner waits before that: longer than one may go on paying for what failed.
+const PATIENCE: Duration = WASTE.saturating_add(Duration::from_secs(60));
+
 /// All of them.
-pub const SCENARIOS: [Scenario; 6] = [
+pub const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "provision",
         acts: &[(0, Act::Enable(0))],
         from: 0,
-        until: 150,
+        until: 100,
+        bad_starts: 0,
     },
     Scenario {
         name: "deploy",
-        acts: &[(0, Act::Enable(0)), (80, Act::Deploy(0))],
-        from: 80,
-        until: 130,
+        acts: &[(0, Act::Enable(0)), (30, Act::Deploy(0))],
+        from: 30,
+        until: 80,
+        bad_starts: 0,
     },
     Scenario {
         name: "rebuild",
         acts: &[
             (0, Act::Enable(0)),
             (1, Act::Deploy(0)),
-            (100, Act::Destroy(0)),
+            (40, Act::Destroy(0)),
         ],
-        from: 100,
-        until: 290,
+        from: 40,
+        until: 200,
+        bad_starts: 0,
     },
     Scenario {
         name: "scale",
         acts: &[
             (0, Act::Enable(0)),
             (1, Act::Deploy(0)),
-            (100, Act::Scale(0, "s-2vcpu-4gb")),
+            (40, Act::Scale(0, "s-2vcpu-4gb")),
         ],
-        from: 100,
-        until: 240,
+        from: 40,
+        until: 180,
+        bad_starts: 0,
     },
     Scenario {
         name: "remove",
         acts: &[
             (0, Act::Enable(0)),
             (1, Act::Deploy(0)),
-            (100, Act::Disable(0)),
+            (40, Act::Disable(0)),
         ],
-        from: 100,
-        until: 150,
+        from: 40,
+        until: 90,
+        bad_starts: 0,
     },
     Scenario {
         name: "change of mind",
         acts: &[
             (0, Act::Enable(0)),
-            (3, Act::Disable(0)),
-            (10, Act::Enable(0)),
+            (2, Act::Disable(0)),
+            (5, Act::Enable(0)),
         ],
         from: 0,
-        until: 200,
+        until: 120,
+        bad_starts: 0,
+    },
+    Scenario {
+        name: "failed start",
+        acts: &[(0, Act::Enable(0))],
+        from: 0,
+        until: 60,
+        bad_starts: 1,
     },
 ];
 
@@ -95,7 +115,9 @@ impl Scenario {
         let acts = self.acts.iter().map(|(at, act)| (seconds(*at), *act));
         let mut schedule = Schedule::calm(1, acts.collect());
         schedule.turmoil = seconds(self.until);
-        schedule.heals_itself = true;
+        schedule.bad_starts = self.bad_starts;
+        schedule.patience = PATIENCE;
+        schedule.heals_itself = self.bad_starts == 0;
         schedule.ends_with_strikes = strikes.len() > 1;
         schedule.strikes = (seconds(self.from), strikes);
         schedule

@@ -87,7 +87,7 @@ impl World {
             let entropy = SeededEntropy::new(seed, stream);
             Ambient::new(Arc::new(clock), Arc::new(entropy))
         };
-        let guests = Guests::new(dice(stream::GUESTS), schedule.boot);
+        let guests = Guests::new(dice(stream::GUESTS), schedule.boot, schedule.bad_starts);
         let mut options = Options::new(seed, Arc::new(clock));
         options.machines = Arc::clone(&guests) as _;
         options.settings = schedule.settings.clone();
