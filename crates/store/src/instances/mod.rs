@@ -236,19 +236,12 @@ async fn wanted_resources(
     environment: EnvironmentId,
     but: InstanceId,
 ) -> Result<Vec<Resources>, StoreError> {
-    let rows: Vec<String> = Entity::find()
-        .select_only()
-        .column(Column::Resources)
-        .filter(Column::EnvironmentId.eq(environment.as_uuid()))
-        .filter(Column::Id.ne(but.as_uuid()))
-        .filter(Column::Status.ne(word(&InstanceStatus::Removed)))
-        .filter(Column::Desired.ne(row::STOPPED))
-        .into_tuple()
-        .all(connection)
-        .await?;
-    rows.iter()
-        .map(|text| from_json("account_tool_instances.resources", text))
-        .collect()
+    let wanted = Condition::all()
+        .add(Column::EnvironmentId.eq(environment.as_uuid()))
+        .add(Column::Id.ne(but.as_uuid()))
+        .add(Column::Status.ne(word(&InstanceStatus::Removed)))
+        .add(Column::Desired.ne(row::STOPPED));
+    resources_of(connection, wanted).await
 }
 
 /// The limits of all instances that are to run on a machine.
@@ -256,11 +249,20 @@ pub(crate) async fn running_resources(
     connection: &impl ConnectionTrait,
     environment: EnvironmentId,
 ) -> Result<Vec<Resources>, StoreError> {
+    let running = Condition::all()
+        .add(Column::EnvironmentId.eq(environment.as_uuid()))
+        .add(Column::Desired.eq(row::RUNNING));
+    resources_of(connection, running).await
+}
+
+async fn resources_of(
+    connection: &impl ConnectionTrait,
+    which: Condition,
+) -> Result<Vec<Resources>, StoreError> {
     let rows: Vec<String> = Entity::find()
         .select_only()
         .column(Column::Resources)
-        .filter(Column::EnvironmentId.eq(environment.as_uuid()))
-        .filter(Column::Desired.eq(row::RUNNING))
+        .filter(which)
         .into_tuple()
         .all(connection)
         .await?;

@@ -44,22 +44,35 @@ impl EnvironmentReconciler {
         reason: &str,
         patch: EnvironmentPatch,
     ) -> anyhow::Result<()> {
-        let to = environment.status.on(event)?;
         let failed = matches!(
             event,
             EnvironmentEvent::CreateFailed | EnvironmentEvent::DeleteFailed
         );
+        let error = failed
+            .then_some(environment.error_message.as_deref())
+            .flatten();
+        self.write_transition(claim, environment, event, (reason, error), patch)
+            .await
+    }
+
+    /// The same, with what the timeline tells: the reason, and what went wrong.
+    pub(super) async fn write_transition(
+        &self,
+        claim: Claim,
+        environment: &Environment,
+        event: EnvironmentEvent,
+        (reason, error): (&str, Option<&str>),
+        patch: EnvironmentPatch,
+    ) -> anyhow::Result<()> {
         let change = Change {
             account: environment.account_id,
             kind: "environment.status_changed",
             object: object(environment),
             name: "The tool environment",
             from: environment.status,
-            to,
+            to: environment.status.on(event)?,
             reason,
-            error: failed
-                .then_some(environment.error_message.as_deref())
-                .flatten(),
+            error,
         };
         self.store
             .environments()
@@ -72,12 +85,11 @@ impl EnvironmentReconciler {
                 &[change.into_event()],
             )
             .await?;
-        self.ring_for_instances(environment).await?;
-        Ok(())
+        self.ring_for_instances(environment).await
     }
 
     /// Its tools are due with every change of its status; here nobody has to wait for the next poll.
-    pub(super) async fn ring_for_instances(&self, environment: &Environment) -> anyhow::Result<()> {
+    async fn ring_for_instances(&self, environment: &Environment) -> anyhow::Result<()> {
         for report in self
             .store
             .instances()

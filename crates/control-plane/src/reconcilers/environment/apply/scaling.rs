@@ -10,9 +10,7 @@ use serde_json::json;
 
 use super::super::scaling::{ScalingAct, ScalingSeen};
 use super::look::Seen;
-use super::record::object;
 use super::{EnvironmentReconciler, Next, PROVIDER_RETRY, sought};
-use crate::reconcilers::timeline::Change;
 
 impl EnvironmentReconciler {
     /// What is seen of the change of size that is under way.
@@ -182,28 +180,9 @@ impl EnvironmentReconciler {
             error_message: Some(error.clone()),
             ..EnvironmentPatch::default()
         };
-        let change = Change {
-            account: environment.account_id,
-            kind: "environment.status_changed",
-            object: object(environment),
-            name: "The tool environment",
-            from: environment.status,
-            to: environment.status.on(event)?,
-            reason: &reason,
-            error: error.as_deref(),
-        };
-        self.store
-            .environments()
-            .transition_unscoped(
-                environment.id,
-                Some(claim.token),
-                environment.status,
-                event,
-                patch,
-                &[change.into_event()],
-            )
-            .await?;
-        self.ring_for_instances(environment).await
+        let told = (reason.as_str(), error.as_deref());
+        self.write_transition(claim, environment, event, told, patch)
+            .await
     }
 }
 
