@@ -3,8 +3,10 @@
 //! call to call.
 //!
 //! Nothing here is ever shared between two principals (AGT-6). `seal` makes session ids, `outbox`
-//! and `listeners` carry what belongs to no request, `reaper` ends what nobody uses.
+//! and `listeners` carry what belongs to no request, `connections` are the streams of HTTP+SSE,
+//! `reaper` ends what nobody uses.
 
+pub(crate) mod connections;
 pub(crate) mod listeners;
 pub(crate) mod origins;
 pub(crate) mod outbox;
@@ -22,6 +24,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use secrecy::SecretBox;
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,6 +33,7 @@ use crate::Counts;
 use crate::core::Core;
 use crate::principal::Principal;
 use crate::upstream::{Upstream, changed_method};
+use connections::{Connection, Connections};
 use listeners::Listeners;
 use outbox::Outbox;
 use seal::{Sealer, SessionKey};
@@ -238,6 +242,7 @@ pub(crate) struct Clients {
     /// How many sessions each principal's owner has.
     owners: DashMap<Uuid, usize>,
     modern: DashMap<SessionKey, Arc<Client>>,
+    connections: Connections,
 }
 
 /// There are too many sessions of this principal, and all are in use.
@@ -251,6 +256,7 @@ impl Clients {
             sessions: DashMap::new(),
             owners: DashMap::new(),
             modern: DashMap::new(),
+            connections: Connections::default(),
         }
     }
 
@@ -297,6 +303,35 @@ impl Clients {
     ) -> Option<Arc<Client>> {
         let key = self.sealer.open(id, principal, target)?;
         self.sessions.get(&key).map(|client| client.clone())
+    }
+
+    /// Opens a connection of HTTP+SSE: its id, and what its stream is to carry.
+    pub(crate) fn connect(
+        &self,
+        core: &Core,
+        principal: &Principal,
+        target: Target,
+    ) -> Result<(String, Arc<Connection>, mpsc::Receiver<Bytes>), TooManySessions> {
+        let most = core.config.max_sessions_per_principal;
+        let whose = (principal, target);
+        self.connections
+            .open(&self.sealer, &core.ambient, whose, most)
+    }
+
+    /// The connection with this id, if it is this principal's.
+    pub(crate) fn connection(
+        &self,
+        id: &str,
+        principal: &Principal,
+        target: Target,
+    ) -> Option<Arc<Connection>> {
+        let key = self.sealer.open(id, principal, target)?;
+        self.connections.find(key)
+    }
+
+    /// The stream of a connection is gone.
+    pub(crate) fn disconnect(&self, connection: &Connection) {
+        self.connections.close(connection);
     }
 
     /// The context of a modern client.

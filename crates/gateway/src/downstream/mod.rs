@@ -1,9 +1,11 @@
 //! The two eras as clients speak them, on one URL (rule 1).
 //!
-//! `session` is initialize, session ids, streams and batches, `modern` the stateless era with
-//! `listen` for its standing streams; `subscribe` is what both do about single resources.
+//! `session` is initialize, session ids, streams and batches, `http_sse` the older transport of the
+//! same era, `modern` the stateless era with `listen` for its standing streams; `subscribe` is what
+//! both eras do about single resources.
 
 mod batch;
+pub(crate) mod http_sse;
 mod listen;
 mod modern;
 mod session;

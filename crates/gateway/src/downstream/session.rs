@@ -67,15 +67,37 @@ pub(super) fn find(visit: &Visit) -> Result<Arc<Client>, Box<Response>> {
 }
 
 async fn initialize(visit: &Visit, message: Envelope) -> Response {
+    match begin(visit, message).await {
+        Ok(begun) => {
+            let mut response = answer::json(StatusCode::OK, begun.answer);
+            // Base64 is always a valid header value.
+            if let Ok(session) = HeaderValue::from_str(&begun.session) {
+                response.headers_mut().insert(headers::SESSION_ID, session);
+            }
+            response
+        }
+        Err(refused) => *refused,
+    }
+}
+
+/// A session that has begun.
+pub(super) struct Begun {
+    /// Its id.
+    pub(super) session: String,
+    pub(super) client: Arc<Client>,
+    /// The answer to `initialize`.
+    pub(super) answer: Vec<u8>,
+}
+
+/// Opens a session with an `initialize`.
+pub(super) async fn begin(visit: &Visit, message: Envelope) -> Result<Begun, Box<Response>> {
     let Some(id) = message.id() else {
-        return answer::refused(
-            StatusCode::BAD_REQUEST,
-            "initialize is a request and needs an id",
-        );
+        let sentence = "initialize is a request and needs an id";
+        return Err(Box::new(answer::refused(StatusCode::BAD_REQUEST, sentence)));
     };
     let Some(requested) = message.text(Field::ParamsProtocolVersion) else {
         let error = RpcError::invalid_params("params.protocolVersion is missing or no text");
-        return answer::error(Era::Session, &error, Some(&id));
+        return Err(Box::new(answer::error(Era::Session, &error, Some(&id))));
     };
     let version = negotiate_initialize(&requested);
     drop(requested);
@@ -99,7 +121,10 @@ async fn initialize(visit: &Visit, message: Envelope) -> Response {
         .open_session(core, visit.principal, visit.target, hello);
     let Ok((session, client)) = opened else {
         let sentence = "too many sessions are in use; close one or wait for it to end";
-        return answer::refused(StatusCode::SERVICE_UNAVAILABLE, sentence);
+        return Err(Box::new(answer::refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            sentence,
+        )));
     };
     let _busy = Busy::new(core, &client);
     let result = match visit.target {
@@ -110,17 +135,14 @@ async fn initialize(visit: &Visit, message: Envelope) -> Response {
         Target::Instance(_) => pass_initialize(core, &client, &id).await,
     };
     match result {
-        Ok(body) => {
-            let mut response = answer::json(StatusCode::OK, body);
-            // Base64 is always a valid header value.
-            if let Ok(session) = HeaderValue::from_str(&session) {
-                response.headers_mut().insert(headers::SESSION_ID, session);
-            }
-            response
-        }
+        Ok(answer) => Ok(Begun {
+            session,
+            client,
+            answer,
+        }),
         Err(error) => {
             core.clients.end(core, &client);
-            answer::error(Era::Session, &error, Some(&id))
+            Err(Box::new(answer::error(Era::Session, &error, Some(&id))))
         }
     }
 }

@@ -20,7 +20,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::clients::Target;
 use crate::core::Core;
-use crate::downstream;
+use crate::downstream::{self, http_sse};
 use crate::principal::Principal;
 use auth::Endpoint;
 
@@ -35,30 +35,39 @@ pub(crate) struct Visit {
     pub(crate) headers: HeaderMap,
 }
 
+/// What an address of an endpoint is for.
+#[derive(Debug, Clone, Copy)]
+enum Door {
+    /// Streamable HTTP and the modern era.
+    Mcp,
+    /// The stream of HTTP+SSE.
+    Sse,
+    /// Where its messages are posted to.
+    Messages,
+}
+
 pub(crate) fn router(core: Arc<Core>) -> Router {
-    Router::new()
-        .route("/agents/{id}/mcp", any(agent))
-        .route("/instances/{id}/mcp", any(instance))
-        .with_state(core)
+    let doors = [
+        ("mcp", Door::Mcp),
+        ("sse", Door::Sse),
+        ("messages", Door::Messages),
+    ];
+    let mut router = Router::new();
+    for (name, door) in doors {
+        let agent = async move |State(core), Path(id): Path<String>, request: Request| {
+            serve(core, Endpoint::Agent(id.parse().ok()), door, request).await
+        };
+        let instance = async move |State(core), Path(id): Path<String>, request: Request| {
+            serve(core, Endpoint::Instance(id.parse().ok()), door, request).await
+        };
+        router = router
+            .route(&format!("/agents/{{id}}/{name}"), any(agent))
+            .route(&format!("/instances/{{id}}/{name}"), any(instance));
+    }
+    router.with_state(core)
 }
 
-async fn agent(
-    State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    serve(core, Endpoint::Agent(id.parse().ok()), request).await
-}
-
-async fn instance(
-    State(core): State<Arc<Core>>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
-    serve(core, Endpoint::Instance(id.parse().ok()), request).await
-}
-
-async fn serve(core: Arc<Core>, endpoint: Endpoint, request: Request) -> Response {
+async fn serve(core: Arc<Core>, endpoint: Endpoint, door: Door, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     if let Some(refused) = guard::check(&core.config, &parts.uri, &parts.headers) {
         return refused;
@@ -73,27 +82,56 @@ async fn serve(core: Arc<Core>, endpoint: Endpoint, request: Request) -> Respons
         target,
         headers: parts.headers,
     };
-    match parts.method {
-        Method::POST => {
-            if !is_json(&visit.headers) {
-                let sentence = "send the message with content-type application/json";
-                return answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence);
-            }
-            match read_body(body, visit.core.config.max_body_bytes).await {
-                Ok(body) => downstream::post(&visit, body).await,
-                Err(refused) => refused,
-            }
+    match (door, parts.method) {
+        (Door::Mcp, Method::POST) => match read_message(&visit, body).await {
+            Ok(body) => downstream::post(&visit, body).await,
+            Err(refused) => *refused,
+        },
+        (Door::Mcp, Method::GET) => {
+            refuse_without_events(&visit).unwrap_or_else(|| downstream::get(&visit))
         }
-        Method::GET => {
-            if !accepts_events(&visit.headers) {
-                let sentence = "the stream of an MCP session is text/event-stream";
-                return answer::refused(StatusCode::NOT_ACCEPTABLE, sentence);
+        (Door::Mcp, Method::DELETE) => downstream::delete(&visit),
+        (Door::Mcp, _) => answer::method_not_allowed("GET, POST, DELETE"),
+        (Door::Sse, Method::GET) => refuse_without_events(&visit)
+            .unwrap_or_else(|| http_sse::open(&visit, &messages_of(parts.uri.path()))),
+        // Clients that try the newer transport first learn by this that there is only the older one.
+        (Door::Sse, _) => answer::method_not_allowed("GET"),
+        (Door::Messages, Method::POST) => match read_message(&visit, body).await {
+            Ok(body) => {
+                let id = session_id(parts.uri.query());
+                http_sse::post(visit, id.as_deref(), body).await
             }
-            downstream::get(&visit)
-        }
-        Method::DELETE => downstream::delete(&visit),
-        _ => answer::method_not_allowed("GET, POST, DELETE"),
+            Err(refused) => *refused,
+        },
+        (Door::Messages, _) => answer::method_not_allowed("POST"),
     }
+}
+
+/// The address beside that of a stream. Without host, so that it holds behind every proxy.
+fn messages_of(stream: &str) -> String {
+    let parent = stream.trim_end_matches(|c| c != '/');
+    format!("{parent}messages")
+}
+
+fn session_id(query: Option<&str>) -> Option<String> {
+    let pairs = url::form_urlencoded::parse(query?.as_bytes());
+    let mut ids = pairs.filter(|(key, _)| key == "session_id");
+    ids.next().map(|(_, id)| id.into_owned())
+}
+
+fn refuse_without_events(visit: &Visit) -> Option<Response> {
+    let sentence = "the stream of an MCP session is text/event-stream";
+    (!accepts_events(&visit.headers)).then(|| answer::refused(StatusCode::NOT_ACCEPTABLE, sentence))
+}
+
+async fn read_message(visit: &Visit, body: Body) -> Result<Bytes, Box<Response>> {
+    if !is_json(&visit.headers) {
+        let sentence = "send the message with content-type application/json";
+        let refused = answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence);
+        return Err(Box::new(refused));
+    }
+    let body = read_body(body, visit.core.config.max_body_bytes).await;
+    body.map_err(Box::new)
 }
 
 /// Browsers send other types across origins without asking first.
