@@ -23,11 +23,31 @@ pub enum Peer {
     Client,
     /// `@modelcontextprotocol/sdk`: the session era.
     Sdk,
+    /// The same over HTTP+SSE, the transport of 2024-11-05.
+    SdkSse,
 }
 
 impl Peer {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Python, Self::Client, Self::Sdk];
+    pub const ALL: [Self; 4] = [Self::Python, Self::Client, Self::Sdk, Self::SdkSse];
+
+    /// What it says of how it talked.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Python | Self::Client => "2026-07-28",
+            Self::Sdk => "2025-11-25",
+            Self::SdkSse => "HTTP+SSE",
+        }
+    }
+
+    /// The address that it uses of the endpoint with this URL.
+    fn address(self, url: &str) -> String {
+        match self {
+            Self::Python | Self::Client | Self::Sdk => url.to_owned(),
+            Self::SdkSse => format!("{}/sse", url.strip_suffix("/mcp").unwrap_or(url)),
+        }
+    }
 
     fn command(self) -> anyhow::Result<Command> {
         let dir = root().join("e2e/peers");
@@ -35,6 +55,7 @@ impl Peer {
             Self::Python => (from_scripts("AGENTOPIA_TEST_PYTHON")?, "python_client.py"),
             Self::Client => (from_scripts("AGENTOPIA_TEST_NODE")?, "node_client.mjs"),
             Self::Sdk => (from_scripts("AGENTOPIA_TEST_NODE")?, "node_sdk.mjs"),
+            Self::SdkSse => (from_scripts("AGENTOPIA_TEST_NODE")?, "node_sdk_sse.mjs"),
         };
         let mut command = Command::new(program);
         command.arg(dir.join(script));
@@ -59,6 +80,7 @@ impl Peer {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{self:?} can't be started: run `script/test mcp`"))?;
+        let url = self.address(url);
         let job = serde_json::json!({"url": url, "token": token, "calls": calls});
         let mut stdin = child.stdin.take().context("no stdin")?;
         stdin.write_all(job.to_string().as_bytes()).await?;

@@ -194,11 +194,7 @@ async fn one(server: &Server, agent: &TestAgent, peer: Peer) -> anyhow::Result<(
         anyhow::ensure!(listed, "no tool {tool}: {}", seen["tools"]);
     }
     let era = seen["version"].as_str().unwrap_or_default();
-    let expected = if peer == Peer::Sdk {
-        "2025-11-25"
-    } else {
-        "2026-07-28"
-    };
+    let expected = peer.version();
     anyhow::ensure!(era == expected, "it chose {era}, not {expected}");
     if server.slug.starts_with("everything") {
         let count = |list: &str| seen[list].as_array().map_or(0, Vec::len);

@@ -108,8 +108,8 @@ impl Gateway {
         Self { core }
     }
 
-    /// `/agents/{id}/mcp` and `/instances/{id}/mcp`, to be merged into the server's router. The
-    /// server should have `TCP_NODELAY` set and must not buffer or time out responses.
+    /// `/agents/{id}/mcp` and `/instances/{id}/mcp`, each with `/sse` and `/messages` beside it, to be
+    /// merged into the server's router. The server should have `TCP_NODELAY` set and must not buffer or time out responses.
     pub fn router(&self) -> axum::Router {
         edge::router(self.core.clone())
     }

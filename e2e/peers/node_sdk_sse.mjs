@@ -1,0 +1,10 @@
+// Drives an MCP endpoint with `@modelcontextprotocol/sdk` over HTTP+SSE, the transport of 2024-11-05.
+
+import { headers, job, load, walk } from './job.mjs';
+
+const { Client } = await load('@modelcontextprotocol/sdk/client/index.js');
+const { SSEClientTransport } = await load('@modelcontextprotocol/sdk/client/sse.js');
+
+const client = new Client({ name: 'agentopia-tests', version: '1' });
+await client.connect(new SSEClientTransport(new URL(job.url), { requestInit: { headers } }));
+await walk(client, 'HTTP+SSE');
