@@ -34,6 +34,9 @@ pub struct GatewayConfig {
     pub session_idle: Duration,
     /// How often a comment line is sent on a quiet stream, so that middle boxes keep it open.
     pub keep_alive: Duration,
+    /// For how long a client may show the state of a server that asked back (2026-07-28): its people
+    /// may have to be found first.
+    pub request_state_lifetime: Duration,
     /// Messages kept for a session whose client has no stream open at the moment.
     pub outbox_messages: usize,
     /// Audit records that may wait to be written.
@@ -58,6 +61,7 @@ impl Default for GatewayConfig {
             max_listeners_per_principal: 100,
             session_idle: Duration::from_mins(30),
             keep_alive: Duration::from_secs(15),
+            request_state_lifetime: Duration::from_hours(1),
             outbox_messages: 256,
             audit_queue: 8_192,
         }

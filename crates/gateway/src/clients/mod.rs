@@ -286,6 +286,10 @@ impl Clients {
         Ok((id, client))
     }
 
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     fn longest_unused(&self, owner: Uuid) -> Option<Arc<Client>> {
         self.sessions
             .iter()

@@ -1,8 +1,9 @@
 //! Session ids: sealed, so that they say nothing and can't be made up, and bound to a principal,
-//! so that a stolen one opens nothing without its owner's token.
+//! so that a stolen one opens nothing without its owner's token. Servers' states go through clients in
+//! the same way.
 //!
-//! The text is base64url of nonce, sealed 16-byte key and tag (ChaCha20-Poly1305), with principal
-//! and endpoint as associated data. Every replica has the key, so any of them can tell a session
+//! The text is base64url of nonce, what is sealed (of an id its 16-byte key) and tag
+//! (ChaCha20-Poly1305), with what it is bound to (principal, endpoint) as associated data. Every replica has the key, so any of them can tell a session
 //! of its own time from a forgery.
 
 use agentopia_domain::Ambient;
@@ -35,16 +36,7 @@ impl Sealer {
         target: Target,
         ambient: &Ambient,
     ) -> Option<String> {
-        let nonce = ambient.random::<NONCE>();
-        let bound = bound_to(principal, target);
-        let payload = Payload {
-            msg: &key,
-            aad: bound.as_bytes(),
-        };
-        let sealed = self.0.encrypt(&Nonce::from(nonce), payload).ok()?;
-        let mut text = nonce.to_vec();
-        text.extend_from_slice(&sealed);
-        Some(URL_SAFE_NO_PAD.encode(text))
+        self.seal_for(&bound_to(principal, target), &key, ambient)
     }
 
     /// The key in an id, if it is ours and this principal's.
@@ -54,19 +46,39 @@ impl Sealer {
         principal: &Principal,
         target: Target,
     ) -> Option<SessionKey> {
-        let raw = URL_SAFE_NO_PAD.decode(id).ok()?;
+        let key = self.open_for(&bound_to(principal, target), id)?;
+        key.try_into().ok()
+    }
+
+    /// Seals anything that is to come back by way of somebody else, for one purpose: what that is
+    /// stands in `binding`.
+    pub(crate) fn seal_for(
+        &self,
+        binding: &str,
+        plain: &[u8],
+        ambient: &Ambient,
+    ) -> Option<String> {
+        let nonce = ambient.random::<NONCE>();
+        let payload = Payload {
+            msg: plain,
+            aad: binding.as_bytes(),
+        };
+        let sealed = self.0.encrypt(&Nonce::from(nonce), payload).ok()?;
+        let mut text = nonce.to_vec();
+        text.extend_from_slice(&sealed);
+        Some(URL_SAFE_NO_PAD.encode(text))
+    }
+
+    /// What was sealed with the same `binding`.
+    pub(crate) fn open_for(&self, binding: &str, text: &str) -> Option<Vec<u8>> {
+        let raw = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, sealed) = raw.split_at_checked(NONCE)?;
         let nonce: [u8; NONCE] = nonce.try_into().ok()?;
-        let bound = bound_to(principal, target);
         let payload = Payload {
             msg: sealed,
-            aad: bound.as_bytes(),
+            aad: binding.as_bytes(),
         };
-        self.0
-            .decrypt(&Nonce::from(nonce), payload)
-            .ok()?
-            .try_into()
-            .ok()
+        self.0.decrypt(&Nonce::from(nonce), payload).ok()
     }
 }
 

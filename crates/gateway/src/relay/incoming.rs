@@ -6,8 +6,10 @@ use agentopia_mcp::{
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::trip::Trip;
 use crate::audit::CallOutcome;
 use crate::clients::Client;
+use crate::core::Core;
 use crate::upstream::Live;
 
 /// An answer that is ready to go.
@@ -19,6 +21,7 @@ pub(super) struct Finished {
 
 /// What is known of the call when its answer comes.
 pub(super) struct Returning<'a> {
+    pub(super) core: &'a Core,
     pub(super) client: &'a Client,
     pub(super) live: &'a Live,
     /// The client's id.
@@ -26,11 +29,15 @@ pub(super) struct Returning<'a> {
     /// Our id on the upstream hop.
     pub(super) number: u64,
     pub(super) method: &'a str,
+    /// Seals what the server asks to be shown again.
+    pub(super) trip: Option<&'a Trip>,
 }
 
-/// Whether an answer needs nothing but the client's id, so that its rest may stream.
-pub(super) fn needs_only_id(client: &Client, live: &Live) -> bool {
-    client.hello.era == live.era
+/// Whether an answer that begins like this needs nothing but the client's id, so that its rest may
+/// stream.
+pub(super) fn needs_only_id(client: &Client, live: &Live, may_ask: bool, head: &[u8]) -> bool {
+    let is_complete = || agentopia_mcp::head::result_type(head) == Some(b"complete");
+    client.hello.era == live.era && (!may_ask || is_complete())
 }
 
 /// Puts the client's id in and translates between the eras.
@@ -40,6 +47,11 @@ pub(super) fn finish(back: &Returning<'_>, response: &Envelope) -> Finished {
         Kind::ErrorResponse => CallOutcome::Refused(response.error_code().map_or(0, |c| c.0)),
         _ => CallOutcome::Answered,
     };
+    let state = response.raw(Field::ResultRequestState);
+    let sealed = back
+        .trip
+        .zip(state)
+        .and_then(|(trip, state)| trip.seal(back.core, &state));
     let mut out = Splice::new(response).id(back.id);
     if response
         .id_in(Field::ResultMetaSubscriptionId)
@@ -47,6 +59,9 @@ pub(super) fn finish(back: &Returning<'_>, response: &Envelope) -> Finished {
         == Some(back.number)
     {
         out = out.set(Field::ResultMetaSubscriptionId, back.id);
+    }
+    if let Some(sealed) = &sealed {
+        out = out.set(Field::ResultRequestState, &**sealed);
     }
     let mut status = StatusCode::OK;
     if let CallOutcome::Refused(code) = outcome {

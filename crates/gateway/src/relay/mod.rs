@@ -1,6 +1,7 @@
 //! One call of a client, there and back.
 //!
-//! There: `outgoing` splices id, progress token and name, and translates the era. Back: a JSON
+//! There: `outgoing` splices id, progress token and name, and translates the era; `trip` is what a
+//! server that asks back wants to be shown again. Back: a JSON
 //! answer gets the client's id (`whole`, or `head` and then the rest as it streams in), an event
 //! stream is passed on message by message (`stream`). `incoming` is what is changed in the final
 //! answer, `record` the audit.
@@ -9,6 +10,7 @@ mod incoming;
 mod outgoing;
 mod record;
 mod stream;
+mod trip;
 mod whole;
 
 use std::sync::Arc;
@@ -79,7 +81,7 @@ async fn one(asking: &Asking<'_>, hop: &Hop) -> Response {
 async fn try_one(asking: &Asking<'_>, hop: &Hop) -> Option<Response> {
     let record = Record::begin(asking, hop);
     let (call, reply) = send(asking, hop).await.ok()?;
-    let finished = whole::collect(asking, call, reply).await.ok()?;
+    let finished = whole::collect(asking, hop, call, reply).await.ok()?;
     if finished.outcome == CallOutcome::Answered {
         record.end(finished.outcome, finished.body.len());
         Some(answer::json(finished.status, finished.body))

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::Asking;
+use super::trip::Trip;
 use crate::aggregate::resolve::Hop;
 use crate::upstream::UpstreamError;
 use crate::upstream::call::OpenCall;
@@ -19,6 +20,10 @@ pub(super) fn prepare(
     let id = Id::from(call.number);
     let capabilities;
     let level;
+    let state = match Trip::of(asking, hop) {
+        Some(trip) => trip.open(asking.core).map_err(UpstreamError::Rpc)?,
+        None => None,
+    };
     let mut out = Splice::new(message).id(&id);
     if message.has(Field::MetaProgressToken) {
         out = out.set(Field::MetaProgressToken, &id);
@@ -54,6 +59,9 @@ pub(super) fn prepare(
             }
         }
         (Era::Session, Era::Session) | (Era::Modern, Era::Modern) => {}
+    }
+    if let Some(state) = state {
+        out = out.set(Field::ParamsRequestState, state);
     }
     Ok((out.finish().into(), map))
 }

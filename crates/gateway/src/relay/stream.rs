@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Asking;
 use super::incoming::{self, Finished, Returning};
 use super::record::Record;
+use super::trip::Trip;
 use crate::aggregate::resolve::Hop;
 use crate::audit::CallOutcome;
 use crate::edge::answer;
@@ -31,6 +32,7 @@ struct Events {
     record: Record,
     id: Id,
     method: String,
+    trip: Option<Trip>,
     server: String,
     wants_log: bool,
     /// The stream is a standing one (`subscriptions/listen`): silence is no fault.
@@ -70,6 +72,7 @@ pub(super) async fn respond(
             reader
         },
         id: asking.id.clone(),
+        trip: Trip::of(asking, hop),
         server: hop.route.name.clone(),
         ready: VecDeque::new(),
         last_sign: Instant::now(),
@@ -161,6 +164,8 @@ impl Events {
                 {
                     let finished = incoming::finish(
                         &Returning {
+                            core: &self.call.core,
+                            trip: self.trip.as_ref(),
                             client: &self.call.client,
                             live: &self.call.live,
                             id: &self.id,

@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use super::incoming::{self, Finished, Returning};
 use super::record::Record;
+use super::trip::Trip;
 use super::{Asking, failed};
 use crate::aggregate::resolve::Hop;
 use crate::audit::CallOutcome;
@@ -34,7 +35,7 @@ pub(super) async fn respond(
 ) -> Response {
     let cancelled = call.cancelled.clone();
     let outcome = tokio::select! {
-        outcome = read(asking, &mut call, status, body) => outcome,
+        outcome = read(asking, hop, &mut call, status, body) => outcome,
         () = cancelled.cancelled() => Err(UpstreamError::Cancelled),
     };
     match outcome {
@@ -55,21 +56,27 @@ enum Read {
 
 async fn read(
     asking: &Asking<'_>,
+    hop: &Hop,
     call: &mut OpenCall,
     status: StatusCode,
     mut body: UpstreamBody,
 ) -> Result<Read, UpstreamError> {
     let config = &asking.core.config;
     let limit = config.max_upstream_message_bytes;
+    let trip = Trip::of(asking, hop);
     let mut so_far = BytesMut::new();
+    // Looked at once: what can't be told by so much is read as a whole.
+    let mut undecided = status.is_success();
     while let Some(chunk) = next_chunk(&mut body, config.call_idle_timeout).await? {
         if so_far.len() + chunk.len() > limit {
             return Err(UpstreamError::TooLarge(limit));
         }
         so_far.extend_from_slice(&chunk);
-        if so_far.len() > WHOLE_UP_TO
-            && status.is_success()
-            && incoming::needs_only_id(asking.client, &call.live)
+        if so_far.len() <= WHOLE_UP_TO || !undecided {
+            continue;
+        }
+        undecided = false;
+        if incoming::needs_only_id(asking.client, &call.live, trip.is_some(), &so_far)
             && let Some(span) = head::id_span(&so_far)
             && so_far[span.clone()] == *Id::from(call.number).as_raw()
         {
@@ -84,13 +91,20 @@ async fn read(
     call.finish();
     let response = parse_response(call, status, raw)?;
     Ok(Read::Whole(incoming::finish(
-        &returning(asking, call, &asking.message.method()),
+        &returning(asking, call, trip.as_ref(), &asking.message.method()),
         &response,
     )))
 }
 
-fn returning<'a>(asking: &'a Asking<'_>, call: &'a OpenCall, method: &'a str) -> Returning<'a> {
+fn returning<'a>(
+    asking: &'a Asking<'_>,
+    call: &'a OpenCall,
+    trip: Option<&'a Trip>,
+    method: &'a str,
+) -> Returning<'a> {
     Returning {
+        core: asking.core,
+        trip,
         client: asking.client,
         live: &call.live,
         id: asking.id,
@@ -151,6 +165,7 @@ fn streaming(
 /// Reads an answer of any form to its end; messages on the way are not passed on.
 pub(super) async fn collect(
     asking: &Asking<'_>,
+    hop: &Hop,
     mut call: OpenCall,
     reply: Reply,
 ) -> Result<Finished, UpstreamError> {
@@ -173,7 +188,12 @@ pub(super) async fn collect(
     };
     call.finish();
     Ok(incoming::finish(
-        &returning(asking, &call, &asking.message.method()),
+        &returning(
+            asking,
+            &call,
+            Trip::of(asking, hop).as_ref(),
+            &asking.message.method(),
+        ),
         &response,
     ))
 }

@@ -13,7 +13,7 @@ use crate::scripted::Scripted;
 use crate::wire::Wire;
 
 #[derive(Debug, Clone)]
-struct Steered(Arc<Mutex<DateTime<Utc>>>);
+pub(crate) struct Steered(pub(crate) Arc<Mutex<DateTime<Utc>>>);
 
 impl Clock for Steered {
     fn now(&self) -> DateTime<Utc> {
@@ -21,7 +21,7 @@ impl Clock for Steered {
     }
 }
 
-fn steered() -> (Steered, Ambient) {
+pub(crate) fn steered() -> (Steered, Ambient) {
     let clock = Steered(Arc::new(Mutex::new(
         DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
     )));

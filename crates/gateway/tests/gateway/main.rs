@@ -18,6 +18,7 @@ mod isolation;
 mod naming;
 mod real;
 mod rig;
+mod round_trips;
 mod routing;
 mod scripted;
 mod transparency;

@@ -1,0 +1,168 @@
+//! Multi round trips of 2026-07-28: a server asks back, and its state comes back through the client
+//! (rule 10).
+
+use std::time::Duration;
+
+use agentopia_gateway::GatewayConfig;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::access::steered;
+use crate::rig::{Agent, Rig};
+use crate::scripted::{Scripted, Seen, events, json_text, modern_server};
+use crate::wire::{Reply, Wire};
+
+/// As no writer of JSON would write it.
+const STATE: &str = r#""st\u0061te\/1""#;
+
+/// Asks back until it is shown its state. `filler` makes the question long; `streams` has it come as
+/// an event.
+async fn asks_back(filler: usize, streams: bool) -> Scripted {
+    Scripted::start(move |seen: Seen| async move {
+        if seen.method() != "tools/call" {
+            return modern_server(&seen, &["ask", "other"]);
+        }
+        if seen.body["params"].get("inputResponses").is_some() {
+            let result = json!({"resultType": "complete", "content": []});
+            return crate::scripted::result(&seen, result);
+        }
+        let filler = "x".repeat(filler);
+        let answer = format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"inputRequests":{{"q":{{"method":"elicitation/create","params":{{"message":"{filler}"}}}}}},"resultType":"input_required","requestState":{STATE}}}}}"#,
+            seen.id()
+        );
+        match streams {
+            true => events(&[serde_json::from_str(&answer).unwrap()]),
+            false => json_text(answer),
+        }
+    })
+    .await
+}
+
+fn params(tool: &str, arguments: Value) -> Value {
+    json!({"name": tool, "arguments": arguments})
+}
+
+/// The same request again, with the answers.
+async fn again(wire: &Wire, mut params: Value, state: &Value) -> Reply {
+    params["requestState"] = state.clone();
+    params["inputResponses"] = json!({"q": {"action": "accept"}});
+    wire.modern_call("tools/call", params).await
+}
+
+async fn asked(wire: &Wire, params: Value) -> Value {
+    let result = wire.modern_call("tools/call", params).await.result();
+    assert_eq!(result["resultType"], "input_required");
+    result["requestState"].clone()
+}
+
+fn calls_with_answers(server: &Scripted) -> Vec<Seen> {
+    let mut calls = server.of("tools/call");
+    calls.retain(|seen| seen.body["params"].get("inputResponses").is_some());
+    calls
+}
+
+#[tokio::test]
+async fn rule_10_a_servers_state_comes_back_byte_for_byte() {
+    for (filler, streams) in [(10, false), (200_000, false), (10, true)] {
+        let server = asks_back(filler, streams).await;
+        let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+        let instance = rig.snapshot.instances[0].id;
+        for wire in [rig.wire(&agent), rig.wire_to(instance, &agent.token)] {
+            let state = asked(&wire, params("ask", json!({"a": 1, "b": {"c": 2, "d": 3}}))).await;
+            assert!(!state.as_str().unwrap().contains("state"), "{state}");
+            // Members may change places on the way.
+            let same = params("ask", json!({"b": {"d": 3, "c": 2}, "a": 1}));
+            let reply = again(&wire, same, &state).await;
+            assert_eq!(reply.result()["resultType"], "complete");
+            let call = calls_with_answers(&server).pop().unwrap();
+            match streams {
+                // What the scripted server streams was written anew.
+                true => assert_eq!(call.body["params"]["requestState"], "state/1"),
+                false => assert!(call.text.contains(STATE), "{}", call.text),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rule_10_a_state_is_good_for_its_own_request_only() {
+    let (server, second) = (asks_back(1, false).await, asks_back(1, false).await);
+    let mut rig = Rig::start().await;
+    let (one, two) = (
+        rig.instance("one", &server.url),
+        rig.instance("two", &second.url),
+    );
+    let (agent, stranger) = (rig.agent(&[one, two]), rig.agent(&[one]));
+    rig.apply();
+    let of = |instance, agent: &Agent| rig.wire_to(instance, &agent.token);
+    let wire = of(one, &agent);
+    let own = params("ask", json!({"a": 1}));
+    let state = asked(&wire, own.clone()).await;
+    let text = state.as_str().unwrap();
+    let (first, rest) = text.split_at(1);
+    let tampered = format!("{}{rest}", if first == "A" { "B" } else { "A" });
+
+    let cases = [
+        ("tampered", &wire, own.clone(), json!(tampered)),
+        ("cut", &wire, own.clone(), json!(text[..text.len() - 2])),
+        ("made up", &wire, own.clone(), json!("state/1")),
+        ("no text", &wire, own.clone(), json!({"state": 1})),
+        (
+            "other arguments",
+            &wire,
+            params("ask", json!({"a": 2})),
+            state.clone(),
+        ),
+        (
+            "another tool",
+            &wire,
+            params("other", json!({"a": 1})),
+            state.clone(),
+        ),
+        (
+            "another server",
+            &of(two, &agent),
+            own.clone(),
+            state.clone(),
+        ),
+        (
+            "another agent",
+            &of(one, &stranger),
+            own.clone(),
+            state.clone(),
+        ),
+    ];
+    for (what, wire, params, state) in cases {
+        let reply = again(wire, params, &state).await;
+        assert_eq!(reply.code(), -32602, "{what}: {}", reply.body);
+    }
+    assert!(calls_with_answers(&server).is_empty());
+    assert!(calls_with_answers(&second).is_empty());
+    assert_eq!(
+        again(&wire, own, &state).await.result()["content"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn rule_10_a_state_expires() {
+    let (clock, ambient) = steered();
+    let config = GatewayConfig {
+        request_state_lifetime: Duration::from_secs(60),
+        ..GatewayConfig::default()
+    };
+    let server = asks_back(1, false).await;
+    let mut rig = Rig::with(config, ambient).await;
+    let instance = rig.instance("one", &server.url);
+    let agent = rig.agent(&[instance]);
+    rig.apply();
+    let wire = rig.wire(&agent);
+    let own = params("ask", json!({}));
+    let state = asked(&wire, own.clone()).await;
+    *clock.0.lock() += TimeDelta::seconds(59);
+    again(&wire, own.clone(), &state).await.result();
+    *clock.0.lock() += TimeDelta::seconds(2);
+    assert_eq!(again(&wire, own, &state).await.code(), -32602);
+    assert_eq!(calls_with_answers(&server).len(), 1);
+}
