@@ -78,7 +78,8 @@ pub(crate) struct Client {
     /// Which upstream offered a resource, as last listed (rule 8).
     pub(crate) origins: Mutex<Origins>,
     /// Calls in flight by the client's own ids (session era only), for notifications/cancelled.
-    pub(crate) calls: Mutex<HashMap<Id, CancellationToken>>,
+    /// Each with our number of it: a call can be made again under the same id.
+    pub(crate) calls: Mutex<HashMap<Id, (u64, CancellationToken)>>,
     /// Requests that upstreams made and that the client has yet to answer.
     pub(crate) asked: Mutex<HashMap<u64, Asked>>,
     next_asked: AtomicU64,
@@ -96,11 +97,23 @@ pub(crate) struct Client {
 /// A request of an upstream to the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    pub(crate) upstream: Arc<Upstream>,
-    /// The upstream's own id.
-    pub(crate) id: Id,
-    /// The upstream's own progress token.
-    pub(crate) progress: Option<Id>,
+    pub(crate) instance: InstanceId,
+    pub(crate) by: AskedBy,
+}
+
+/// How it was made, and so where its answer goes.
+#[derive(Debug, Clone)]
+pub(crate) enum AskedBy {
+    /// By a message of a session-era server.
+    Message {
+        upstream: Arc<Upstream>,
+        /// The server's own id.
+        id: Id,
+        /// The server's own progress token.
+        progress: Option<Id>,
+    },
+    /// In a result of a modern one: to the call that waits for it, with our id.
+    Result(mpsc::UnboundedSender<(u64, Bytes)>),
 }
 
 impl Client {
@@ -176,7 +189,7 @@ impl Client {
         self.origins.lock().forget(&gone);
         self.asked
             .lock()
-            .retain(|_, asked| !gone.contains(&asked.upstream.instance));
+            .retain(|_, asked| !gone.contains(&asked.instance));
     }
 
     /// Has every live upstream listened to, as soon as the client has a stream to hear it on.

@@ -15,7 +15,7 @@ use http::{HeaderValue, StatusCode};
 use super::{Busy, subscribe, while_sending};
 use crate::aggregate::{about, list, resolve};
 use crate::clients::outbox::Reader;
-use crate::clients::{Client, Hello, Target, empty_object};
+use crate::clients::{AskedBy, Client, Hello, Target, empty_object};
 use crate::core::Core;
 use crate::edge::{Visit, answer};
 use crate::relay::{Asking, relay};
@@ -264,7 +264,7 @@ fn notification(core: &Arc<Core>, client: &Arc<Client>, message: &Envelope) {
                 .id_in(Field::ParamsRequestId)
                 .and_then(|id| client.calls.lock().get(&id).cloned());
             // An unknown id is one that was answered meanwhile.
-            if let Some(call) = call {
+            if let Some((_, call)) = call {
                 call.cancel();
             }
         }
@@ -273,12 +273,16 @@ fn notification(core: &Arc<Core>, client: &Arc<Client>, message: &Envelope) {
                 .id_in(Field::ParamsProgressToken)
                 .and_then(|t| t.as_u64());
             let asked = token.and_then(|token| client.asked.lock().get(&token).cloned());
-            if let Some(asked) = asked
-                && let Some(theirs) = &asked.progress
-                && let Some(live) = asked.upstream.current()
+            // There is no way to tell a modern server.
+            if let Some(AskedBy::Message {
+                upstream,
+                progress: Some(theirs),
+                ..
+            }) = asked.map(|asked| asked.by)
+                && let Some(live) = upstream.current()
             {
                 let note = Splice::new(message)
-                    .set(Field::ParamsProgressToken, theirs)
+                    .set(Field::ParamsProgressToken, &theirs)
                     .finish();
                 tell(core, client, &live, note.into());
             }
@@ -296,12 +300,21 @@ fn notification(core: &Arc<Core>, client: &Arc<Client>, message: &Envelope) {
 /// The client answers a question of a server: it goes back under the server's own id (rule 9).
 fn client_answer(core: &Arc<Core>, client: &Arc<Client>, message: &Envelope) {
     let number = message.id().and_then(|id| id.as_u64());
-    let asked = number.and_then(|number| client.asked.lock().remove(&number));
-    if let Some(asked) = asked
-        && let Some(live) = asked.upstream.current()
-    {
-        let back = Splice::new(message).id(&asked.id).finish();
-        tell(core, client, &live, back.into());
+    let Some(number) = number else { return };
+    let asked = client.asked.lock().remove(&number);
+    match asked.map(|asked| asked.by) {
+        Some(AskedBy::Message { upstream, id, .. }) => {
+            if let Some(live) = upstream.current() {
+                let back = Splice::new(message).id(&id).finish();
+                tell(core, client, &live, back.into());
+            }
+        }
+        Some(AskedBy::Result(waiting)) => {
+            let answer = Bytes::copy_from_slice(message.bytes());
+            // Where nobody waits any more the call is over.
+            let _over = waiting.send((number, answer));
+        }
+        None => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! One call of a client, there and back.
 //!
 //! There: `outgoing` splices id, progress token and name, and translates the era; `trip` is what a
-//! server that asks back wants to be shown again. Back: a JSON
+//! server that asks back wants to be shown again, `round` how a session-era client is asked. Back: a JSON
 //! answer gets the client's id (`whole`, or `head` and then the rest as it streams in), an event
 //! stream is passed on message by message (`stream`). `incoming` is what is changed in the final
 //! answer, `record` the audit.
@@ -9,6 +9,8 @@
 mod incoming;
 mod outgoing;
 mod record;
+mod round;
+mod source;
 mod stream;
 mod trip;
 mod whole;
@@ -28,6 +30,8 @@ use crate::upstream::UpstreamError;
 use crate::upstream::call::OpenCall;
 use crate::upstream::exchange::{self, Reply};
 use record::Record;
+use round::Again;
+use source::Source;
 
 /// So many sessions are opened for one call at most: one can be lost when a server is started anew,
 /// the next when it crashes while it introduces itself.
@@ -41,6 +45,40 @@ pub(crate) struct Asking<'a> {
     pub(crate) message: &'a Envelope,
     pub(crate) id: &'a Id,
     pub(crate) headers: &'a HeaderMap,
+}
+
+/// The same, kept for as long as the call takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    core: Arc<Core>,
+    client: Arc<Client>,
+    message: Envelope,
+    id: Id,
+    headers: HeaderMap,
+}
+
+impl Asking<'_> {
+    fn kept(&self) -> Kept {
+        Kept {
+            core: self.core.clone(),
+            client: self.client.clone(),
+            message: self.message.clone(),
+            id: self.id.clone(),
+            headers: self.headers.clone(),
+        }
+    }
+}
+
+impl Kept {
+    fn asking(&self) -> Asking<'_> {
+        Asking {
+            core: &self.core,
+            client: &self.client,
+            message: &self.message,
+            id: &self.id,
+            headers: &self.headers,
+        }
+    }
 }
 
 /// Takes a call to the first server of its way that has an answer, and brings that back.
@@ -71,7 +109,7 @@ fn nowhere(asking: &Asking<'_>) -> Response {
 /// One server's answer, whatever it is.
 async fn one(asking: &Asking<'_>, hop: &Hop) -> Response {
     let record = Record::begin(asking, hop);
-    match send(asking, hop).await {
+    match send(asking, hop, None).await {
         Ok((call, reply)) => respond(asking, hop, call, reply, record).await,
         Err(error) => failed(asking, hop, &error, record),
     }
@@ -80,7 +118,7 @@ async fn one(asking: &Asking<'_>, hop: &Hop) -> Response {
 /// One server's answer, if it is a result.
 async fn try_one(asking: &Asking<'_>, hop: &Hop) -> Option<Response> {
     let record = Record::begin(asking, hop);
-    let (call, reply) = send(asking, hop).await.ok()?;
+    let (call, reply) = send(asking, hop, None).await.ok()?;
     let finished = whole::collect(asking, hop, call, reply).await.ok()?;
     if finished.outcome == CallOutcome::Answered {
         record.end(finished.outcome, finished.body.len());
@@ -93,18 +131,26 @@ async fn try_one(asking: &Asking<'_>, hop: &Hop) -> Option<Response> {
 
 /// Sends a call. A session that the server lost is opened anew: the server that does not know a
 /// session did not execute its call (rule 17).
-async fn send(asking: &Asking<'_>, hop: &Hop) -> Result<(OpenCall, Reply), UpstreamError> {
+async fn send(
+    asking: &Asking<'_>,
+    hop: &Hop,
+    again: Option<&Again>,
+) -> Result<(OpenCall, Reply), UpstreamError> {
     let mut sessions = SESSIONS;
     loop {
         sessions -= 1;
-        match send_once(asking, hop).await {
+        match send_once(asking, hop, again).await {
             Err(UpstreamError::SessionLost) if sessions > 0 => {}
             outcome => return outcome,
         }
     }
 }
 
-async fn send_once(asking: &Asking<'_>, hop: &Hop) -> Result<(OpenCall, Reply), UpstreamError> {
+async fn send_once(
+    asking: &Asking<'_>,
+    hop: &Hop,
+    again: Option<&Again>,
+) -> Result<(OpenCall, Reply), UpstreamError> {
     // A server that was started anew meanwhile has another route.
     let route = asking.core.routes.now(&hop.route);
     let live = hop
@@ -120,7 +166,7 @@ async fn send_once(asking: &Asking<'_>, hop: &Hop) -> Result<(OpenCall, Reply), 
         Some(asking.id.clone()),
         progress,
     );
-    let (body, headers) = match outgoing::prepare(asking, hop, &call) {
+    let (body, headers) = match outgoing::prepare(asking, hop, &call, again) {
         Ok(prepared) => prepared,
         Err(error) => {
             call.finish();
@@ -150,8 +196,13 @@ async fn respond(
     record: Record,
 ) -> Response {
     match reply {
+        Reply::Json(status, body) if stream::may_be_asked(asking, &call) => {
+            stream::respond(asking, hop, call, Source::whole(status, body), record).await
+        }
         Reply::Json(status, body) => whole::respond(asking, hop, call, status, body, record).await,
-        Reply::Events(reader) => stream::respond(asking, hop, call, *reader, record).await,
+        Reply::Events(reader) => {
+            stream::respond(asking, hop, call, Source::Events(reader), record).await
+        }
         Reply::Accepted => failed(
             asking,
             hop,

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::Asking;
+use super::round::Again;
 use super::trip::Trip;
 use crate::aggregate::resolve::Hop;
 use crate::upstream::UpstreamError;
@@ -15,6 +16,7 @@ pub(super) fn prepare(
     asking: &Asking<'_>,
     hop: &Hop,
     call: &OpenCall,
+    again: Option<&Again>,
 ) -> Result<(Bytes, HeaderMap), UpstreamError> {
     let (client, live, message) = (asking.client, &call.live, asking.message);
     let id = Id::from(call.number);
@@ -59,6 +61,12 @@ pub(super) fn prepare(
             }
         }
         (Era::Session, Era::Session) | (Era::Modern, Era::Modern) => {}
+    }
+    if let Some(again) = again {
+        out = out.set(Field::ParamsInputResponses, &again.responses);
+        if let Some(state) = &again.state {
+            out = out.set(Field::ParamsRequestState, state);
+        }
     }
     if let Some(state) = state {
         out = out.set(Field::ParamsRequestState, state);

@@ -11,7 +11,7 @@ use crate::aggregate::resolve::Hop;
 use crate::core::Core;
 
 /// Methods whose servers may ask back.
-const MAY_ASK: [&str; 3] = [
+pub(super) const MAY_ASK: [&str; 3] = [
     method::TOOLS_CALL,
     method::PROMPTS_GET,
     method::RESOURCES_READ,

@@ -55,7 +55,8 @@ impl OpenCall {
         if let Some(id) = &client_id
             && client.hello.era == Era::Session
         {
-            client.calls.lock().insert(id.clone(), cancelled.clone());
+            let known = (number, cancelled.clone());
+            client.calls.lock().insert(id.clone(), known);
         }
         Self {
             core: core.clone(),
@@ -81,7 +82,13 @@ impl Drop for OpenCall {
         if let Some(id) = &self.client_id
             && self.client.hello.era == Era::Session
         {
-            self.client.calls.lock().remove(id);
+            let mut calls = self.client.calls.lock();
+            if calls
+                .get(id)
+                .is_some_and(|(number, _)| *number == self.number)
+            {
+                calls.remove(id);
+            }
         }
         if self.finished || self.live.era == Era::Modern || self.live.is_lost() {
             return;

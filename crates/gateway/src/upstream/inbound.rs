@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::call::{OpenCall, tell};
 use super::{Live, Upstream};
-use crate::clients::{Asked, Client, empty_object};
+use crate::clients::{Asked, AskedBy, Client, empty_object};
 use crate::core::Core;
 
 /// Where a message came in.
@@ -97,9 +97,12 @@ fn request(place: &Place<'_>, message: &Envelope) -> Inbound {
     let progress = message.id_in(Field::MetaProgressToken);
     let has_progress = progress.is_some();
     let asked = Asked {
-        upstream: place.upstream.clone(),
-        id: id.clone(),
-        progress,
+        instance: place.upstream.instance,
+        by: AskedBy::Message {
+            upstream: place.upstream.clone(),
+            id: id.clone(),
+            progress,
+        },
     };
     let Some(number) = place.client.ask(asked) else {
         return refuse("the client has too many questions open".to_owned());
@@ -200,7 +203,10 @@ fn cancelled(place: &Place<'_>, message: &Envelope) -> Inbound {
         let mut asked = place.client.asked.lock();
         let found = asked
             .iter()
-            .find(|(_, a)| a.id == id && a.upstream.instance == place.upstream.instance)
+            .find(|(_, asked)| {
+                let is_it = |asked: &AskedBy| matches!(asked, AskedBy::Message { id: theirs, .. } if *theirs == id);
+                asked.instance == place.upstream.instance && is_it(&asked.by)
+            })
             .map(|(number, _)| *number);
         if let Some(number) = found {
             asked.remove(&number);

@@ -48,7 +48,7 @@ async fn a_session_era_client_uses_a_modern_server() {
     assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "wire");
     assert_eq!(
         meta["io.modelcontextprotocol/clientCapabilities"],
-        json!({"x": {"y": 1.5}})
+        json!({"elicitation": {}, "x": {"y": 1.5}})
     );
     assert_eq!(meta["io.modelcontextprotocol/logLevel"], "debug");
     assert_eq!(arrived.headers["mcp-method"], "tools/call");
@@ -185,12 +185,13 @@ async fn a_server_that_asks_a_modern_client_is_told_that_it_can_not() {
 }
 
 #[tokio::test]
-async fn a_modern_servers_question_is_a_clear_error_for_a_session() {
+async fn rule_12_a_client_is_asked_only_what_it_declared() {
     let server = Scripted::start(|seen: Seen| async move {
         match seen.method() {
             "tools/call" => result(
                 &seen,
-                json!({"resultType": "input_required", "requestState": "s", "inputRequests": {}}),
+                json!({"resultType": "input_required", "requestState": "s", "inputRequests":
+                    {"q": {"method": "elicitation/create", "params": {}}}}),
             ),
             _ => modern_server(&seen, &["echo"]),
         }
@@ -200,7 +201,7 @@ async fn a_modern_servers_question_is_a_clear_error_for_a_session() {
     let wire = rig.wire(&agent).opened().await;
     let reply = wire.tool("echo", json!({})).await;
     assert_eq!(reply.code(), -32603);
-    assert!(reply.body.contains("wants input"), "{}", reply.body);
+    assert!(reply.body.contains("did not declare"), "{}", reply.body);
     // A modern client gets the question itself.
     let asked = rig
         .wire(&agent)

@@ -1,5 +1,5 @@
 //! Multi round trips of 2026-07-28: a server asks back, and its state comes back through the client
-//! (rule 10).
+//! (rule 10), or a session-era client is asked in its own way (rule 12).
 
 use std::time::Duration;
 
@@ -165,4 +165,112 @@ async fn rule_10_a_state_expires() {
     *clock.0.lock() += TimeDelta::seconds(2);
     assert_eq!(again(&wire, own, &state).await.code(), -32602);
     assert_eq!(calls_with_answers(&server).len(), 1);
+}
+
+/// A session whose client answers questions.
+async fn asked_in_a_session(rig: &Rig, agent: &Agent) -> Wire {
+    let mut wire = rig.wire(agent);
+    wire.initialize("2025-11-25", json!({"elicitation": {"form": {}}}))
+        .await;
+    wire
+}
+
+async fn stream_of_a_call(wire: &Wire) -> crate::wire::Stream {
+    let call = json!({"jsonrpc": "2.0", "id": "c", "method": "tools/call",
+        "params": params("ask", json!({"a": 1}))});
+    wire.stream(wire.posting(call.to_string())).await
+}
+
+async fn answer(wire: &Wire, question: &Value, answer: Value) {
+    let mut answer = answer;
+    answer["jsonrpc"] = "2.0".into();
+    answer["id"] = question["id"].clone();
+    assert_eq!(wire.post(answer.to_string()).await.status, 202);
+}
+
+#[tokio::test]
+async fn rule_12_a_modern_servers_question_reaches_a_session_on_its_calls_stream() {
+    for streams in [false, true] {
+        let server = asks_back(5, streams).await;
+        let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+        let wire = asked_in_a_session(&rig, &agent).await;
+        let mut stream = stream_of_a_call(&wire).await;
+        let question = stream.next().await.unwrap();
+        assert_eq!(question["method"], "elicitation/create");
+        assert_eq!(question["params"], json!({"message": "xxxxx"}));
+        let accept = json!({"action": "accept", "content": {"n": 1}});
+        answer(&wire, &question, json!({"result": accept})).await;
+        let last = stream.next().await.unwrap();
+        assert_eq!(
+            (&last["id"], &last["result"]["content"]),
+            (&json!("c"), &json!([]))
+        );
+        assert_eq!(last["result"].get("resultType"), None);
+        assert!(stream.next().await.is_none());
+
+        let calls = server.of("tools/call");
+        let [first, second] = &calls[..] else {
+            panic!("{calls:?}")
+        };
+        assert_ne!(first.id(), second.id());
+        let capabilities = "io.modelcontextprotocol/clientCapabilities";
+        for call in &calls {
+            let declared = &call.body["params"]["_meta"][capabilities];
+            assert_eq!(declared["elicitation"], json!({"form": {}}));
+            assert_eq!(call.body["params"]["arguments"], json!({"a": 1}));
+        }
+        assert_eq!(
+            second.body["params"]["inputResponses"],
+            json!({"q": accept})
+        );
+        if !streams {
+            assert!(second.text.contains(STATE), "{}", second.text);
+        }
+        let records = rig.records.at_least(1).await;
+        assert_eq!(records.len(), 1, "one call, however often it was sent");
+    }
+}
+
+#[tokio::test]
+async fn rule_12_a_question_that_is_not_answered_ends_the_call() {
+    let server = asks_back(1, false).await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = asked_in_a_session(&rig, &agent).await;
+
+    let mut stream = stream_of_a_call(&wire).await;
+    let question = stream.next().await.unwrap();
+    let refusal = json!({"error": {"code": -1, "message": "no screen"}});
+    answer(&wire, &question, refusal).await;
+    let last = stream.next().await.unwrap();
+    let message = last["error"]["message"].as_str().unwrap();
+    assert!(message.contains("no screen"), "{last}");
+
+    let mut stream = stream_of_a_call(&wire).await;
+    let question = stream.next().await.unwrap();
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": {"requestId": "c"}});
+    assert_eq!(wire.post(cancel.to_string()).await.status, 202);
+    assert!(stream.next().await.is_none());
+    // Nobody waits for it any more.
+    answer(&wire, &question, json!({"result": {"action": "accept"}})).await;
+    assert!(calls_with_answers(&server).is_empty());
+}
+
+#[tokio::test]
+async fn rule_12_a_server_that_goes_on_asking_is_stopped() {
+    let server = Scripted::start(|seen: Seen| async move {
+        match seen.method() {
+            "tools/call" => crate::scripted::result(
+                &seen,
+                json!({"resultType": "input_required", "requestState": "s"}),
+            ),
+            _ => modern_server(&seen, &["ask"]),
+        }
+    })
+    .await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = asked_in_a_session(&rig, &agent).await;
+    let reply = wire.tool("ask", json!({})).await;
+    assert!(reply.body.contains("goes on asking"), "{}", reply.body);
+    assert_eq!(server.of("tools/call").len(), 21);
 }
