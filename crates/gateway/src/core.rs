@@ -15,6 +15,7 @@ use crate::clients::{Clients, Target};
 use crate::config::GatewayConfig;
 use crate::names::NameBook;
 use crate::principal::{Principal, PrincipalAuthoriser};
+use crate::relay::suspended::Suspended;
 use crate::routes::{RouteTable, Snapshot};
 use crate::upstream::connector::UpstreamConnector;
 use crate::upstream::era::EraBook;
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) eras: EraBook,
     pub(crate) names: NameTables,
     pub(crate) clients: Clients,
+    pub(crate) suspended: Suspended,
     /// Farewells to upstreams (cancellations, DELETEs): short tasks that a shutdown waits for.
     pub(crate) farewells: TaskTracker,
     /// Ends what runs beside the calls.
@@ -50,6 +52,7 @@ impl Core {
         let audit = AuditQueue::start(parts.audit, parts.config.audit_queue);
         Arc::new(Self {
             clients: Clients::new(&parts.seal_key),
+            suspended: Suspended::default(),
             config: parts.config,
             ambient: parts.ambient,
             routes: RouteTable::default(),

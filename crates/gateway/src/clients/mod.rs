@@ -41,6 +41,13 @@ use seal::{Sealer, SessionKey};
 /// Requests of servers that one client may have open.
 const MAX_ASKED: usize = 1_000;
 
+/// What servers may ask their clients, and the capability that clients declare for it.
+const QUESTIONS: [(&str, &str); 3] = [
+    ("elicitation/create", "elicitation"),
+    ("sampling/createMessage", "sampling"),
+    ("roots/list", "roots"),
+];
+
 /// The endpoint that a client uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
@@ -236,6 +243,12 @@ impl Client {
     pub(crate) fn capabilities(&self) -> Json<'_> {
         // Was checked when it came in; anything else counts as none.
         Json::parse(&self.hello.capabilities).unwrap_or_else(|_| empty_object())
+    }
+
+    /// Whether the client declared that it can answer a server's request with this method.
+    pub(crate) fn can_answer(&self, method: &str) -> bool {
+        let known = QUESTIONS.iter().find(|(known, _)| *known == method);
+        known.is_some_and(|(_, capability)| self.capabilities().get(capability).is_some())
     }
 
     pub(crate) fn info(&self) -> Json<'_> {

@@ -1,7 +1,8 @@
 //! One call of a client, there and back.
 //!
 //! There: `outgoing` splices id, progress token and name, and translates the era; `trip` is what a
-//! server that asks back wants to be shown again, `round` how a session-era client is asked. Back: a JSON
+//! server that asks back wants to be shown again, `round` how a session-era client is asked,
+//! `suspended` the calls of session-era servers that wait for a modern client's answer. Back: a JSON
 //! answer gets the client's id (`whole`, or `head` and then the rest as it streams in), an event
 //! stream is passed on message by message (`stream`). `incoming` is what is changed in the final
 //! answer, `record` the audit.
@@ -12,6 +13,7 @@ mod record;
 mod round;
 mod source;
 mod stream;
+pub(crate) mod suspended;
 mod trip;
 mod whole;
 
@@ -32,6 +34,7 @@ use crate::upstream::exchange::{self, Reply};
 use record::Record;
 use round::Again;
 use source::Source;
+use trip::Trip;
 
 /// So many sessions are opened for one call at most: one can be lost when a server is started anew,
 /// the next when it crashes while it introduces itself.
@@ -108,6 +111,11 @@ fn nowhere(asking: &Asking<'_>) -> Response {
 
 /// One server's answer, whatever it is.
 async fn one(asking: &Asking<'_>, hop: &Hop) -> Response {
+    let waiting =
+        Trip::repeated(asking, hop).and_then(|trip| Some((trip.handle(asking.core)?, trip)));
+    if let Some((handle, trip)) = waiting {
+        return stream::resume(asking, &handle, trip).await;
+    }
     let record = Record::begin(asking, hop);
     match send(asking, hop, None).await {
         Ok((call, reply)) => respond(asking, hop, call, reply, record).await,

@@ -22,7 +22,7 @@ pub(super) fn prepare(
     let id = Id::from(call.number);
     let capabilities;
     let level;
-    let state = match Trip::of(asking, hop) {
+    let state = match Trip::repeated(asking, hop) {
         Some(trip) => trip.open(asking.core).map_err(UpstreamError::Rpc)?,
         None => None,
     };

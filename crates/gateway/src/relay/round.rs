@@ -14,13 +14,6 @@ use crate::clients::{Asked, AskedBy, Client};
 /// So often one call may be made again: servers ask once or twice, one that goes on for ever is ill.
 pub(super) const MOST: usize = 20;
 
-/// What a method asks the client for, as it stands in the client's capabilities.
-const CAPABILITIES: [(&str, &str); 3] = [
-    ("elicitation/create", "elicitation"),
-    ("sampling/createMessage", "sampling"),
-    ("roots/list", "roots"),
-];
-
 /// Questions that are open.
 #[derive(Debug)]
 pub(super) struct Round {
@@ -60,7 +53,7 @@ impl Round {
         for member in requests.iter().flat_map(Json::members) {
             let method = member.value.get("method");
             let method = method.as_ref().and_then(Json::text).unwrap_or_default();
-            if !can_answer(client, &method) {
+            if !client.can_answer(&method) {
                 round.take_back(client);
                 return Err(RpcError::internal(format!(
                     "the server asks {method:?}, which this client did not declare that it can answer"
@@ -127,9 +120,4 @@ impl Round {
             asked.remove(number);
         }
     }
-}
-
-fn can_answer(client: &Client, method: &str) -> bool {
-    let known = CAPABILITIES.iter().find(|(known, _)| *known == method);
-    known.is_some_and(|(_, capability)| client.capabilities().get(capability).is_some())
 }

@@ -6,29 +6,35 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use agentopia_mcp::{Envelope, Era, Field, Id, Kind, ResultType, RpcError, sse};
+use agentopia_mcp::{
+    Envelope, Era, Field, Id, Kind, ObjectWriter, ResultType, RpcError, jsonrpc, sse,
+};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::incoming::{self, Finished, Returning};
 use super::record::Record;
 use super::round::{self, Round};
 use super::source::{Sending, Source};
+use super::suspended::Handle;
 use super::trip::{self, Trip};
 use super::{Asking, Kept};
 use crate::aggregate::resolve::Hop;
 use crate::audit::CallOutcome;
 use crate::edge::answer;
 use crate::upstream::UpstreamError;
-use crate::upstream::call::{OpenCall, is_for};
+use crate::upstream::call::{OpenCall, is_for, tell};
 use crate::upstream::inbound::{self, Inbound, Place};
 
+/// What a session-era server's question is called in a result: there is one at a time.
+const QUESTION: &str = "question";
 /// How long the first message may take before the client gets the head of an event stream.
 const GRACE: Duration = Duration::from_secs(1);
 
-struct Events {
+pub(super) struct Events {
     call: OpenCall,
     source: Source,
     /// What it takes to make the call again.
@@ -36,6 +42,10 @@ struct Events {
     /// How often it was.
     rounds: usize,
     step: Step,
+    /// The server's own id of the question that the client has.
+    question: Option<Id>,
+    /// The client has a question, and nothing comes after it on this stream.
+    suspended: Option<Handle>,
     record: Record,
     id: Id,
     method: String,
@@ -65,6 +75,8 @@ enum Next {
     Final(Finished),
     /// Nothing for so long.
     Quiet,
+    /// A question to a modern client: the call goes on when it is made again with the answer.
+    Suspend(Handle, Bytes),
     /// The client does not want it any more.
     Cancelled,
 }
@@ -80,7 +92,7 @@ pub(super) async fn respond(
     let method = asking.message.method().into_owned();
     let era = asking.client.hello.era;
     let standing = method == agentopia_mcp::method::LISTEN;
-    let mut events = Events {
+    let events = Events {
         wants_log: era == Era::Session
             || call.live.era == Era::Modern
             || asking.message.has(Field::MetaLogLevel),
@@ -93,6 +105,8 @@ pub(super) async fn respond(
         kept,
         rounds: 0,
         step: Step::Server,
+        question: None,
+        suspended: None,
         id: asking.id.clone(),
         trip: Trip::of(asking, hop),
         server: hop.route.name.clone(),
@@ -104,10 +118,45 @@ pub(super) async fn respond(
         method,
         standing,
     };
+    first(events).await
+}
+
+/// A modern client repeats its request with the answer to a question.
+pub(super) async fn resume(asking: &Asking<'_>, handle: &Handle, trip: Trip) -> Response {
+    let refuse = |error| answer::error(Era::Modern, &error, Some(asking.id));
+    let answered = asking.message.raw(Field::ParamsInputResponses);
+    let Some(answered) = answered.as_ref().and_then(|all| all.get(QUESTION)) else {
+        let sentence = format!("inputResponses has no {QUESTION:?}");
+        return refuse(RpcError::invalid_params(sentence));
+    };
+    let Some(mut events) = asking.core.suspended.take(handle) else {
+        return refuse(Trip::refused());
+    };
+    if let Some(question) = events.question.take() {
+        let back = jsonrpc::response(&question, &answered);
+        let call = &events.call;
+        tell(&call.core, &call.client, &call.live, back.into());
+    }
+    let token = asking.message.id_in(Field::MetaProgressToken);
+    events.call.report_progress_to(token);
+    events.id = asking.id.clone();
+    events.trip = Some(trip);
+    events.wants_log = asking.message.has(Field::MetaLogLevel);
+    events.last_sign = Instant::now();
+    first(events).await
+}
+
+/// The first thing that comes decides about the form of the answer.
+async fn first(mut events: Events) -> Response {
     match events.next(GRACE).await {
         Next::Final(finished) => {
             events.record.sent(finished.body.len());
             answer::json(finished.status, finished.body)
+        }
+        Next::Suspend(handle, body) => {
+            events.record.sent(body.len());
+            events.suspend(handle);
+            answer::json(http::StatusCode::OK, body)
         }
         Next::Message(message) => {
             events.ready.push_back(message);
@@ -125,14 +174,32 @@ pub(super) fn may_be_asked(asking: &Asking<'_>, call: &OpenCall) -> bool {
 }
 
 fn stream(events: Events) -> Response {
-    let chunks = futures::stream::unfold(events, |mut events| async move {
+    let chunks = futures::stream::unfold(Some(events), |events| async move {
+        let mut events = events?;
         let chunk = events.chunk().await?;
-        Some((Ok::<_, Infallible>(chunk), events))
+        match events.suspended.take() {
+            Some(handle) => {
+                events.suspend(handle);
+                Some((Ok::<_, Infallible>(chunk), None))
+            }
+            None => Some((Ok(chunk), Some(events))),
+        }
     });
     answer::events(Body::from_stream(chunks))
 }
 
 impl Events {
+    /// Is set off when the client is gone for good.
+    pub(super) fn client_gone(&self) -> CancellationToken {
+        self.call.client.ended.clone()
+    }
+
+    /// Leaves it until the client has an answer.
+    fn suspend(self, handle: Handle) {
+        let core = self.call.core.clone();
+        core.suspended.put(&core, handle, self);
+    }
+
     /// The next piece of the stream; `None` at its end.
     async fn chunk(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
@@ -144,6 +211,10 @@ impl Events {
             match self.next(self.call.core.config.keep_alive).await {
                 Next::Message(message) => sse::write_message(&mut out, None, &message),
                 Next::Final(finished) => sse::write_message(&mut out, None, &finished.body),
+                Next::Suspend(handle, body) => {
+                    sse::write_message(&mut out, None, &body);
+                    self.suspended = Some(handle);
+                }
                 Next::Quiet => sse::write_keep_alive(&mut out),
                 Next::Cancelled => return None,
             }
@@ -196,6 +267,9 @@ impl Events {
         let place = Place {
             call: Some((self.call.number, Some(&self.id))),
             wants_log: self.wants_log,
+            takes_questions: self.trip.is_some()
+                && self.call.live.era == Era::Session
+                && self.call.core.suspended.has_room(),
             ..Place::of(&self.call)
         };
         match inbound::take(&place, raw) {
@@ -224,8 +298,34 @@ impl Events {
                 Some(Next::Final(finished))
             }
             Inbound::Forward(message) => Some(Next::Message(message)),
+            Inbound::Question(question) => Some(self.ask_modern(&question)),
             Inbound::Response(_) | Inbound::Handled => None,
         }
+    }
+
+    /// A session-era server asks: the modern client gets its question as a result (rule 11).
+    fn ask_modern(&mut self, question: &Envelope) -> Next {
+        let core = &self.call.core;
+        let handle: Handle = core.ambient.random();
+        let sealed = self.trip.as_ref();
+        let Some(sealed) = sealed.and_then(|trip| trip.seal_handle(core, &handle)) else {
+            return self.refuse(RpcError::internal("the question can't be put"));
+        };
+        let mut request = ObjectWriter::new();
+        request.text("method", &question.method());
+        if let Some(params) = question.raw(Field::Params) {
+            request.raw("params", params);
+        }
+        let mut requests = ObjectWriter::new();
+        requests.raw(QUESTION, request.finish());
+        let server = self.call.live.server_info();
+        let mut result = jsonrpc::modern_result("input_required", &server);
+        result
+            .raw("inputRequests", requests.finish())
+            .text("requestState", &sealed);
+        let body = jsonrpc::response(&self.id, &result.finish());
+        self.question = question.id();
+        Next::Suspend(handle, body.into())
     }
 
     /// The server's result is questions.

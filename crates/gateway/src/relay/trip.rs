@@ -3,10 +3,13 @@
 //! sealed: it opens for the principal, server, method and parameters that it was given for, and for a
 //! while; and the server gets back what it gave, byte for byte.
 
+use agentopia_domain::InstanceId;
 use agentopia_mcp::{Envelope, Era, Field, Json, RpcError, method};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::Asking;
+use super::suspended::Handle;
 use crate::aggregate::resolve::Hop;
 use crate::core::Core;
 
@@ -18,6 +21,9 @@ pub(super) const MAY_ASK: [&str; 3] = [
 ];
 /// Parameters that may be others when the request is repeated.
 const NEW_EACH_TIME: [&str; 3] = ["_meta", "requestState", "inputResponses"];
+/// What is sealed: a modern server's state, or a call of a session-era one that waits here.
+const STATE: &str = "state";
+const HANDLE: &str = "suspended call";
 /// How many bytes of a sealed state say when it ends.
 const EXPIRY: usize = 8;
 
@@ -25,36 +31,50 @@ const EXPIRY: usize = 8;
 #[derive(Debug, Clone)]
 pub(super) struct Trip {
     message: Envelope,
-    /// Whose it is and where it goes.
-    bound_to: String,
+    method: &'static str,
+    owner: Uuid,
+    instance: InstanceId,
 }
 
 impl Trip {
     /// `None` where nothing can be asked back.
     pub(super) fn of(asking: &Asking<'_>, hop: &Hop) -> Option<Self> {
+        if asking.client.hello.era != Era::Modern {
+            return None;
+        }
         let called = asking.message.method();
-        let may_ask = asking.client.hello.era == Era::Modern && MAY_ASK.contains(&&*called);
-        may_ask.then(|| Self {
+        let method = MAY_ASK.into_iter().find(|method| *method == called)?;
+        Some(Self {
             message: asking.message.clone(),
-            bound_to: format!(
-                "state {} {} {called}",
-                asking.client.principal.owner_key(),
-                hop.route.id
-            ),
+            method,
+            owner: asking.client.principal.owner_key(),
+            instance: hop.route.id,
         })
+    }
+
+    /// The same for one that shows a state.
+    pub(super) fn repeated(asking: &Asking<'_>, hop: &Hop) -> Option<Self> {
+        let shows = asking.message.has(Field::ParamsRequestState);
+        shows.then(|| Self::of(asking, hop)).flatten()
     }
 
     /// What the client is to show in place of a server's state.
     pub(super) fn seal(&self, core: &Core, state: &Json<'_>) -> Option<String> {
+        self.seal_as(core, STATE, state.as_bytes())
+    }
+
+    /// The same for a call that waits here.
+    pub(super) fn seal_handle(&self, core: &Core, handle: &Handle) -> Option<String> {
+        self.seal_as(core, HANDLE, handle)
+    }
+
+    fn seal_as(&self, core: &Core, what: &str, inside: &[u8]) -> Option<String> {
         let lifetime = i64::try_from(core.config.request_state_lifetime.as_secs()).ok()?;
-        let mut plain = core
-            .now_seconds()
-            .saturating_add(lifetime)
-            .to_le_bytes()
-            .to_vec();
-        plain.extend_from_slice(state.as_bytes());
+        let ends = core.now_seconds().saturating_add(lifetime);
+        let mut plain = ends.to_le_bytes().to_vec();
+        plain.extend_from_slice(inside);
         let sealer = core.clients.sealer();
-        sealer.seal_for(&self.binding(), &plain, &core.ambient)
+        sealer.seal_for(&self.binding(what), &plain, &core.ambient)
     }
 
     /// The server's state in what the client shows. `Ok(None)` where it shows none.
@@ -62,29 +82,38 @@ impl Trip {
     /// # Errors
     /// For one that was not given for this request, or is over.
     pub(super) fn open(&self, core: &Core) -> Result<Option<Json<'static>>, RpcError> {
-        let refused = || {
-            RpcError::invalid_params(
-                "this requestState is not (any more) one of this request; make the request anew",
-            )
-        };
-        let Some(shown) = self.message.raw(Field::ParamsRequestState) else {
+        if !self.message.has(Field::ParamsRequestState) {
             return Ok(None);
-        };
-        let text = shown.text().ok_or_else(refused)?;
-        let sealer = core.clients.sealer();
-        let plain = sealer
-            .open_for(&self.binding(), &text)
-            .ok_or_else(refused)?;
-        let (expiry, state) = plain.split_first_chunk::<EXPIRY>().ok_or_else(refused)?;
-        if i64::from_le_bytes(*expiry) < core.now_seconds() {
-            return Err(refused());
         }
-        let state = Json::parse(state).map_err(|_| refused())?;
+        let state = self.open_as(core, STATE).ok_or_else(Self::refused)?;
+        let state = Json::parse(&state).map_err(|_| Self::refused())?;
         Ok(Some(state.into_owned()))
     }
 
-    fn binding(&self) -> String {
-        format!("{} {}", self.bound_to, hex::encode(self.digest()))
+    /// The call that waits here for what the client shows.
+    pub(super) fn handle(&self, core: &Core) -> Option<Handle> {
+        self.open_as(core, HANDLE)?.try_into().ok()
+    }
+
+    /// What to say of a state that opens nothing.
+    pub(super) fn refused() -> RpcError {
+        RpcError::invalid_params(
+            "this requestState is not (any more) one of this request; make the request anew",
+        )
+    }
+
+    fn open_as(&self, core: &Core, what: &str) -> Option<Vec<u8>> {
+        let shown = self.message.raw(Field::ParamsRequestState)?;
+        let sealer = core.clients.sealer();
+        let plain = sealer.open_for(&self.binding(what), &shown.text()?)?;
+        let (ends, inside) = plain.split_first_chunk::<EXPIRY>()?;
+        (i64::from_le_bytes(*ends) >= core.now_seconds()).then(|| inside.to_vec())
+    }
+
+    fn binding(&self, what: &str) -> String {
+        let (owner, instance, method) = (self.owner, self.instance, self.method);
+        let digest = hex::encode(self.digest());
+        format!("{what} {owner} {instance} {method} {digest}")
     }
 
     /// Of the parameters that stay, whatever order and spaces they are written with.

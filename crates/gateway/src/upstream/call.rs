@@ -70,6 +70,15 @@ impl OpenCall {
         }
     }
 
+    /// Progress goes by another token of the client from now on, or nowhere.
+    pub(crate) fn report_progress_to(&self, token: Option<Id>) {
+        let mut progress = self.upstream.progress.lock();
+        match token {
+            Some(token) => drop(progress.insert(self.number, token)),
+            None => drop(progress.remove(&self.number)),
+        }
+    }
+
     /// The server answered, or never got it: there is nothing to cancel.
     pub(crate) const fn finish(&mut self) {
         self.finished = true;

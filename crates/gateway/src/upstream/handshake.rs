@@ -58,14 +58,7 @@ pub(crate) fn bridged_capabilities(client: &Client, server: Era) -> Json<'_> {
     }
     let mut capabilities = Capabilities::default();
     capabilities.merge(&client.capabilities());
-    // A modern server's questions are put to the client; the other way there is nothing yet.
-    let not_bridged: &[&str] = match server {
-        Era::Modern => &["tasks"],
-        Era::Session => &["elicitation", "sampling", "roots", "tasks"],
-    };
-    for key in not_bridged {
-        capabilities.remove(&[key]);
-    }
+    capabilities.remove(&["tasks"]);
     capabilities.to_json()
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Place<'a> {
     pub(crate) call: Option<(u64, Option<&'a Id>)>,
     /// Whether the client takes log messages here.
     pub(crate) wants_log: bool,
+    /// Whether a question to a modern client can be dealt with here.
+    pub(crate) takes_questions: bool,
 }
 
 impl<'a> Place<'a> {
@@ -37,6 +39,7 @@ impl<'a> Place<'a> {
             live: &call.live,
             call: Some((call.number, None)),
             wants_log: call.client.hello.era == Era::Session,
+            takes_questions: false,
         }
     }
 }
@@ -47,6 +50,8 @@ pub(crate) enum Inbound {
     Response(Box<Envelope>),
     /// For the client, with ids and tokens that it knows.
     Forward(Bytes),
+    /// A question for a modern client, which it can answer.
+    Question(Box<Envelope>),
     /// Dealt with, or not worth anything.
     Handled,
 }
@@ -62,9 +67,14 @@ pub(crate) fn take(place: &Place<'_>, raw: Bytes) -> Inbound {
     };
     match message.kind() {
         Kind::Response | Kind::ErrorResponse => Inbound::Response(Box::new(message)),
+        Kind::Request if is_question(place, &message) => Inbound::Question(Box::new(message)),
         Kind::Request => request(place, &message),
         Kind::Notification => notification(place, message),
     }
+}
+
+fn is_question(place: &Place<'_>, message: &Envelope) -> bool {
+    place.takes_questions && message.id().is_some() && place.client.can_answer(&message.method())
 }
 
 /// A server asks its client something: elicitation, sampling, roots, ping.

@@ -127,6 +127,7 @@ impl Listening<'_> {
             upstream: self.upstream,
             live: self.live,
             call: None,
+            takes_questions: false,
             wants_log: self.client.hello.era == Era::Session,
         };
         let mut heard = false;

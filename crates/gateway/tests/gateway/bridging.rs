@@ -163,11 +163,7 @@ async fn a_server_that_asks_a_modern_client_is_told_that_it_can_not() {
     .await;
     let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
     let wire = rig.wire(&agent);
-    let call = wire.modern_as(
-        "tools/call",
-        json!({"name": "echo"}),
-        json!({"elicitation": {}, "sampling": {}}),
-    );
+    let call = wire.modern_as("tools/call", json!({"name": "echo"}), json!({}));
     assert_eq!(wire.send(call).await.messages().len(), 1);
     server
         .until("the refusal", |seen| {

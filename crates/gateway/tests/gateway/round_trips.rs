@@ -1,6 +1,7 @@
 //! Multi round trips of 2026-07-28: a server asks back, and its state comes back through the client
-//! (rule 10), or a session-era client is asked in its own way (rule 12).
+//! (rule 10); questions from one era to the other (rules 11 and 12).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_gateway::GatewayConfig;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::access::steered;
 use crate::rig::{Agent, Rig};
-use crate::scripted::{Scripted, Seen, events, json_text, modern_server};
+use crate::scripted::{Scripted, Seen, events, json_text, modern_server, session_server, status};
 use crate::wire::{Reply, Wire};
 
 /// As no writer of JSON would write it.
@@ -273,4 +274,135 @@ async fn rule_12_a_server_that_goes_on_asking_is_stopped() {
     let reply = wire.tool("ask", json!({})).await;
     assert!(reply.body.contains("goes on asking"), "{}", reply.body);
     assert_eq!(server.of("tools/call").len(), 21);
+}
+
+/// A session-era server whose tool asks `questions` times before it answers with what it was told.
+async fn asks_in_its_stream(questions: usize) -> Scripted {
+    let (answered, answers) = tokio::sync::mpsc::unbounded_channel::<Value>();
+    let answers = Arc::new(tokio::sync::Mutex::new(answers));
+    Scripted::start(move |seen: Seen| {
+        let (answered, answers) = (answered.clone(), answers.clone());
+        async move {
+            if seen.body.get("result").is_some() {
+                answered.send(seen.body.clone()).unwrap();
+                return status(202);
+            }
+            if seen.method() != "tools/call" {
+                return session_server(&seen, &["ask"]);
+            }
+            let messages = futures::stream::unfold((0, Vec::new()), move |(step, mut told)| {
+                let (answers, seen) = (answers.clone(), seen.clone());
+                async move {
+                    if step > questions {
+                        return None;
+                    }
+                    if step > 0 {
+                        told.push(answers.lock().await.recv().await.unwrap());
+                    }
+                    let token = &seen.body["params"]["_meta"]["progressToken"];
+                    let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress",
+                        "params": {"progressToken": token, "progress": step}});
+                    let message = match step == questions {
+                        true => json!({"jsonrpc": "2.0", "id": seen.id(), "result": {"told": told}}),
+                        false => json!({"jsonrpc": "2.0", "id": format!("q{step}"),
+                            "method": "elicitation/create", "params": {"message": format!("m{step}")}}),
+                    };
+                    let text = format!("data: {progress}\n\ndata: {message}\n\n");
+                    Some((Ok::<_, std::convert::Infallible>(text), (step + 1, told)))
+                }
+            });
+            let mut response = events(&[]);
+            *response.body_mut() = axum::body::Body::from_stream(messages);
+            response
+        }
+    })
+    .await
+}
+
+/// A modern request of a client that answers questions.
+async fn elicited(wire: &Wire, mut params: Value, token: &str) -> Reply {
+    params["_meta"] = json!({"progressToken": token});
+    let capabilities = json!({"elicitation": {"form": {}}});
+    wire.send(wire.modern_as("tools/call", params, capabilities))
+        .await
+}
+
+fn with_answer(mut params: Value, asked: &Value, answer: Value) -> Value {
+    params["requestState"] = asked["requestState"].clone();
+    params["inputResponses"] = json!({"question": answer});
+    params
+}
+
+#[tokio::test]
+async fn rule_11_a_session_era_servers_question_reaches_a_modern_client() {
+    let server = asks_in_its_stream(2).await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent);
+    let own = params("ask", json!({"a": 1}));
+    let mut next = own.clone();
+    for round in 0..2 {
+        let token = format!("token {round}");
+        let reply = elicited(&wire, next.clone(), &token).await;
+        let messages = reply.messages();
+        let progress: Value = serde_json::from_str(&messages[0]).unwrap();
+        assert_eq!(progress["params"]["progressToken"], *token, "{progress}");
+        let asked = reply.result();
+        assert_eq!(asked["resultType"], "input_required");
+        let question = &asked["inputRequests"]["question"];
+        assert_eq!(question["method"], "elicitation/create");
+        assert_eq!(question["params"]["message"], format!("m{round}"));
+        let answer = json!({"action": "accept", "content": {"round": round}});
+        next = with_answer(own.clone(), &asked, answer);
+    }
+    let reply = elicited(&wire, next.clone(), "last").await;
+    let told = &reply.result()["told"];
+    for round in 0..2 {
+        assert_eq!(told[round]["id"], format!("q{round}"));
+        assert_eq!(told[round]["result"]["content"]["round"], round);
+    }
+    assert_eq!(
+        server.of("tools/call").len(),
+        1,
+        "one call goes through all"
+    );
+    assert_eq!(
+        server.of("initialize")[0].body["params"]["capabilities"],
+        json!({"elicitation": {"form": {}}})
+    );
+    // What was answered is over.
+    assert_eq!(elicited(&wire, next, "late").await.code(), -32602);
+    assert_eq!(rig.records.at_least(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn rule_11_a_question_that_nobody_answers_cancels_its_call() {
+    let config = GatewayConfig {
+        request_state_lifetime: Duration::from_secs(1),
+        ..GatewayConfig::default()
+    };
+    let server = asks_in_its_stream(1).await;
+    let mut rig = Rig::with(config, agentopia_domain::Ambient::system()).await;
+    let instance = rig.instance("one", &server.url);
+    let agent = rig.agent(&[instance]);
+    rig.apply();
+    let wire = rig.wire(&agent);
+    let own = params("ask", json!({}));
+    let asked = elicited(&wire, own.clone(), "t").await.result();
+    // An answer without the question's name leaves it open; another request's state opens nothing.
+    let mut nameless = with_answer(own.clone(), &asked, json!({}));
+    nameless["inputResponses"] = json!({});
+    assert_eq!(elicited(&wire, nameless, "t").await.code(), -32602);
+    let other = with_answer(params("ask", json!({"b": 1})), &asked, json!({}));
+    assert_eq!(elicited(&wire, other, "t").await.code(), -32602);
+    let number = server.of("tools/call")[0].id().clone();
+    server
+        .until("the cancellation", |seen| {
+            seen.iter().any(|s| {
+                s.method() == "notifications/cancelled" && s.body["params"]["requestId"] == number
+            })
+        })
+        .await;
+    let late = with_answer(own, &asked, json!({"action": "accept"}));
+    assert_eq!(elicited(&wire, late, "t").await.code(), -32602);
+    assert_eq!(server.of("tools/call").len(), 1);
 }
