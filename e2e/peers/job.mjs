@@ -13,6 +13,10 @@ export const load = async (name) => import(pathToFileURL(require.resolve(name)))
 
 export const headers = { Authorization: `Bearer ${job.token}` };
 
+// What a person says whom a server asks something.
+export const capabilities = { elicitation: {} };
+export const answer = async () => ({ action: 'accept', content: { name: 'Ada' } });
+
 export async function walk(client, version) {
   const capabilities = client.getServerCapabilities() ?? {};
   const seen = {

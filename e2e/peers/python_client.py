@@ -11,13 +11,19 @@ import sys
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitResult
+
+
+async def answer(_context, _params) -> ElicitResult:
+    """What a person says whom a server asks something."""
+    return ElicitResult(action="accept", content={"name": "Ada"})
 
 
 async def work(job: dict) -> dict:
     headers = {"Authorization": f"Bearer {job['token']}"}
     async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
         transport = streamable_http_client(job["url"], http_client=http)
-        async with Client(transport) as client:
+        async with Client(transport, elicitation_callback=answer) as client:
             capabilities = client.server_capabilities
             seen = {
                 "version": str(client.protocol_version),

@@ -35,10 +35,13 @@ fn servers() -> Vec<Server> {
     let echo_and_sum = json!([
         {"tool": "echo", "arguments": {"message": "héllo \u{1f600}"}},
         {"tool": "get-sum", "arguments": {"a": 2, "b": 40}},
+        // Asks the client for a name in the middle of the call.
+        {"tool": "trigger-elicitation-request", "arguments": {}},
     ]);
     let everything: fn(&[Value]) -> anyhow::Result<()> = |results| {
         anyhow::ensure!(text(&results[0]).contains("héllo \u{1f600}"), "{results:?}");
         anyhow::ensure!(text(&results[1]).contains("42"), "{results:?}");
+        anyhow::ensure!(text(&results[2]).contains("Name: Ada"), "{results:?}");
         Ok(())
     };
     vec![
