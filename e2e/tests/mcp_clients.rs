@@ -152,8 +152,22 @@ async fn every_official_client_uses_every_reference_server() -> anyhow::Result<(
         let calls = json!([{"tool": "convert_time", "arguments": {
             "source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo",
         }}]);
-        match peer.run(&agent.record.mcp_url, &agent.token, &calls).await {
-            Ok(seen) => lists.push(seen["tools"].clone()),
+        // Each client has processes of its own, which are slow to their first word as well.
+        let whole = wait_for(Duration::from_secs(60), "the whole list", async || {
+            let seen = peer
+                .run(&agent.record.mcp_url, &agent.token, &calls)
+                .await?;
+            let tools = seen["tools"].clone();
+            for name in ["fetch", "convert_time", "write_file", "echo"] {
+                let shown = tools
+                    .as_array()
+                    .is_some_and(|all| all.iter().any(|it| it == name));
+                anyhow::ensure!(shown, "no {name}: {tools}");
+            }
+            Ok(tools)
+        });
+        match whole.await {
+            Ok(tools) => lists.push(tools),
             Err(error) => wrong.push(format!("{peer:?} with all servers: {error:#}")),
         }
     }
