@@ -1,19 +1,17 @@
-//! What has to hold: at every moment, and when the faults are over.
+//! What has to hold: at every moment, and when the faults are over. What protects droplets is looked
+//! at in [`firewalls`].
+
+use std::collections::BTreeSet;
 
 use agentopia_domain::environment::{DesiredEnvironment, Environment, EnvironmentStatus};
 use agentopia_domain::instance::{DesiredInstance, Instance, InstanceStatus};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::{AccountId, EnvironmentId};
 use agentopia_store::{CredentialState, Store, StoreError};
-use axum::body::Body;
-use digitalocean_sim::{DropletView, READ_TOKEN};
-use http::Request;
-use http_body_util::BodyExt as _;
-use serde_json::Value;
-use tower::ServiceExt as _;
+use digitalocean_sim::DropletView;
 
+use crate::firewalls::{self, MachineFirewall};
 use crate::ledger;
-use crate::replica::INSTALLATION;
 use crate::world::World;
 
 /// Everything about one account at one moment.
@@ -27,6 +25,8 @@ pub(crate) struct Picture {
     tools: Vec<Instance>,
     /// What its machine says of them, if it has just one.
     observed: Vec<ObservedInstance>,
+    /// The firewall that its machine has of its own.
+    firewall: Option<MachineFirewall>,
 }
 
 /// Looks at an account; `None` while it never had an environment.
@@ -52,10 +52,12 @@ pub(crate) async fn look(
         [only] => world.guests.tools(only.id),
         _ => Vec::new(),
     };
+    let firewall = MachineFirewall::of(environment.id, &firewalls::all(world).await);
     Ok(Some(Picture {
         environment,
         tools: tools.into_iter().map(|report| report.instance).collect(),
         observed,
+        firewall,
         credential: credential.map(|credential| credential.state),
         droplets,
     }))
@@ -116,6 +118,31 @@ impl Picture {
         }
         (self.tools.iter().find_map(|tool| self.lacks_of(tool)))
             .or_else(|| self.has_unknown_tools())
+            .or_else(|| self.has_wrong_ports())
+    }
+
+    /// Whether what is let in to its machine is what its tools need, on a machine that serves.
+    fn has_wrong_ports(&self) -> Option<String> {
+        let open = self.tools.iter().filter(|tool| {
+            tool.direct_access.is_some() && tool.desired == DesiredInstance::Running
+        });
+        let mut ports = BTreeSet::new();
+        for tool in open {
+            let observed = self
+                .observed
+                .iter()
+                .find(|seen| seen.instance_id == tool.id);
+            match observed.and_then(|seen| seen.runtime.port) {
+                Some(port) => _ = ports.insert(port),
+                None => return Some(format!("tool {} has no port: {observed:?}", tool.id)),
+            }
+        }
+        let wanted = match ports.is_empty() {
+            true => None,
+            false => Some(MachineFirewall::open(self.droplets[0].id.0, &ports)),
+        };
+        (self.firewall != wanted)
+            .then(|| format!("its firewall is {:?}, not {wanted:?}", self.firewall))
     }
 
     /// What keeps a tool from being as it is wanted, on a machine that serves.
@@ -167,6 +194,9 @@ impl Picture {
         if let Some(tool) = tools.find(|tool| tool.status != InstanceStatus::Stopped) {
             return Some(format!("it is deleted and a tool is {:?}", tool.status));
         }
+        if let Some(firewall) = &self.firewall {
+            return Some(format!("it is deleted and has a firewall: {firewall:?}"));
+        }
         let left = (environment.machine_id.is_some(), environment.ip_address);
         (left != (false, None)).then(|| format!("it is deleted and knows of a machine: {left:?}"))
     }
@@ -175,64 +205,4 @@ impl Picture {
 /// Whether a droplet is this installation's machine of an environment.
 fn is_of(droplet: &DropletView, environment: EnvironmentId) -> bool {
     ledger::is_ours(droplet) && ledger::environment(&droplet.tags) == Some(environment)
-}
-
-/// Which droplets nothing protects.
-pub(crate) async fn open_to_all(world: &World) -> Vec<String> {
-    let mut open = Vec::new();
-    for droplet in world.simulator.droplets().await {
-        if !ledger::is_ours(&droplet) {
-            continue;
-        }
-        let firewalls = ask(world, &format!("/v2/droplets/{}/firewalls", droplet.id)).await;
-        let firewalls = firewalls["firewalls"].as_array().cloned();
-        let firewalls = firewalls.unwrap_or_default();
-        if firewalls.is_empty() {
-            open.push(format!("no firewall protects droplet {}", droplet.id));
-        }
-        let inbound = firewalls
-            .iter()
-            .map(|each| each["inbound_rules"].to_string());
-        for rules in inbound.filter(|rules| rules.contains("0.0.0.0/0")) {
-            open.push(format!(
-                "everybody may reach droplet {}: {rules}",
-                droplet.id
-            ));
-        }
-    }
-    open
-}
-
-/// What is there that belongs to nobody: firewalls beside the common one.
-pub(crate) async fn ownerless(world: &World) -> Vec<String> {
-    let firewalls = ask(world, "/v2/firewalls?per_page=200").await;
-    let firewalls = firewalls["firewalls"].as_array().cloned();
-    let names = firewalls.unwrap_or_default();
-    let mut names: Vec<String> = names
-        .iter()
-        .filter_map(|firewall| firewall["name"].as_str().map(str::to_owned))
-        .collect();
-    let common = format!("agentopia-{INSTALLATION}");
-    if let Some(place) = names.iter().position(|name| *name == common) {
-        names.remove(place);
-    }
-    names
-        .into_iter()
-        .map(|name| format!("the firewall {name} belongs to nobody"))
-        .collect()
-}
-
-async fn ask(world: &World, path: &str) -> Value {
-    let request = Request::get(path).header("authorization", format!("Bearer {READ_TOKEN}"));
-    let Ok(request) = request.body(Body::empty()) else {
-        return Value::Null;
-    };
-    let answer = match world.cloud.clone().oneshot(request).await {
-        Ok(answer) => answer,
-        Err(never) => match never {},
-    };
-    let Ok(body) = answer.into_body().collect().await else {
-        return Value::Null;
-    };
-    serde_json::from_slice(&body.to_bytes()).unwrap_or_default()
 }

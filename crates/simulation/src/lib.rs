@@ -4,6 +4,7 @@
 //! ```text
 //! schedule, steps   what happens in a run: made from a seed, or one by one     run        one run, and its verdict
 //! conductor, gate   whose turn it is, and who dies when                        checks     what has to hold
+//!                                                                              firewalls  what is let in to machines
 //! cloud, guest      DigitalOcean (the simulator) and the machines behind it    campaign   many runs
 //! commands, tools   what machines are asked for, and what runs on them
 //! replica, world    what of the product runs, and in what
@@ -20,6 +21,7 @@ mod commands;
 mod conductor;
 mod dice;
 mod exhaustive;
+mod firewalls;
 mod gate;
 mod guest;
 mod ledger;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use agentopia_domain::direct_access::{DirectAccess, Sources};
 use agentopia_domain::environment::{DesiredEnvironment, ProviderKind};
 use agentopia_domain::event::{NewEvent, ObjectKind};
 use agentopia_domain::name::Name;
@@ -10,10 +11,14 @@ use agentopia_domain::resources::Resources;
 use agentopia_domain::user::Role;
 use agentopia_domain::{AccountId, EnvironmentId, InstanceId, UserId};
 use agentopia_store::{InstanceIntent, NewEnvironment, NewInstance, NewUser, StoreError};
+use anyhow::anyhow;
 
 use crate::conductor::Party;
 use crate::template::{TOOL, VERSION};
 use crate::world::World;
+
+/// From where tools are reached directly.
+pub(crate) const NEIGHBOUR: &str = "203.0.113.7";
 
 /// Makes the account with this number.
 pub(crate) async fn sign_up(world: &World, number: usize) -> Result<AccountId, StoreError> {
@@ -99,8 +104,8 @@ pub(crate) async fn scale(world: &World, account: AccountId, size: &str) -> Resu
     Ok(())
 }
 
-/// Deploys a tool, if the account has an environment.
-pub(crate) async fn deploy(world: &World, account: AccountId) -> anyhow::Result<()> {
+/// Deploys a tool, if the account has an environment; `open` if it is to be reached directly.
+pub(crate) async fn deploy(world: &World, account: AccountId, open: bool) -> anyhow::Result<()> {
     let Some(replica) = world.some_listener() else {
         return Ok(());
     };
@@ -110,6 +115,13 @@ pub(crate) async fn deploy(world: &World, account: AccountId) -> anyhow::Result<
     };
     let entry = store.catalog().by_slug(TOOL).await?;
     let id: InstanceId = replica.ambient.new_id();
+    let sources = Sources::parse([NEIGHBOUR]).map_err(|problem| anyhow!("{problem}"))?;
+    let direct_access = entry.definition.direct_access.filter(|_| open);
+    let direct_access = direct_access.map(|direct| DirectAccess {
+        port: direct.port,
+        protocols: direct.protocols,
+        sources,
+    });
     let new = NewInstance {
         id,
         account_id: account,
@@ -121,7 +133,7 @@ pub(crate) async fn deploy(world: &World, account: AccountId) -> anyhow::Result<
         secrets: BTreeMap::new(),
         resources: Resources::default(),
         running: true,
-        direct_access: None,
+        direct_access,
     };
     let object = (ObjectKind::Instance, id.as_uuid());
     let event = NewEvent::system(account, "instance.created", object, "A person wants it.");

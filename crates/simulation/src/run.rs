@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::checks;
 use crate::conductor::{Effect, Party};
+use crate::firewalls;
 use crate::people;
 use crate::schedule::{Act, Schedule};
 use crate::stranger;
@@ -165,14 +166,16 @@ impl Director {
         let mut good_since: Option<Instant> = None;
         let mut tried = begin;
         let mut waste_since: Vec<Option<Instant>> = vec![None; accounts.len()];
-        loop {
+        let owners = loop {
             sleep(LOOK).await;
             let mut lacks = Vec::new();
+            let mut owners = Vec::new();
             let try_again = tried.elapsed() >= self.schedule.patience;
             for (place, account) in accounts.iter().enumerate() {
                 let Some(picture) = checks::look(world, &store, *account).await? else {
                     continue;
                 };
+                owners.push(picture.environment.id);
                 if let Some(lack) = picture.lacks() {
                     lacks.push(format!("account {place}: {lack}"));
                 }
@@ -204,7 +207,7 @@ impl Director {
             if lacks.is_empty() {
                 let since = *good_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= STEADY {
-                    break;
+                    break owners;
                 }
             } else {
                 good_since = None;
@@ -213,9 +216,9 @@ impl Director {
                     return Ok(());
                 }
             }
-        }
-        let ownerless = checks::ownerless(world).await.into_iter();
-        let open = checks::open_to_all(world).await;
+        };
+        let ownerless = firewalls::ownerless(world, &owners).await.into_iter();
+        let open = firewalls::open_to_all(world).await;
         ownerless.chain(open).for_each(|wrong| world.wrong(wrong));
         Ok(())
     }
@@ -250,7 +253,8 @@ async fn act_on(world: &World, accounts: &[AccountId], act: Act) -> anyhow::Resu
         Act::Enable(place) => people::enable(world, accounts[place]).await?,
         Act::Disable(place) => people::disable(world, accounts[place]).await?,
         Act::Scale(place, size) => people::scale(world, accounts[place], size).await?,
-        Act::Deploy(place) => people::deploy(world, accounts[place]).await?,
+        Act::Deploy(place) => people::deploy(world, accounts[place], false).await?,
+        Act::DeployOpen(place) => people::deploy(world, accounts[place], true).await?,
         Act::Stop(place) => people::want(world, accounts[place], InstanceIntent::Stop).await?,
         Act::Start(place) => people::want(world, accounts[place], InstanceIntent::Start).await?,
         Act::Remove(place) => {

@@ -71,6 +71,8 @@ pub(crate) enum Act {
     Scale(usize, &'static str),
     /// An account deploys a tool.
     Deploy(usize),
+    /// It deploys one that is reached directly.
+    DeployOpen(usize),
     /// It stops its oldest tool.
     Stop(usize),
     /// It starts it.
@@ -211,7 +213,8 @@ fn acts(
                 5..=6 => Act::Scale(account, dice.one_of(&SIZES)),
                 7 => Act::TurnOff(account),
                 8..=9 => Act::Destroy(account),
-                10..=12 => Act::Deploy(account),
+                10..=11 => Act::Deploy(account),
+                12 => Act::DeployOpen(account),
                 13 => Act::Stop(account),
                 14 => Act::Start(account),
                 _ => Act::Remove(account),

@@ -32,7 +32,7 @@ pub struct Scenario {
 const PATIENCE: Duration = WASTE.saturating_add(Duration::from_secs(60));
 
 /// All of them.
-pub const SCENARIOS: [Scenario; 7] = [
+pub const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "provision",
         acts: &[(0, Act::Enable(0))],
@@ -42,7 +42,7 @@ pub const SCENARIOS: [Scenario; 7] = [
     },
     Scenario {
         name: "deploy",
-        acts: &[(0, Act::Enable(0)), (30, Act::Deploy(0))],
+        acts: &[(0, Act::Enable(0)), (30, Act::DeployOpen(0))],
         from: 30,
         until: 80,
         bad_starts: 0,
@@ -51,7 +51,7 @@ pub const SCENARIOS: [Scenario; 7] = [
         name: "rebuild",
         acts: &[
             (0, Act::Enable(0)),
-            (1, Act::Deploy(0)),
+            (1, Act::DeployOpen(0)),
             (40, Act::Destroy(0)),
         ],
         from: 40,
@@ -73,8 +73,19 @@ pub const SCENARIOS: [Scenario; 7] = [
         name: "remove",
         acts: &[
             (0, Act::Enable(0)),
-            (1, Act::Deploy(0)),
+            (1, Act::DeployOpen(0)),
             (40, Act::Disable(0)),
+        ],
+        from: 40,
+        until: 90,
+        bad_starts: 0,
+    },
+    Scenario {
+        name: "close",
+        acts: &[
+            (0, Act::Enable(0)),
+            (1, Act::DeployOpen(0)),
+            (40, Act::Remove(0)),
         ],
         from: 40,
         until: 90,

@@ -2,7 +2,7 @@
 //! catalog, the vault's key, and the installation's CA. Made once for each process, because it takes longer than a
 //! schedule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use agentopia_domain::catalog::{
     CatalogDefinition, CatalogStatus, ConfigTemplate, Packaging, StdioProcesses, ToolVersion,
     Transport,
 };
+use agentopia_domain::direct_access::{DirectPort, PortProtocol};
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::{Ambient, SystemClock};
@@ -119,7 +120,11 @@ fn tool() -> anyhow::Result<CatalogDefinition> {
         secrets: Vec::new(),
         resources: Resources::default(),
         volume: None,
-        direct_access: None,
+        direct_access: Some(DirectPort {
+            port: 80,
+            protocols: BTreeSet::from([PortProtocol::Tcp]),
+            purpose: String::new(),
+        }),
         status: CatalogStatus::Available,
     })
 }

@@ -12,6 +12,9 @@ use agentopia_dtma_api::to_dtma::InstanceSpec;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+/// Below the ports that a machine gives to tools.
+const FIRST_PORT: u16 = 29_999;
+
 /// See the module's header.
 #[derive(Debug)]
 pub(crate) struct Tools {
@@ -25,6 +28,10 @@ struct Tool {
     generation: i64,
     desired: DesiredInstance,
     version: String,
+    /// Whether it has a port of the machine while it runs.
+    publishes: bool,
+    /// Which one it has or had the last time.
+    port: Option<u16>,
     phase: Phase,
 }
 
@@ -48,6 +55,8 @@ impl Tools {
             generation: spec.generation,
             desired: spec.desired,
             version: spec.version.clone(),
+            publishes: spec.direct_access.is_some(),
+            port: None,
             phase: Phase::Pending,
         };
         let tool = tools.entry(spec.instance_id).or_insert(new.clone());
@@ -56,8 +65,8 @@ impl Tools {
         }
         let same = (spec.generation, spec.desired) == (tool.generation, tool.desired);
         if !same {
-            let phase = tool.phase;
-            *tool = Tool { phase, ..new };
+            let (phase, port) = (tool.phase, tool.port);
+            *tool = Tool { phase, port, ..new };
             tool.begin();
         }
         let observed = tool.observed(spec.instance_id);
@@ -90,9 +99,16 @@ impl Tools {
     /// Takes each tool that is not as it is wanted one step further; whether there was one.
     pub(crate) fn step(&self) -> bool {
         let mut stepped = false;
-        for tool in self.tools.lock().values_mut() {
-            stepped |= tool.step();
+        let mut tools = self.tools.lock();
+        let mut next = 1 + tools
+            .values()
+            .filter_map(|tool| tool.port)
+            .max()
+            .unwrap_or(FIRST_PORT);
+        for tool in tools.values_mut() {
+            stepped |= tool.step(&mut next);
         }
+        drop(tools);
         if stepped {
             self.tell();
         }
@@ -130,7 +146,8 @@ impl Tool {
         };
     }
 
-    fn step(&mut self) -> bool {
+    /// `port` is the next one that is free; every start takes another one.
+    fn step(&mut self, port: &mut u16) -> bool {
         let next = match (self.desired, self.phase) {
             (DesiredInstance::Running, Phase::Pending) => Phase::Pulling,
             (DesiredInstance::Running, Phase::Pulling) => Phase::Starting,
@@ -139,6 +156,10 @@ impl Tool {
             (DesiredInstance::Removed { .. }, Phase::Removing | Phase::Pending) => Phase::Removed,
             _ => return false,
         };
+        if next == Phase::Running {
+            self.port = self.publishes.then_some(*port);
+            *port += 1;
+        }
         self.phase = next;
         true
     }
@@ -151,7 +172,10 @@ impl Tool {
             phase: self.phase,
             message: None,
             running_version: runs.then(|| self.version.clone()),
-            runtime: RuntimeDetails::default(),
+            runtime: RuntimeDetails {
+                port: self.port.filter(|_| runs),
+                ..RuntimeDetails::default()
+            },
         }
     }
 }

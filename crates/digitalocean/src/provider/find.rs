@@ -30,16 +30,9 @@ impl DigitalOceanProvider {
             false => Vec::new(),
         };
         let is_settled = sought.known.is_some();
-        let kept = match is_settled {
-            true => known.as_ref(),
-            false => choose(&tagged),
-        };
-        if is_settled {
-            // Not before: as long as none is written down, each of them can enrol and be the one to keep.
-            let kept = kept.map(|droplet| droplet.id);
-            for extra in tagged.iter().filter(|droplet| Some(droplet.id) != kept) {
-                self.remove_extra(extra, environment).await;
-            }
+        let (kept, extras) = divide(is_settled, known.as_ref(), &tagged);
+        for extra in extras {
+            self.remove_extra(extra, environment).await;
         }
         let Some(kept) = kept else {
             self.memo.forget(environment);
@@ -100,6 +93,22 @@ impl DigitalOceanProvider {
     }
 }
 
+/// Which droplet is the machine, and which are too many. None is as long as no droplet is written
+/// down: until then each of them can enrol and be the one to keep. One that is written down is the
+/// machine or, when it is gone, nobody is.
+fn divide<'a>(
+    is_settled: bool,
+    known: Option<&'a Droplet>,
+    tagged: &'a [Droplet],
+) -> (Option<&'a Droplet>, Vec<&'a Droplet>) {
+    if !is_settled {
+        return (choose(tagged), Vec::new());
+    }
+    let kept = known.map(|droplet| droplet.id);
+    let extras = tagged.iter().filter(|droplet| Some(droplet.id) != kept);
+    (known, extras.collect())
+}
+
 /// The droplet to take of those that nobody wrote down: one of the latest attempt, because only its
 /// token still enrols; of several of one attempt (a request that was doubled on the way) the oldest.
 /// One that can't serve is taken only when there is no other.
@@ -142,6 +151,36 @@ mod tests {
         let double = droplet(4, "b", 5);
         assert_eq!(chosen(&[first, double, second]), Some(3));
         assert_eq!(chosen(&[]), None);
+    }
+
+    #[test]
+    fn the_one_that_is_written_down_is_the_machine_and_no_other_takes_its_place() {
+        let known = droplet(3, "b", 5);
+        let tagged = [droplet(1, "a", 0), known.clone(), droplet(4, "b", 5)];
+        let ids = |(kept, extras): (Option<&Droplet>, Vec<&Droplet>)| {
+            let extras: Vec<_> = extras.iter().map(|droplet| droplet.id.0).collect();
+            (kept.map(|droplet| droplet.id.0), extras)
+        };
+        // A list that lags may not have it.
+        assert_eq!(
+            ids(divide(true, Some(&known), &tagged)),
+            (Some(3), vec![1, 4])
+        );
+        assert_eq!(
+            ids(divide(true, Some(&known), &tagged[..1])),
+            (Some(3), vec![1])
+        );
+        assert_eq!(ids(divide(true, None, &tagged[..1])), (None, vec![1]));
+    }
+
+    #[test]
+    fn none_is_too_many_as_long_as_none_is_written_down() {
+        let tagged = [droplet(1, "a", 0), droplet(4, "b", 5), droplet(3, "b", 5)];
+        let (kept, extras) = divide(false, None, &tagged);
+        assert_eq!(
+            (kept.map(|droplet| droplet.id.0), extras.len()),
+            (Some(3), 0)
+        );
     }
 
     #[test]

@@ -10,7 +10,8 @@ use agentopia_domain::resources::Capacity;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 
-use super::{Environment, Environments, SCALING, WHAT, first, to_environment};
+use super::row::SCALING;
+use super::{Environment, Environments, WHAT, first, to_environment};
 use crate::convert::{json, word};
 use crate::dialect;
 use crate::entity::environment::{ActiveModel, Column, Entity};

@@ -38,8 +38,8 @@ const DELETION_RETRY: Duration = Duration::from_secs(60);
 const FAILED: Duration = Duration::from_secs(60);
 /// The same after an hour.
 const FAILED_LONG_AGO: Duration = Duration::from_secs(600);
-/// How often one is looked at on which we wait. Enrolment's failure and the first heartbeat wake it, so
-/// this is for what the provider alone knows, who is asked even less often.
+/// How often one is looked at on which we wait. A first start that fails and the first heartbeat wake it,
+/// so this is for what the provider alone knows, who is asked even less often.
 const SOON: Duration = Duration::from_secs(2);
 
 /// Where the machine is with its enrolment.
