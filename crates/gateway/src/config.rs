@@ -18,10 +18,14 @@ pub struct GatewayConfig {
     /// How long a list waits for its slowest upstream (rule 16).
     pub fan_out_deadline: Duration,
     /// The same for upstreams that this client has no connection with yet: one that is missing in a
-    /// client's first list is one that it may never know of. A Python server takes seconds to start.
+    /// client's first list is one that it may never know of, and Python servers take up to 10 s to
+    /// start when several do at once. Clients wait for 60 s (the official SDKs' default). An upstream
+    /// that could not be reached the last time is waited for no longer than others.
     pub first_contact_deadline: Duration,
     /// How long an upstream may take to answer its handshake. Generous: Python servers took 6.4 s.
     pub handshake_timeout: Duration,
+    /// How long an upstream that could not be reached several times in a row is left alone at first.
+    pub breaker_rest: Duration,
     /// How long a call may go without a sign of life from its upstream.
     pub call_idle_timeout: Duration,
     /// The largest number of pages drained from one upstream for one list.
@@ -53,8 +57,9 @@ impl Default for GatewayConfig {
             max_body_bytes: 4 << 20,
             max_upstream_message_bytes: 16 << 20,
             fan_out_deadline: Duration::from_secs(5),
-            first_contact_deadline: Duration::from_secs(10),
-            handshake_timeout: Duration::from_secs(20),
+            first_contact_deadline: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(30),
+            breaker_rest: Duration::from_secs(5),
             call_idle_timeout: Duration::from_mins(5),
             max_list_pages: 100,
             max_sessions_per_principal: 1_000,

@@ -17,6 +17,7 @@ use crate::names::NameBook;
 use crate::principal::{Principal, PrincipalAuthoriser};
 use crate::relay::suspended::Suspended;
 use crate::routes::{RouteTable, Snapshot};
+use crate::upstream::breaker::Breakers;
 use crate::upstream::connector::UpstreamConnector;
 use crate::upstream::era::EraBook;
 
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) authoriser: Arc<dyn PrincipalAuthoriser>,
     pub(crate) audit: AuditQueue,
     pub(crate) eras: EraBook,
+    pub(crate) breakers: Breakers,
     pub(crate) names: NameTables,
     pub(crate) clients: Clients,
     pub(crate) suspended: Suspended,
@@ -61,6 +63,7 @@ impl Core {
             authoriser: parts.authoriser,
             audit,
             eras: EraBook::default(),
+            breakers: Breakers::default(),
             names: NameTables::default(),
             farewells: TaskTracker::new(),
             stopped: CancellationToken::new(),
@@ -92,6 +95,7 @@ impl Core {
         }
         for instance in &changes.stale_instances {
             self.eras.forget(*instance);
+            self.breakers.forget(*instance);
         }
         let routes = self.routes.load();
         for client in self.clients.all() {

@@ -48,10 +48,10 @@ pub(crate) async fn gather(
             let route = routes.instances.get(&link_route.instance_id)?.clone();
             Some(async move {
                 let upstream = client.upstream(route.id);
-                let deadline = if upstream.is_live() {
-                    core.config.fan_out_deadline
-                } else {
-                    core.config.first_contact_deadline
+                let is_first_contact = !upstream.is_live() && !core.breakers.doubts(&route);
+                let deadline = match is_first_contact {
+                    true => core.config.first_contact_deadline,
+                    false => core.config.fan_out_deadline,
                 };
                 let fetching = fetch(core, client, &upstream, &route, kind);
                 let outcome = tokio::time::timeout(deadline, fetching)

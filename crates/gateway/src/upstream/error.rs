@@ -3,6 +3,8 @@
 //! Clients learn which server failed and how, not its address or our connector's words: those are
 //! for the log.
 
+use std::time::Duration;
+
 use agentopia_mcp::RpcError;
 
 use super::connector::ConnectError;
@@ -12,6 +14,9 @@ pub(crate) enum UpstreamError {
     /// Known not to run; the text is the control plane's, for people.
     #[error("the server is not running: {0}")]
     Unavailable(String),
+    /// It could not be reached several times in a row and is left alone for so long.
+    #[error("the server can't be reached; it is tried again in {} s", .0.as_secs() + 1)]
+    Resting(Duration),
     /// It is no longer the client's to call.
     #[error("the server was unlinked or removed")]
     Unlinked,

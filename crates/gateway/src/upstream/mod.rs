@@ -1,11 +1,12 @@
 //! The gateway as a client of MCP servers.
 //!
 //! `connector` is the seam to the network, `peer` one client's connection with one server,
-//! `handshake` how it begins in either era, `era` what is remembered of a server's era, `live` an
-//! open connection, `exchange` one HTTP request, `reader` its answer as messages, `inbound` what
+//! `handshake` how it begins in either era, `era` what is remembered of a server's era, `breaker` which
+//! servers are left alone for a while, `live` an open connection, `exchange` one HTTP request, `reader` its answer as messages, `inbound` what
 //! is done with each message, `call` a request with its id and cancellation, `listen` the standing
 //! stream.
 
+pub(crate) mod breaker;
 pub(crate) mod call;
 pub(crate) mod connector;
 pub(crate) mod era;

@@ -103,6 +103,10 @@ impl Upstream {
                     if let Err(reason) = &route.available {
                         return Err(UpstreamError::Unavailable(reason.clone()));
                     }
+                    let trial = core.config.handshake_timeout;
+                    if let Err(rest) = core.breakers.admit(route, trial) {
+                        return Err(UpstreamError::Resting(rest));
+                    }
                     let opening = self.open(core.clone(), client.clone(), route.clone());
                     *state = State::Opening(route.epoch.clone(), opening.clone());
                     opening
@@ -127,6 +131,9 @@ impl Upstream {
                 }
                 () = client.ended.cancelled() => Err(UpstreamError::Cancelled),
             };
+            let learnt = outcome.as_ref().map(|_| ());
+            core.breakers
+                .learn(&route, learnt, core.config.breaker_rest);
             this.settle(&core, &client, &route, &outcome);
             outcome
         });

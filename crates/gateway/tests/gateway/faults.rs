@@ -146,6 +146,49 @@ async fn rule_16_bad_servers_neither_fail_nor_delay_a_list() {
 }
 
 #[tokio::test]
+async fn rule_16_a_server_that_is_down_is_left_alone_for_a_while_and_then_tried_again() {
+    let well = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let state = well.clone();
+    let server = Scripted::start(move |seen| {
+        let well = state.load(Ordering::SeqCst);
+        async move {
+            match well {
+                true => session_server(&seen, &["echo"]),
+                false => status(502),
+            }
+        }
+    })
+    .await;
+    let rest = Duration::from_millis(500);
+    let config = GatewayConfig {
+        breaker_rest: rest,
+        ..GatewayConfig::default()
+    };
+    let mut rig = Rig::with(config, Ambient::system()).await;
+    let instance = rig.instance("one", &server.url);
+    let agent = rig.agent(&[instance]);
+    rig.apply();
+    let wire = rig.wire(&agent).opened().await;
+    let reason = async || {
+        let listed = wire.call("tools/list", json!({})).await.result();
+        let failure = &listed["_meta"]["io.agentopia/failures"][0];
+        failure["reason"].as_str().unwrap_or_default().to_owned()
+    };
+    for _ in 0..3 {
+        let reason = reason().await;
+        assert!(reason.contains("502"), "{reason}");
+    }
+    let asked = server.seen().len();
+    let last = reason().await;
+    assert!(last.contains("tried again in 1 s"), "{last}");
+    assert_eq!(server.seen().len(), asked, "it was not asked meanwhile");
+    well.store(true, Ordering::SeqCst);
+    tokio::time::sleep(rest).await;
+    assert_eq!(reason().await, "");
+    wire.tool("echo", json!({})).await.result();
+}
+
+#[tokio::test]
 async fn rule_16_when_all_are_dead_the_list_is_empty_and_says_why() {
     let dead = dead_url().await;
     let (rig, agent) = Rig::linked(&[("gone", &dead)]).await;
