@@ -100,7 +100,8 @@ impl Peer {
 }
 
 /// The clone: where cargo built this, unless `AGENTOPIA_ROOT` says otherwise.
-fn root() -> PathBuf {
+#[must_use]
+pub fn root() -> PathBuf {
     std::env::var_os("AGENTOPIA_ROOT").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join(".."),
         PathBuf::from,
