@@ -46,6 +46,9 @@ impl Transport for Cloud {
             Method::GET => Kind::Look,
             _ => Kind::Change,
         };
+        if self.world.is_out() {
+            return Ok(unavailable());
+        }
         let blow = conductor.effect(who, kind, &what);
         match blow {
             Some(Blow::Fails) => return Ok(unavailable()),

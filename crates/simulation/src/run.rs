@@ -273,6 +273,7 @@ async fn act_on(world: &World, accounts: &[AccountId], act: Act) -> anyhow::Resu
                 world.conductor.resume(replica.who);
             }
         }
+        Act::Outage(span) => world.outage(span),
         Act::Destroy(place) => lose(world, accounts[place], false).await?,
         Act::TurnOff(place) => lose(world, accounts[place], true).await?,
     }

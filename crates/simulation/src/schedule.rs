@@ -83,6 +83,8 @@ pub(crate) enum Act {
     Destroy(usize),
     /// It goes off.
     TurnOff(usize),
+    /// DigitalOcean answers nobody for so long.
+    Outage(Duration),
 }
 
 impl Schedule {
@@ -207,7 +209,7 @@ fn acts(
             // Half of them while it is being made.
             let early = dice.percent(50);
             let at = dice.millis(0, if early { 60_000 } else { end });
-            let act = match dice.below(16) {
+            let act = match dice.below(17) {
                 0..=2 => Act::Disable(account),
                 3..=4 => Act::Enable(account),
                 5..=6 => Act::Scale(account, dice.one_of(&SIZES)),
@@ -217,7 +219,8 @@ fn acts(
                 12 => Act::DeployOpen(account),
                 13 => Act::Stop(account),
                 14 => Act::Start(account),
-                _ => Act::Remove(account),
+                15 => Act::Remove(account),
+                _ => Act::Outage(dice.millis(5_000, 90_000)),
             };
             acts.push((at, act));
         }

@@ -32,7 +32,7 @@ pub struct Scenario {
 const PATIENCE: Duration = WASTE.saturating_add(Duration::from_secs(60));
 
 /// All of them.
-pub const SCENARIOS: [Scenario; 8] = [
+pub const SCENARIOS: [Scenario; 9] = [
     Scenario {
         name: "provision",
         acts: &[(0, Act::Enable(0))],
@@ -97,6 +97,16 @@ pub const SCENARIOS: [Scenario; 8] = [
             (0, Act::Enable(0)),
             (2, Act::Disable(0)),
             (5, Act::Enable(0)),
+        ],
+        from: 0,
+        until: 120,
+        bad_starts: 0,
+    },
+    Scenario {
+        name: "outage",
+        acts: &[
+            (0, Act::Enable(0)),
+            (2, Act::Outage(Duration::from_secs(60))),
         ],
         from: 0,
         until: 120,

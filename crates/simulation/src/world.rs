@@ -11,7 +11,7 @@ use agentopia_vault::Vault;
 use axum::Router;
 use digitalocean_sim::{Options, Simulator};
 use parking_lot::Mutex;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::conductor::{Conductor, Party};
 use crate::dice::{Dice, SeededEntropy};
@@ -53,6 +53,8 @@ pub(crate) struct World {
     dice: Mutex<Dice>,
     /// How many of a hundred answers to machines are lost.
     lost: AtomicU64,
+    /// Until when DigitalOcean answers nobody.
+    out_until: Mutex<Option<Instant>>,
     /// What should never have been.
     wrong: Mutex<Vec<String>>,
     _database: Database,
@@ -113,6 +115,7 @@ impl World {
             lives: AtomicU64::new(0),
             dice: Mutex::new(dice(stream::WORLD)),
             lost: AtomicU64::new(schedule.lost_answers),
+            out_until: Mutex::default(),
             wrong: Mutex::default(),
             trace,
             _database: database,
@@ -190,9 +193,23 @@ impl World {
         share > 0 && self.dice.lock().percent(share)
     }
 
-    /// From now on no answer is lost.
+    /// DigitalOcean answers nobody for so long.
+    pub(crate) fn outage(&self, span: Duration) {
+        let until = Instant::now() + span;
+        let mut out_until = self.out_until.lock();
+        *out_until = (*out_until).max(Some(until));
+    }
+
+    /// Whether DigitalOcean answers nobody now.
+    pub(crate) fn is_out(&self) -> bool {
+        let until = *self.out_until.lock();
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// From now on no answer is lost, and DigitalOcean answers.
     pub(crate) fn lose_nothing(&self) {
         self.lost.store(0, Ordering::Relaxed);
+        *self.out_until.lock() = None;
     }
 
     /// A time by chance, in milliseconds.
