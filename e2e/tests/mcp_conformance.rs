@@ -35,7 +35,9 @@ fn reference() -> anyhow::Result<Value> {
 async fn rule_20_the_conformance_suite_fails_nothing_through_the_product() -> anyhow::Result<()> {
     let cluster = Cluster::local().runtime(Runtime::Docker).start().await?;
     let admin = &cluster.admin;
-    admin.post::<Value>("/api/v1/catalog", &reference()?).await?;
+    admin
+        .post::<Value>("/api/v1/catalog", &reference()?)
+        .await?;
     let instance = cluster.deploy_with(deployment("reference")).await?;
     let agent = cluster.agent_with("conformance", &[instance.id]).await?;
     // Behind the instance's own endpoint, where names are the server's.

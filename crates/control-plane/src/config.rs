@@ -60,6 +60,12 @@ pub struct Config {
     pub request_timeout_seconds: u64,
     /// Seconds that a tool call by hand may take.
     pub call_timeout_seconds: u64,
+    /// Calls a minute that one agent or person may make through the gateway; 0 for no limit.
+    pub agent_calls_per_minute: u32,
+    /// The same for all agents of an account together.
+    pub account_calls_per_minute: u32,
+    /// The same to one tool of an instance, by whomever.
+    pub tool_calls_per_minute: u32,
     /// Where machines come from.
     pub provider: ProviderKind,
     /// What becomes of an environment whose machine the provider no longer has: `rebuild` or
@@ -140,6 +146,9 @@ impl Default for Config {
             body_limit_bytes: 1 << 20,
             request_timeout_seconds: 30,
             call_timeout_seconds: 300,
+            agent_calls_per_minute: 3_000,
+            account_calls_per_minute: 12_000,
+            tool_calls_per_minute: 6_000,
             provider: ProviderKind::Local,
             lost_machine: LostMachine::Rebuild,
             orphans: OrphanPolicy::Report,

@@ -53,6 +53,8 @@ pub enum CallOutcome {
     Answered,
     /// The upstream answered with this JSON-RPC error.
     Refused(i32),
+    /// It was one too many ([`crate::CallLimits`]) and was not made.
+    Limited,
     /// The client went away or cancelled.
     Cancelled,
     /// The upstream could not be reached, broke off or sent what is no MCP.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limits::CallLimits;
+
 /// Limits and deadlines of the gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
@@ -30,6 +32,8 @@ pub struct GatewayConfig {
     pub call_idle_timeout: Duration,
     /// The largest number of pages drained from one upstream for one list.
     pub max_list_pages: usize,
+    /// How many calls may be made in a minute; 429 beyond.
+    pub calls: CallLimits,
     /// Sessions an agent (or a person on an instance) may have open at once; 503 beyond.
     pub max_sessions_per_principal: usize,
     /// Standing streams (`subscriptions/listen`) a principal may have open at once.
@@ -62,6 +66,7 @@ impl Default for GatewayConfig {
             breaker_rest: Duration::from_secs(5),
             call_idle_timeout: Duration::from_mins(5),
             max_list_pages: 100,
+            calls: CallLimits::default(),
             max_sessions_per_principal: 1_000,
             max_listeners_per_principal: 100,
             session_idle: Duration::from_mins(30),

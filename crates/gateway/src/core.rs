@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentopia_domain::Ambient;
-use agentopia_mcp::Limits;
+use agentopia_mcp::Limits as MessageLimits;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,6 +13,7 @@ use crate::aggregate::names::NameTables;
 use crate::audit::AuditQueue;
 use crate::clients::{Clients, Target};
 use crate::config::GatewayConfig;
+use crate::limits::Limits;
 use crate::names::NameBook;
 use crate::principal::{Principal, PrincipalAuthoriser};
 use crate::relay::suspended::Suspended;
@@ -29,6 +30,7 @@ pub(crate) struct Core {
     pub(crate) connector: Arc<dyn UpstreamConnector>,
     pub(crate) name_book: Arc<dyn NameBook>,
     pub(crate) authoriser: Arc<dyn PrincipalAuthoriser>,
+    pub(crate) limits: Limits,
     pub(crate) audit: AuditQueue,
     pub(crate) eras: EraBook,
     pub(crate) breakers: Breakers,
@@ -55,6 +57,7 @@ impl Core {
         Arc::new(Self {
             clients: Clients::new(&parts.seal_key),
             suspended: Suspended::default(),
+            limits: Limits::new(parts.config.calls),
             config: parts.config,
             ambient: parts.ambient,
             routes: RouteTable::default(),
@@ -72,10 +75,10 @@ impl Core {
     }
 
     /// Limits for messages of upstreams.
-    pub(crate) fn upstream_limits(&self) -> Limits {
-        Limits {
+    pub(crate) fn upstream_limits(&self) -> MessageLimits {
+        MessageLimits {
             max_bytes: self.config.max_upstream_message_bytes,
-            ..Limits::default()
+            ..MessageLimits::default()
         }
     }
 
@@ -135,6 +138,7 @@ impl Core {
     }
 
     pub(crate) fn expire_idle(self: &Arc<Self>) {
+        self.limits.tidy();
         let idle = i64::try_from(self.config.session_idle.as_secs()).unwrap_or(i64::MAX);
         let before = self.now_seconds().saturating_sub(idle);
         for client in self.clients.all() {

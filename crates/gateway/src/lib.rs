@@ -15,7 +15,7 @@
 //! Where to look next, in the order in which a call passes: `edge` (guards, authentication, body),
 //! `downstream` (the two eras as clients speak them), `aggregate` (an agent's many servers as
 //! one), `clients` (what is kept for each client), `upstream` (sessions with servers, exchanges,
-//! listening), `relay` (one call there and back).
+//! listening), `limits` (how many calls), `relay` (one call there and back).
 
 mod aggregate;
 pub mod audit;
@@ -24,6 +24,7 @@ mod config;
 mod core;
 mod downstream;
 mod edge;
+mod limits;
 pub mod names;
 pub mod principal;
 mod relay;
@@ -38,6 +39,7 @@ use secrecy::SecretBox;
 
 pub use audit::{AuditRecord, AuditSink, CallOutcome, TracingAudit};
 pub use config::GatewayConfig;
+pub use limits::CallLimits;
 pub use names::{NameBook, NameKind, NameMaps, book_key, read_book_key};
 pub use principal::{AgentsOnly, PersonPrincipal, PrincipalAuthoriser};
 pub use routes::{AgentRoute, InstanceRoute, LinkRoute, Snapshot, TokenRoute, UpstreamLocation};

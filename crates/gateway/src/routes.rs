@@ -158,6 +158,11 @@ impl RouteTable {
         current.instances.get(&route.id).unwrap_or(route).clone()
     }
 
+    /// Whose agent it is, if there is such an agent.
+    pub(crate) fn account_of(&self, agent: AgentId) -> Option<AccountId> {
+        self.load().agents.get(&agent).map(|agent| agent.account_id)
+    }
+
     /// Puts `snapshot` in the place of what was there and says what that changed. Callers must not
     /// run concurrently (the gateway serialises them).
     pub(crate) fn replace(&self, snapshot: Snapshot) -> RouteChanges {

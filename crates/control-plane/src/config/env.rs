@@ -47,6 +47,21 @@ const VARIABLES: &[(&str, &str, Form)] = &[
         "call_timeout_seconds",
         Number,
     ),
+    (
+        "AGENTOPIA_AGENT_CALLS_PER_MINUTE",
+        "agent_calls_per_minute",
+        Number,
+    ),
+    (
+        "AGENTOPIA_ACCOUNT_CALLS_PER_MINUTE",
+        "account_calls_per_minute",
+        Number,
+    ),
+    (
+        "AGENTOPIA_TOOL_CALLS_PER_MINUTE",
+        "tool_calls_per_minute",
+        Number,
+    ),
     ("AGENTOPIA_PROVIDER", "provider", Text),
     ("AGENTOPIA_LOST_MACHINE", "lost_machine", Text),
     ("AGENTOPIA_ORPHANS", "orphans", Text),

@@ -1,12 +1,13 @@
 //! Everything that the control plane is made of, opened and connected.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
 use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
 use agentopia_dtma_api::to_control_plane::DtmaOffer;
-use agentopia_gateway::{Gateway, GatewayConfig, GatewayParts};
+use agentopia_gateway::{CallLimits, Gateway, GatewayConfig, GatewayParts};
 use agentopia_store::{DatabaseConfig, Store, StoreError};
 use agentopia_vault::{BuiltIn, KeySource, Keyring, Vault};
 use anyhow::Context as _;
@@ -226,7 +227,14 @@ fn database(config: &Config) -> anyhow::Result<DatabaseConfig> {
 }
 
 fn gateway_config(config: &Config) -> GatewayConfig {
-    let mut gateway = GatewayConfig::default();
+    let mut gateway = GatewayConfig {
+        calls: CallLimits {
+            agent: NonZeroU32::new(config.agent_calls_per_minute),
+            account: NonZeroU32::new(config.account_calls_per_minute),
+            tool: NonZeroU32::new(config.tool_calls_per_minute),
+        },
+        ..GatewayConfig::default()
+    };
     let public = config
         .public_url
         .as_ref()

@@ -4,7 +4,7 @@ use agentopia_mcp::{Era, Id, RpcError};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -93,6 +93,14 @@ pub(crate) fn unknown_endpoint() -> Response {
         StatusCode::NOT_FOUND,
         "there is no such endpoint for this token",
     )
+}
+
+/// 429: the same call may pass after so many seconds.
+pub(crate) fn too_many(error: &RpcError, id: &Id, seconds: u64) -> Response {
+    let mut response = json(StatusCode::TOO_MANY_REQUESTS, error.to_message(Some(id)));
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 /// An event stream.

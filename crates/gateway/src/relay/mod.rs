@@ -28,6 +28,7 @@ use crate::audit::CallOutcome;
 use crate::clients::Client;
 use crate::core::Core;
 use crate::edge::answer;
+use crate::limits::{self, TooMany};
 use crate::upstream::UpstreamError;
 use crate::upstream::call::OpenCall;
 use crate::upstream::exchange::{self, Reply};
@@ -90,12 +91,40 @@ pub(crate) async fn relay(asking: &Asking<'_>, way: Way) -> Response {
         Some(split) => split,
         None => return nowhere(asking),
     };
+    let first = before.first().unwrap_or(last);
+    if let Err(refused) = admit(asking, first) {
+        Record::begin(asking, first).end(CallOutcome::Limited, 0);
+        return answer::too_many(&refused.to_rpc(), asking.id, refused.seconds());
+    }
     for hop in before {
         if let Some(response) = try_one(asking, hop).await {
             return response;
         }
     }
     one(asking, last).await
+}
+
+/// Counts a call against the limits of whoever makes it, once for all servers that it is taken to.
+fn admit(asking: &Asking<'_>, hop: &Hop) -> Result<(), TooMany> {
+    let Some(field) = limits::counted(asking.message) else {
+        return Ok(());
+    };
+    let name = match &hop.rename {
+        Some((_, own)) => (&**own).into(),
+        None => asking.message.text(field).unwrap_or_default(),
+    };
+    let principal = asking.client.principal;
+    let account = match (principal.user_id(), principal.agent_id()) {
+        (Some(user), _) => Some(user.into()),
+        (None, Some(agent)) => asking.core.routes.account_of(agent),
+        (None, None) => None,
+    };
+    let account = account.unwrap_or(hop.route.account_id);
+    let caller = principal.owner_key();
+    asking
+        .core
+        .limits
+        .admit(caller, account, hop.route.id, &name)
 }
 
 /// No server could have it: only resources can end here.

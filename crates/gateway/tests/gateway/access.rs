@@ -1,9 +1,10 @@
 //! Who gets in, and limits: the guards of rule 20, tokens, bodies, idle sessions, audit.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use agentopia_domain::{Ambient, Clock, SystemEntropy};
-use agentopia_gateway::{CallOutcome, GatewayConfig};
+use agentopia_gateway::{CallLimits, CallOutcome, GatewayConfig};
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -314,4 +315,58 @@ async fn every_call_is_recorded() {
     assert_eq!(first.outcome, CallOutcome::Answered);
     assert!(first.request_bytes > 50 && first.response_bytes > 50);
     assert_eq!(records[1].outcome, CallOutcome::Failed);
+}
+
+#[tokio::test]
+async fn who_calls_too_often_is_told_when_to_come_back() {
+    let server = Scripted::with_tools(&["echo", "other"]).await;
+    // One call at once, and the next ten seconds later.
+    let six = NonZeroU32::new(6);
+    let config = GatewayConfig {
+        calls: CallLimits {
+            agent: six,
+            tool: six,
+            ..CallLimits::NONE
+        },
+        ..GatewayConfig::default()
+    };
+    let mut rig = Rig::with(config, Ambient::system()).await;
+    let instance = rig.instance("one", &server.url);
+    let agents = [(); 3].map(|()| rig.agent(&[instance]));
+    rig.apply();
+    let [first, second, third] = [0, 1, 2].map(|n| rig.wire(&agents[n]));
+    let first = first.opened().await;
+    first.tool("echo", json!({})).await.result();
+    let refused = first.tool("other", json!({})).await;
+    assert_eq!(refused.status, 429);
+    let after: u64 = refused.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((9..=10).contains(&after), "{after}");
+    let error = &refused.answer()["error"];
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("this agent: 6 a minute"), "{message}");
+    assert!(error["data"]["retryAfterMs"].as_u64().unwrap() <= 10_000);
+    // What is no call is not counted; an agent's bucket is its own, a tool's is everybody's.
+    assert_eq!(first.tools().await, ["echo", "other"]);
+    let refused = second
+        .modern_call("tools/call", json!({"name": "echo"}))
+        .await;
+    assert_eq!(refused.status, 429);
+    let message = refused.answer()["error"]["message"].to_string();
+    assert!(message.contains("this tool: 6 a minute"), "{message}");
+    let passed = third
+        .modern_call("tools/call", json!({"name": "other"}))
+        .await;
+    passed.result();
+    let seen = server.seen();
+    let calls = seen.iter().filter(|seen| seen.method() == "tools/call");
+    assert_eq!(calls.count(), 2, "what was refused was not made");
+    let records = rig.records.at_least(4).await;
+    let limited = records
+        .iter()
+        .filter(|it| it.outcome == CallOutcome::Limited);
+    assert_eq!(limited.count(), 2);
 }
