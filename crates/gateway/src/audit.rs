@@ -28,6 +28,8 @@ pub struct AuditRecord {
     pub agent_id: Option<AgentId>,
     /// The person, unless an agent called.
     pub user_id: Option<UserId>,
+    /// The trace that it belongs to (W3C Trace Context): 32 hexadecimal digits.
+    pub trace_id: [u8; 32],
     /// The hash of the token that was shown.
     pub credential: TokenHash,
     /// The instance that answered or should have.
@@ -86,6 +88,7 @@ impl AuditSink for TracingAudit {
                 method = r.method,
                 name = ?r.target,
                 duration_us = u64::try_from(r.duration.as_micros()).unwrap_or(u64::MAX),
+                trace = %String::from_utf8_lossy(&r.trace_id),
                 request_bytes = r.request_bytes,
                 response_bytes = r.response_bytes,
                 outcome = ?r.outcome,
@@ -190,6 +193,7 @@ mod tests {
                 account_id: ambient.new_id(),
                 agent_id: None,
                 user_id: None,
+                trace_id: [b'1'; 32],
                 credential: TokenHash::of("agt_test"),
                 instance_id: ambient.new_id(),
                 method: "tools/call",

@@ -16,6 +16,7 @@ use super::{Busy, listen, while_sending};
 use crate::aggregate::{about, list, resolve};
 use crate::clients::{Client, Hello, Target, empty_object};
 use crate::edge::{Visit, answer};
+use crate::relay::trace::Trace;
 use crate::relay::{Asking, relay};
 
 pub(super) async fn post(visit: &Visit, message: Envelope) -> Response {
@@ -83,6 +84,7 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
         message,
         id,
         headers: &visit.headers,
+        trace: Trace::of(message, &visit.headers, &core.ambient),
     };
     match visit.target {
         Target::Instance(_) => instance(&asking).await,

@@ -18,6 +18,7 @@ use crate::clients::outbox::Reader;
 use crate::clients::{AskedBy, Client, Hello, Target, empty_object};
 use crate::core::Core;
 use crate::edge::{Visit, answer};
+use crate::relay::trace::Trace;
 use crate::relay::{Asking, relay};
 use crate::routes::AgentRoute;
 use crate::upstream::call::{ask, tell};
@@ -236,6 +237,7 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
         message,
         id,
         headers: &visit.headers,
+        trace: Trace::of(message, &visit.headers, &core.ambient),
     };
     let Some(agent) = agent else {
         return match own_hop(core, client) {

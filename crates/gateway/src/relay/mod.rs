@@ -5,7 +5,7 @@
 //! `suspended` the calls of session-era servers that wait for a modern client's answer. Back: a JSON
 //! answer gets the client's id (`whole`, or `head` and then the rest as it streams in), an event
 //! stream is passed on message by message (`stream`). `incoming` is what is changed in the final
-//! answer, `record` the audit.
+//! answer, `trace` the trace that it belongs to, `record` the audit.
 
 mod incoming;
 mod outgoing;
@@ -14,6 +14,7 @@ mod round;
 mod source;
 mod stream;
 pub(crate) mod suspended;
+pub(crate) mod trace;
 mod trip;
 mod whole;
 
@@ -35,6 +36,7 @@ use crate::upstream::exchange::{self, Reply};
 use record::Record;
 use round::Again;
 use source::Source;
+use trace::Trace;
 use trip::Trip;
 
 /// So many sessions are opened for one call at most: one can be lost when a server is started anew,
@@ -49,6 +51,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) message: &'a Envelope,
     pub(crate) id: &'a Id,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) trace: Trace,
 }
 
 /// The same, kept for as long as the call takes.
@@ -59,6 +62,7 @@ pub(crate) struct Kept {
     message: Envelope,
     id: Id,
     headers: HeaderMap,
+    trace: Trace,
 }
 
 impl Asking<'_> {
@@ -69,6 +73,7 @@ impl Asking<'_> {
             message: self.message.clone(),
             id: self.id.clone(),
             headers: self.headers.clone(),
+            trace: self.trace,
         }
     }
 }
@@ -81,6 +86,7 @@ impl Kept {
             message: &self.message,
             id: &self.id,
             headers: &self.headers,
+            trace: self.trace,
         }
     }
 }

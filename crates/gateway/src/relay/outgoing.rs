@@ -26,7 +26,7 @@ pub(super) fn prepare(
         Some(trip) => trip.open(asking.core).map_err(UpstreamError::Rpc)?,
         None => None,
     };
-    let mut out = Splice::new(message).id(&id);
+    let mut out = asking.trace.write(Splice::new(message).id(&id));
     if message.has(Field::MetaProgressToken) {
         out = out.set(Field::MetaProgressToken, &id);
     }
@@ -34,6 +34,7 @@ pub(super) fn prepare(
         out = out.set(*field, &**own);
     }
     let mut map = HeaderMap::new();
+    asking.trace.add_headers(asking.headers, &mut map);
     if live.era == Era::Modern {
         standard_headers(asking, hop, call, &mut map);
         param_headers(asking, hop, call, &mut map)?;

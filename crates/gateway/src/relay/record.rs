@@ -35,6 +35,7 @@ impl Record {
                 account_id: hop.route.account_id,
                 agent_id: asking.client.principal.agent_id(),
                 user_id: asking.client.principal.user_id(),
+                trace_id: asking.trace.id(),
                 credential: asking.client.principal.credential(),
                 instance_id: hop.route.id,
                 method,

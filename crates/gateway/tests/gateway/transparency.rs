@@ -170,3 +170,38 @@ async fn rule_06_headers_towards_a_modern_server_agree_with_its_body() {
         "the agent's token stays here"
     );
 }
+
+#[tokio::test]
+async fn a_trace_goes_on_to_the_server_and_stands_in_the_audit() {
+    const GIVEN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let server = Scripted::with_tools(&["echo"]).await;
+    let (rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    let call = |trace: Option<&str>| {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": "echo", "arguments": {}}});
+        let request = wire.posting(message.to_string());
+        match trace {
+            Some(trace) => request
+                .header("traceparent", trace)
+                .header("tracestate", "a=b"),
+            None => request,
+        }
+    };
+    wire.send(call(Some(GIVEN))).await.result();
+    wire.send(call(None)).await.result();
+    let seen = server.seen();
+    let calls: Vec<_> = seen
+        .iter()
+        .filter(|seen| seen.method() == "tools/call")
+        .collect();
+    assert_eq!(calls[0].headers["traceparent"], GIVEN);
+    assert_eq!(calls[0].headers["tracestate"], "a=b");
+    assert_eq!(calls[0].body["params"]["_meta"]["traceparent"], GIVEN);
+    let made = calls[1].headers["traceparent"].to_str().unwrap().to_owned();
+    assert_eq!(calls[1].body["params"].get("_meta"), None);
+    let records = rig.records.at_least(2).await;
+    let ids: Vec<_> = records.iter().map(|record| record.trace_id).collect();
+    assert_eq!(ids[0], GIVEN.as_bytes()[3..35]);
+    assert_eq!(ids[1], made.as_bytes()[3..35]);
+}

@@ -109,6 +109,8 @@ fields! {
     MetaClientInfo = ParamsMeta, b"io.modelcontextprotocol/clientInfo";
     /// Least level of log messages wanted during this request.
     MetaLogLevel = ParamsMeta, b"io.modelcontextprotocol/logLevel";
+    /// The trace that the request belongs to (W3C Trace Context).
+    MetaTraceparent = ParamsMeta, b"traceparent";
     /// The listen request that a notification belongs to.
     MetaSubscriptionId = ParamsMeta, b"io.modelcontextprotocol/subscriptionId";
 
