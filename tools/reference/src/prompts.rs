@@ -24,30 +24,31 @@ const ASKS_BACK: Exchange = Exchange {
     memory: Memory::None,
 };
 
-/// What is listed: name, description, and arguments, which are all required.
-const PROMPTS: &[(&str, &str, &[(&str, &str)])] = &[
-    ("test_simple_prompt", "Takes no arguments", &[]),
+/// A name and a description.
+type Described = (&'static str, &'static str);
+
+/// What is listed, each with its arguments, which are all required.
+const PROMPTS: &[(Described, &[Described])] = &[
+    (("test_simple_prompt", "Takes no arguments"), &[]),
     (
-        "test_prompt_with_arguments",
-        "Repeats its arguments",
+        ("test_prompt_with_arguments", "Repeats its arguments"),
         &[
             ("arg1", "The first argument"),
             ("arg2", "The second argument"),
         ],
     ),
     (
-        "test_prompt_with_embedded_resource",
-        "Holds a resource",
+        ("test_prompt_with_embedded_resource", "Holds a resource"),
         &[("resourceUri", "The URI of the resource")],
     ),
-    ("test_prompt_with_image", "Holds a picture", &[]),
-    (ASKS_BACK.name, "Asks for a context first", &[]),
+    (("test_prompt_with_image", "Holds a picture"), &[]),
+    ((ASKS_BACK.name, "Asks for a context first"), &[]),
 ];
 
 /// What is listed.
 pub(crate) fn list() -> Vec<Prompt> {
-    let prompt = |&(name, description, arguments): &(&str, &str, &[(&str, &str)])| {
-        let argument = |&(name, description): &(&str, &str)| {
+    let prompt = |&((name, description), arguments): &(Described, &[Described])| {
+        let argument = |&(name, description): &Described| {
             PromptArgument::new(name)
                 .with_description(description)
                 .with_required(true)
