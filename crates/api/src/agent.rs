@@ -14,6 +14,9 @@ pub struct Agent {
     pub name: Name,
     /// A few sentences.
     pub description: String,
+    /// Whether it sees two tools, `find_tool` and `call_tool`, in place of all its tools, which may be
+    /// more than a model can choose from.
+    pub search_mode: bool,
     /// The address of its MCP endpoint.
     pub mcp_url: String,
     /// When it was made.
@@ -32,6 +35,7 @@ impl Agent {
             id: agent.id,
             name: agent.name,
             description: agent.description,
+            search_mode: agent.search_mode,
             created_at: agent.created_at,
             updated_at: agent.updated_at,
         }
@@ -53,6 +57,10 @@ pub struct CreateAgentRequest {
     /// A few sentences, at most 2,000 characters.
     #[serde(default)]
     pub description: String,
+    /// Whether it sees two tools, `find_tool` and `call_tool`, in place of all its tools, which may be
+    /// more than a model can choose from.
+    #[serde(default)]
+    pub search_mode: bool,
 }
 
 /// Changes an agent; what is absent stays.
@@ -65,4 +73,8 @@ pub struct UpdateAgentRequest {
     /// A few sentences, at most 2,000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Whether it sees two tools, `find_tool` and `call_tool`, in place of all its tools, which may be
+    /// more than a model can choose from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_mode: Option<bool>,
 }

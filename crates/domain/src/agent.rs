@@ -16,6 +16,8 @@ pub struct Agent {
     pub name: Name,
     /// A few sentences, at most 2,000 characters.
     pub description: String,
+    /// Whether it sees two tools, `find_tool` and `call_tool`, in place of all (AGT-11).
+    pub search_mode: bool,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.

@@ -14,7 +14,7 @@
 //!
 //! Where to look next, in the order in which a call passes: `edge` (guards, authentication, body),
 //! `downstream` (the two eras as clients speak them), `aggregate` (an agent's many servers as
-//! one), `clients` (what is kept for each client), `upstream` (sessions with servers, exchanges,
+//! one), `search` (or as two tools that find and call them), `clients` (what is kept for each client), `upstream` (sessions with servers, exchanges,
 //! listening), `limits` (how many calls), `relay` (one call there and back).
 
 mod aggregate;
@@ -29,6 +29,7 @@ pub mod names;
 pub mod principal;
 mod relay;
 pub mod routes;
+mod search;
 mod upstream;
 
 use std::collections::BTreeMap;

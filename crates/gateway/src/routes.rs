@@ -42,6 +42,8 @@ pub struct AgentRoute {
     pub name: String,
     /// Its description, shown to clients as instructions when not empty.
     pub description: String,
+    /// Whether it sees two tools, `find_tool` and `call_tool`, in place of all (AGT-11).
+    pub search: bool,
     /// Enabled links only, by the time of activation: where two offer the same thing, the first
     /// one keeps it.
     pub links: Vec<LinkRoute>,

@@ -40,6 +40,8 @@ pub struct NewAgent {
     pub name: Name,
     /// A few sentences.
     pub description: String,
+    /// Whether it sees two tools that find and call the others.
+    pub search_mode: bool,
 }
 
 /// What to change of an agent; `None` keeps what is there.
@@ -49,6 +51,8 @@ pub struct AgentPatch {
     pub name: Option<Name>,
     /// Another description.
     pub description: Option<String>,
+    /// How it sees its tools from now on.
+    pub search_mode: Option<bool>,
 }
 
 impl Agents<'_> {
@@ -65,6 +69,7 @@ impl Agents<'_> {
             description: new.description,
             created_at: now,
             updated_at: now,
+            search_mode: new.search_mode,
         };
         let transaction = self.0.begin().await?;
         Entity::insert(ActiveModel::from(row.clone()))
@@ -128,7 +133,7 @@ impl Agents<'_> {
         paged(rows, page, |row| row.id, to_agent)
     }
 
-    /// Changes name or description.
+    /// Changes what the patch names.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Duplicate`].
@@ -148,6 +153,9 @@ impl Agents<'_> {
         }
         if let Some(description) = patch.description {
             change.description = Set(description);
+        }
+        if let Some(search_mode) = patch.search_mode {
+            change.search_mode = Set(search_mode);
         }
         let transaction = self.0.begin().await?;
         let rows = Entity::update_many()
@@ -191,6 +199,7 @@ pub(crate) fn to_agent(row: Model) -> Result<Agent, StoreError> {
         account_id: row.account_id.into(),
         name: name("agents.name", row.name)?,
         description: row.description,
+        search_mode: row.search_mode,
         created_at: time("agents.created_at", row.created_at)?,
         updated_at: time("agents.updated_at", row.updated_at)?,
     })

@@ -1,6 +1,6 @@
 //! Agents, their links and tokens.
 
-use agentopia_api::agent::{Agent, CreateAgentRequest};
+use agentopia_api::agent::{Agent, CreateAgentRequest, UpdateAgentRequest};
 use agentopia_api::client_config::{Client as McpClient, ClientConfig};
 use agentopia_api::discovery::Discovery;
 use agentopia_api::link::{Link, PutLinkRequest};
@@ -28,6 +28,16 @@ impl Client {
         request: &CreateAgentRequest,
     ) -> Result<Agent, ClientError> {
         self.change(Method::POST, &["agents"], request).await
+    }
+
+    /// Changes one.
+    pub(crate) async fn update_agent(
+        &self,
+        id: AgentId,
+        request: &UpdateAgentRequest,
+    ) -> Result<Agent, ClientError> {
+        self.change(Method::PATCH, &["agents", &id.to_string()], request)
+            .await
     }
 
     /// Takes one away, with its tokens and links.

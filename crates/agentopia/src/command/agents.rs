@@ -11,6 +11,7 @@ mod rm;
 mod show;
 mod token;
 mod unlink;
+mod update;
 
 use clap::Subcommand;
 
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Create(create::Args),
     List(list::Args),
     Show(show::Args),
+    Update(update::Args),
     Rm(rm::Args),
     Link(link::Args),
     Unlink(unlink::Args),
@@ -40,6 +42,7 @@ impl Command {
             Self::Create(args) => create::run(args, app).await,
             Self::List(args) => list::run(&args, app).await,
             Self::Show(args) => show::run(&args, app).await,
+            Self::Update(args) => update::run(args, app).await,
             Self::Rm(args) => rm::run(args, app).await,
             Self::Link(args) => link::run(args, app).await,
             Self::Unlink(args) => unlink::run(&args, app).await,

@@ -106,6 +106,7 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
             account_id: agent.account_id,
             name: agent.name.as_str().to_owned(),
             description: agent.description,
+            search: agent.search_mode,
         })
         .collect();
     let tokens = tokens

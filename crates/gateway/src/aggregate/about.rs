@@ -3,10 +3,13 @@
 //! They are made without asking any server, so that a slow one delays nobody: what the gateway can
 //! carry is declared, and what no server has is an empty list.
 
+use std::borrow::Cow;
+
 use agentopia_mcp::{Json, ObjectWriter, ProtocolVersion, jsonrpc};
 
 use crate::clients::empty_object;
 use crate::routes::AgentRoute;
+use crate::search;
 
 /// Who we are where no server speaks for itself.
 pub(crate) fn own_info<'a>() -> Json<'a> {
@@ -48,10 +51,20 @@ pub(crate) fn initialize(agent: &AgentRoute, version: ProtocolVersion) -> Json<'
         .text("protocolVersion", version.as_str())
         .raw("capabilities", capabilities(true))
         .raw("serverInfo", info(Some(agent)));
-    if !agent.description.is_empty() {
-        result.text("instructions", &agent.description);
+    if let Some(instructions) = instructions(agent) {
+        result.text("instructions", &instructions);
     }
     result.finish()
+}
+
+fn instructions(agent: &AgentRoute) -> Option<Cow<'_, str>> {
+    let own = agent.description.as_str();
+    match (own.is_empty(), agent.search) {
+        (true, false) => None,
+        (false, false) => Some(own.into()),
+        (true, true) => Some(search::INSTRUCTIONS.into()),
+        (false, true) => Some(format!("{own}\n\n{}", search::INSTRUCTIONS).into()),
+    }
 }
 
 /// The result of `server/discover` (rule 2: modern whatever the servers are).
@@ -59,8 +72,8 @@ pub(crate) fn discover(agent: &AgentRoute) -> Json<'static> {
     let mut result = jsonrpc::modern_result("complete", &info(Some(agent)));
     add_versions(&mut result);
     result.raw("capabilities", capabilities(false));
-    if !agent.description.is_empty() {
-        result.text("instructions", &agent.description);
+    if let Some(instructions) = instructions(agent) {
+        result.text("instructions", &instructions);
     }
     result.raw("ttlMs", 0).text("cacheScope", "private");
     result.finish()

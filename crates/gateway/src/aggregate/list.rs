@@ -17,6 +17,7 @@ use crate::clients::Client;
 use crate::core::Core;
 use crate::names::NameKind;
 use crate::routes::{AgentRoute, InstanceRoute};
+use crate::search;
 use crate::upstream::live::Listed;
 use crate::upstream::{Upstream, UpstreamError, call};
 
@@ -147,6 +148,9 @@ pub(crate) async fn answer(
     kind: ListKind,
     id: &Id,
 ) -> Bytes {
+    if agent.search && kind == ListKind::Tools {
+        return search::list(client.hello.era, agent, id);
+    }
     let parts = gather(core, client, agent, kind).await;
     let name_kind = match kind {
         ListKind::Tools => Some(NameKind::Tool),
@@ -181,6 +185,29 @@ pub(crate) async fn answer(
         }
     }
     with_failures(jsonrpc::response(id, &result.finish(None)), &parts)
+}
+
+/// Looks at the tools that the agent may use, each with the name under which it sees it; and who failed.
+pub(crate) async fn tools<R>(
+    core: &Arc<Core>,
+    client: &Arc<Client>,
+    agent: &Arc<AgentRoute>,
+    look: impl FnOnce(&[(Arc<str>, &agentopia_mcp::ListItem)]) -> R,
+) -> (R, Vec<Part>) {
+    let parts = gather(core, client, agent, ListKind::Tools).await;
+    let items = shown(agent, ListKind::Tools, &parts);
+    let wanted: Vec<_> = items
+        .iter()
+        .map(|(link, item)| (*link, item.key()))
+        .collect();
+    let names = names_for(core, agent, NameKind::Tool, &wanted).await;
+    let named = items.iter().filter_map(|(link, item)| {
+        let name = names.exposed(NameKind::Tool, *link, item.key())?;
+        Some((name, *item))
+    });
+    let named: Vec<_> = named.collect();
+    let seen = look(&named);
+    (seen, parts)
 }
 
 /// What the agent may see, in the order of its links.
@@ -223,7 +250,7 @@ fn ttl_of(parts: &[Part]) -> u64 {
     }
 }
 
-fn with_failures(message: Vec<u8>, parts: &[Part]) -> Bytes {
+pub(crate) fn with_failures(message: Vec<u8>, parts: &[Part]) -> Bytes {
     let failures: Vec<_> = parts
         .iter()
         .filter_map(|part| {

@@ -18,6 +18,7 @@ use crate::clients::{Client, Hello, Target, empty_object};
 use crate::edge::{Visit, answer};
 use crate::relay::trace::Trace;
 use crate::relay::{Asking, relay};
+use crate::search::{self, Taken};
 
 pub(super) async fn post(visit: &Visit, message: Envelope) -> Response {
     let id = message.id();
@@ -85,6 +86,7 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
         id,
         headers: &visit.headers,
         trace: Trace::of(message, &visit.headers, &core.ambient),
+        inner: false,
     };
     match visit.target {
         Target::Instance(_) => instance(&asking).await,
@@ -101,7 +103,16 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
                     let list = list::answer(core, client, &agent, kind, id).await;
                     return answer::json(StatusCode::OK, list);
                 }
-                match resolve::resolve(core, client, &agent, message).await {
+                let inside;
+                let asking = match search::take(core, client, &agent, message, id).await {
+                    Taken::Answer(found) => return answer::json(StatusCode::OK, found),
+                    Taken::Call(call) => {
+                        inside = call;
+                        asking.inside(&inside)
+                    }
+                    Taken::No => asking,
+                };
+                match resolve::resolve(core, client, &agent, asking.message).await {
                     Ok(way) => relay(&asking, way).await,
                     Err(error) => answer::error(Era::Modern, &error, Some(id)),
                 }

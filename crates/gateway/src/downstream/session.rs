@@ -21,6 +21,7 @@ use crate::edge::{Visit, answer};
 use crate::relay::trace::Trace;
 use crate::relay::{Asking, relay};
 use crate::routes::AgentRoute;
+use crate::search::{self, Taken};
 use crate::upstream::call::{ask, tell};
 
 pub(super) async fn post(visit: &Visit, message: Envelope) -> Response {
@@ -238,6 +239,7 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
         id,
         headers: &visit.headers,
         trace: Trace::of(message, &visit.headers, &core.ambient),
+        inner: false,
     };
     let Some(agent) = agent else {
         return match own_hop(core, client) {
@@ -251,7 +253,16 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
             list::answer(core, client, &agent, kind, id).await,
         );
     }
-    match resolve::resolve(core, client, &agent, message).await {
+    let inside;
+    let asking = match search::take(core, client, &agent, message, id).await {
+        Taken::Answer(found) => return answer::json(StatusCode::OK, found),
+        Taken::Call(call) => {
+            inside = call;
+            asking.inside(&inside)
+        }
+        Taken::No => asking,
+    };
+    match resolve::resolve(core, client, &agent, asking.message).await {
         Ok(way) => relay(&asking, way).await,
         Err(error) => answer::error(Era::Session, &error, Some(id)),
     }

@@ -52,6 +52,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) id: &'a Id,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) trace: Trace,
+    /// It was inside of another call, of which the headers speak.
+    pub(crate) inner: bool,
 }
 
 /// The same, kept for as long as the call takes.
@@ -63,9 +65,19 @@ pub(crate) struct Kept {
     id: Id,
     headers: HeaderMap,
     trace: Trace,
+    inner: bool,
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
+    /// For the call inside of this one.
+    pub(crate) fn inside(self, message: &'a Envelope) -> Self {
+        Self {
+            message,
+            inner: true,
+            ..self
+        }
+    }
+
     fn kept(&self) -> Kept {
         Kept {
             core: self.core.clone(),
@@ -74,6 +86,7 @@ impl Asking<'_> {
             id: self.id.clone(),
             headers: self.headers.clone(),
             trace: self.trace,
+            inner: self.inner,
         }
     }
 }
@@ -87,6 +100,7 @@ impl Kept {
             id: &self.id,
             headers: &self.headers,
             trace: self.trace,
+            inner: self.inner,
         }
     }
 }

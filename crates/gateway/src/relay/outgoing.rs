@@ -92,14 +92,15 @@ fn standard_headers(asking: &Asking<'_>, hop: &Hop, call: &OpenCall, map: &mut H
 }
 
 /// A modern client's `Mcp-Param-*` go along verbatim, once they agree with the body as far as the
-/// tool's schema is known (rule 3). For a session-era client they are made.
+/// tool's schema is known (rule 3). For a session-era client, and for a call that was inside of another
+/// one, they are made.
 fn param_headers(
     asking: &Asking<'_>,
     hop: &Hop,
     call: &OpenCall,
     map: &mut HeaderMap,
 ) -> Result<(), UpstreamError> {
-    if asking.client.hello.era == Era::Modern {
+    if asking.client.hello.era == Era::Modern && !asking.inner {
         headers::copy_params(asking.headers, map);
     }
     if asking.message.method() != method::TOOLS_CALL {
@@ -116,12 +117,14 @@ fn param_headers(
         return Ok(());
     };
     match asking.client.hello.era {
-        Era::Session => params.set(map, asking.message),
-        Era::Modern => params
-            .check(asking.headers, asking.message)
-            .map_err(|refusal| {
-                UpstreamError::Rpc(RpcError::new(refusal.code(), refusal.to_string()))
-            })?,
+        Era::Modern if !asking.inner => {
+            params
+                .check(asking.headers, asking.message)
+                .map_err(|refusal| {
+                    UpstreamError::Rpc(RpcError::new(refusal.code(), refusal.to_string()))
+                })?
+        }
+        Era::Modern | Era::Session => params.set(map, asking.message),
     }
     Ok(())
 }

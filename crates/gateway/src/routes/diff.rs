@@ -121,6 +121,7 @@ mod tests {
             account_id: instance.account_id,
             name: "Helper".into(),
             description: String::new(),
+            search: false,
             links: vec![LinkRoute {
                 id: ambient.new_id(),
                 instance_id: instance.id,

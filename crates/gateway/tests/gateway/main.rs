@@ -21,5 +21,6 @@ mod rig;
 mod round_trips;
 mod routing;
 mod scripted;
+mod search;
 mod transparency;
 mod wire;

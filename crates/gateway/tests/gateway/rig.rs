@@ -237,6 +237,7 @@ impl Rig {
             account_id: self.ambient.new_id(),
             name: "Test agent".into(),
             description: "Be kind.".into(),
+            search: false,
             links,
         });
         let token = mint(TokenKind::Agent, &self.ambient);

@@ -12,6 +12,7 @@ pub(crate) struct Model {
     pub(crate) description: String,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
+    pub(crate) search_mode: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

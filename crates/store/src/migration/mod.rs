@@ -10,6 +10,7 @@ mod m0003_orphans;
 mod m0004_direct_access;
 mod m0005_orphan_removal;
 mod m0006_told;
+mod m0007_search_mode;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_direct_access::DirectAccess),
             Box::new(m0005_orphan_removal::OrphanRemoval),
             Box::new(m0006_told::Told),
+            Box::new(m0007_search_mode::SearchMode),
         ]
     }
 }

@@ -43,12 +43,14 @@ async fn an_agent_lives_and_takes_links_and_tokens_with_it(db: TestDb) {
     let patch = AgentPatch {
         name: None,
         description: Some("Else.".into()),
+        search_mode: Some(true),
     };
     let changed = agents.update(account, made.id, patch, &[]).await.unwrap();
     assert_eq!(
         (changed.name.as_str(), changed.description.as_str()),
         ("helper", "Else.")
     );
+    assert!(!made.search_mode && changed.search_mode);
 
     let instance = db.instance(account, "echo").await;
     let link = db.link(account, made.id, instance.id).await.unwrap();

@@ -151,6 +151,7 @@ impl TestDb {
             account_id: account,
             name: name(called),
             description: "Does things.".into(),
+            search_mode: false,
         };
         self.store.agents().create(new, &[]).await.unwrap()
     }

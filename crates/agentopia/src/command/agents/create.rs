@@ -21,12 +21,16 @@ pub(crate) struct Args {
     /// A few sentences about it.
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
+    /// It sees find_tool and call_tool in place of all its tools: for agents with very many.
+    #[arg(long)]
+    search_mode: bool,
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
     let request = CreateAgentRequest {
         name: args.name,
         description: args.description,
+        search_mode: args.search_mode,
     };
     let agent = app.client()?.create_agent(&request).await?;
     app.out.result(&agent, || {

@@ -24,8 +24,17 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
             ("id", agent.id.to_string()),
             ("description", agent.description.clone()),
             ("address", agent.mcp_url.clone()),
+            ("tools", sees(agent.search_mode).to_owned()),
             ("made", ago(app.now(), agent.created_at)),
             ("changed", ago(app.now(), agent.updated_at)),
         ])
     })
+}
+
+const fn sees(search_mode: bool) -> &'static str {
+    if search_mode {
+        "found with find_tool, called with call_tool"
+    } else {
+        "all listed"
+    }
 }

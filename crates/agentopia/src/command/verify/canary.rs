@@ -93,6 +93,7 @@ async fn attempt(
     let request = CreateAgentRequest {
         name: name.clone(),
         description: "made by `agentopia verify --canary`, which removes it again".to_owned(),
+        search_mode: false,
     };
     let agent = made
         .agent

@@ -48,6 +48,7 @@ pub(super) async fn handler(
                 account_id: call.account(),
                 name: request.name,
                 description: request.description,
+                search_mode: request.search_mode,
             },
             &[event],
         )

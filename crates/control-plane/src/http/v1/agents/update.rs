@@ -38,7 +38,7 @@ pub(super) async fn handler(
     let event = call.event(
         "agent.updated",
         (ObjectKind::Agent, id),
-        "changed name or description",
+        "changed what it is called or how it sees its tools",
     );
     let agent = call
         .store()
@@ -49,6 +49,7 @@ pub(super) async fn handler(
             AgentPatch {
                 name: request.name,
                 description: request.description,
+                search_mode: request.search_mode,
             },
             &[event],
         )

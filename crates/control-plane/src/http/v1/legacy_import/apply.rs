@@ -100,6 +100,7 @@ async fn agents(call: &Call, account: &mut ImportedAccount) -> Answer<Vec<Import
             account_id: account.account_id,
             name: name(&agent.name)?,
             description: String::new(),
+            search_mode: false,
         };
         match call.store().agents().create(new, &[event]).await {
             Ok(_) => {}
