@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-/// Below the ports that a machine gives to tools.
-const FIRST_PORT: u16 = 29_999;
+/// The first port that a machine gives to a tool.
+const FIRST_PORT: u16 = 30_000;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -101,11 +101,8 @@ impl Tools {
     pub(crate) fn step(&self) -> bool {
         let mut stepped = false;
         let mut tools = self.tools.lock();
-        let mut next = 1 + tools
-            .values()
-            .filter_map(|tool| tool.port)
-            .max()
-            .unwrap_or(FIRST_PORT);
+        let taken = tools.values().filter_map(|tool| tool.port).max();
+        let mut next = taken.map_or(FIRST_PORT, |port| port + 1);
         for tool in tools.values_mut() {
             stepped |= tool.step(&mut next);
         }

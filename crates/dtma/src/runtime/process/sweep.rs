@@ -33,7 +33,8 @@ impl Marked {
 /// So many times: a process that is forking while we look can get away once, and one that is between two
 /// programs shows no environment.
 const ROUNDS: usize = 5;
-/// Between two looks where somebody showed none: starting a program takes less than that.
+/// Between two looks where somebody showed none: starting a program takes less than that. Nothing tells
+/// when it has begun, and some processes never have an environment, so there is nothing to wait for.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Kills every marked process. Returns how many there were.
@@ -66,21 +67,16 @@ pub(super) async fn end(marked: Marked) -> usize {
 }
 
 /// What one look at all processes shows.
-struct Seen {
+pub(super) struct Seen {
     /// Those that carry the mark and still run.
-    found: Vec<Pid>,
+    pub(super) found: Vec<Pid>,
     /// Whether a process runs that shows no environment, so that it could be one of them: the kernel shows
     /// none while a program takes the place of another (`execve`).
     unclear: bool,
 }
 
-/// Processes whose environment holds `variable` and that still run.
-#[cfg(test)]
-pub(super) fn find(variable: &str) -> Vec<Pid> {
-    look(variable).found
-}
-
-fn look(variable: &str) -> Seen {
+/// Looks for processes whose environment holds `variable` and that still run.
+pub(super) fn look(variable: &str) -> Seen {
     let own = Pid::this();
     let mut seen = Seen {
         found: Vec::new(),
@@ -122,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_of_the_kernel_and_a_zombie_run_no_program() {
+    fn a_zombie_runs_no_program() {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::from_raw(child.id().try_into().unwrap());
         let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
