@@ -79,15 +79,14 @@ impl MachineCommands for Line {
     ) -> Result<ObservedInstance, DtmaError> {
         self.world.travel().await;
         let tools = self.reach()?;
-        let mut changes = tools.changes();
         let news = async {
             loop {
+                let changed = tools.changed();
                 let now = tools.one(id).ok_or_else(not_found)?;
                 if (now.generation, now.phase) != (generation, phase) {
                     return Ok(now);
                 }
-                // It goes when the machine does.
-                changes.changed().await.map_err(|_| broken(Sent::Perhaps))?;
+                changed.await;
             }
         };
         let now = timeout(HOLD, news).await;

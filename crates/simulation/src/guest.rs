@@ -287,11 +287,11 @@ impl Life {
 
     /// Brings its tools to what is wanted, for ever.
     async fn work(&self) {
-        let mut changes = self.guest.tools.changes();
         loop {
             sleep(self.world.guests.some_pause()).await;
-            if !self.guest.tools.step() && changes.changed().await.is_err() {
-                return;
+            let changed = self.guest.tools.changed();
+            if !self.guest.tools.step() {
+                changed.await;
             }
         }
     }

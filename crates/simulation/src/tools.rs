@@ -10,17 +10,18 @@ use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_dtma_api::problem::Problem;
 use agentopia_dtma_api::to_dtma::InstanceSpec;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
-/// Below the ports that a machine gives to tools.
-const FIRST_PORT: u16 = 29_999;
+/// The first port that a machine gives to a tool.
+const FIRST_PORT: u16 = 30_000;
 
 /// See the module's header.
 #[derive(Debug)]
 pub(crate) struct Tools {
     tools: Mutex<BTreeMap<InstanceId, Tool>>,
-    /// Counts changes, for those who wait for one.
-    changes: watch::Sender<u64>,
+    /// For those who wait for a change. Not a `watch`, which wakes them in an order by chance.
+    changed: Notify,
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +40,7 @@ impl Default for Tools {
     fn default() -> Self {
         Self {
             tools: Mutex::default(),
-            changes: watch::Sender::new(0),
+            changed: Notify::new(),
         }
     }
 }
@@ -100,11 +101,8 @@ impl Tools {
     pub(crate) fn step(&self) -> bool {
         let mut stepped = false;
         let mut tools = self.tools.lock();
-        let mut next = 1 + tools
-            .values()
-            .filter_map(|tool| tool.port)
-            .max()
-            .unwrap_or(FIRST_PORT);
+        let taken = tools.values().filter_map(|tool| tool.port).max();
+        let mut next = taken.map_or(FIRST_PORT, |port| port + 1);
         for tool in tools.values_mut() {
             stepped |= tool.step(&mut next);
         }
@@ -125,13 +123,13 @@ impl Tools {
         tools.iter().map(|(id, tool)| tool.observed(*id)).collect()
     }
 
-    /// Hears of every change from now on.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// Waits for the next change from now on, also before it is polled.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     fn tell(&self) {
-        self.changes.send_modify(|count| *count += 1);
+        self.changed.notify_waiters();
     }
 }
 

@@ -147,9 +147,11 @@ fn exits_tell_code_or_signal() {
 fn a_signal_reaches_the_whole_group() {
     let init = Init::start(&[], &[]);
     let (host, _) = init.connect();
-    // The leader must outlive the signal: what is left of its group goes when it ends.
-    let script = "trap : USR1; sh -c 'trap \"echo got; exit\" USR1; echo ready; \
-                  while :; do sleep 0.01; done' & (trap '' USR1; exec cat)";
+    // The leader must outlive the signal, from before the other is ready: what is left of its group goes
+    // when it ends. A shell cannot catch what it was told to ignore, so the other is started without that.
+    let script = "trap '' USR1; env --default-signal=USR1 \
+                  sh -c 'trap \"echo got; exit\" USR1; echo ready; while :; do sleep 0.01; done' & \
+                  exec cat";
     let mut server = host.stdio(1, &["sh", "-c", script], &[]);
     assert_eq!(server.line(), "ready");
     host.send(&ToInit::Signal {

@@ -28,7 +28,8 @@ impl State {
                 droplet.size = before.size;
                 droplet.disk = before.disk;
                 droplet.status = before.status;
-                droplet.shown_status = before.shown_status;
+                // Not what was shown then: that may have lagged behind, and nothing would correct it.
+                droplet.shown_status = before.status;
                 droplet.ipv6 = before.ipv6;
                 droplet.backups = before.backups;
                 droplet.snapshots = before.snapshots;

@@ -105,6 +105,17 @@ fn an_action_that_is_rolled_back_shows_while_it_lasts() {
 }
 
 #[test]
+fn what_was_not_shown_yet_when_an_action_began_is_shown_when_it_is_rolled_back() {
+    let mut world = World::with_fault(ResourceRule::new(ResourceFault::ActionRolledBack));
+    world.state.settings.delays.status = seconds(2);
+    let droplet = world.active();
+    world.state.machine_stopped(world.now, droplet);
+    world.act(droplet, ActionKind::Shutdown).unwrap();
+    world.pass(30);
+    assert_eq!(world.status(droplet), "off");
+}
+
+#[test]
 fn orders_of_one_droplet_come_one_after_the_other() {
     let mut world = World::new();
     let (one, other) = (world.active(), world.active());

@@ -96,8 +96,12 @@ async fn read_all(mut session: StdioSession) -> String {
 }
 
 /// Waits until nothing of the instance runs.
-async fn gone(marked: &str) {
-    until(|| sweep::find(marked).is_empty()).await;
+fn marked(variable: &str) -> Vec<nix::unistd::Pid> {
+    sweep::look(variable).found
+}
+
+async fn gone(variable: &str) {
+    until(|| marked(variable).is_empty()).await;
 }
 
 async fn until(mut condition: impl FnMut() -> bool) {
@@ -128,7 +132,7 @@ async fn each_session_is_a_process_of_its_own() {
     let mut two = machine.open(&spec).await;
     one.stdin.write_all(b"one\n").await.unwrap();
     two.stdin.write_all(b"two\n").await.unwrap();
-    assert_eq!(sweep::find(&mark(&spec)).len(), 2);
+    until(|| marked(&mark(&spec)).len() == 2).await;
     assert_eq!(read_all(one).await, "one\n");
     assert_eq!(read_all(two).await, "two\n");
     gone(&mark(&spec)).await;
@@ -196,7 +200,8 @@ async fn closing_ends_a_session_that_ignores_everything_and_all_its_children() {
     let mut session = machine.open(&spec).await;
     let mut ready = [0; 6];
     session.stdout.read_exact(&mut ready).await.unwrap();
-    assert!(sweep::find(&mark(&spec)).len() >= 3);
+    // Each shows its environment once its program has begun.
+    until(|| marked(&mark(&spec)).len() >= 3).await;
     let StdioSession {
         stdin,
         stdout,
@@ -277,7 +282,7 @@ async fn an_http_server_gets_a_port_and_its_end_is_told() {
         ["bad"]
     );
 
-    let pid = sweep::find(&mark(&spec))[0];
+    let pid = marked(&mark(&spec))[0];
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(exits.recv().await.unwrap(), spec.instance_id);
     let Some(RunState::Exited(info)) = machine.state(&spec).await else {
@@ -335,7 +340,7 @@ async fn what_outlived_an_earlier_dtma_is_ended_and_strangers_are_not() {
     };
     let (mut ours, mut theirs) = (spawn(&id), spawn(&stranger));
     // Started, so that their environments can be read.
-    until(|| sweep::find(&format!("{}={id}", command::MARK_ENVIRONMENT)).len() == 1).await;
+    until(|| marked(&format!("{}={id}", command::MARK_ENVIRONMENT)).len() == 1).await;
     ProcessRuntime::new(machine.context.clone()).await.unwrap();
     let status = ours.wait().unwrap();
     assert!(!status.success());
@@ -396,5 +401,5 @@ async fn shutdown_leaves_nothing() {
     machine.start(&spec, &[]).await;
     let _session = machine.open(&spec).await;
     machine.runtime.shutdown(Duration::from_secs(1)).await;
-    assert!(sweep::find(&mark(&spec)).is_empty());
+    assert!(marked(&mark(&spec)).is_empty());
 }

@@ -42,6 +42,8 @@ pub(super) struct Actor {
     connected: watch::Sender<bool>,
     http: watch::Sender<HttpState>,
     servers: HashMap<SessionId, Server>,
+    /// Servers that ended while there was no connection; how, may be told until `tool-init` has caught up.
+    lost: Vec<SessionId>,
     last_id: u32,
     oom: OomCounter,
 }
@@ -59,6 +61,7 @@ impl Actor {
             connected,
             http,
             servers: HashMap::new(),
+            lost: Vec::new(),
             last_id: 0,
             oom: OomCounter::default(),
         }
@@ -168,7 +171,7 @@ impl Actor {
                     Some(message) => self.heard(&control, message).await?,
                     None => return Ok(()),
                 },
-                // Nothing is asked of a tool-init that has not introduced itself.
+                // Nothing is asked of a tool-init that has not introduced itself and caught up.
                 command = commands.recv(), if *self.connected.borrow() => match command {
                     Some(command) => self.asked(&control, command).await?,
                     None => return Ok(()),
@@ -186,7 +189,8 @@ impl Actor {
                     )));
                 }
                 self.met(control, &running).await?;
-                self.connected.send_replace(true);
+                // It answers after all that it had kept for us.
+                send(control, &ToInit::Ping { nonce: 0 }).await?;
             }
             ToHost::Spawned { session, .. } => {
                 if let Some(server) = self.servers.get_mut(&session) {
@@ -226,24 +230,30 @@ impl Actor {
             ToHost::Orphans { pids } => {
                 tracing::debug!(instance = %self.config.instance, count = pids.len(), "tool-init reaped orphans");
             }
-            ToHost::Pong { .. } => {}
+            ToHost::Pong { .. } => self.caught_up(),
         }
         Ok(())
+    }
+
+    /// What `tool-init` kept for us is here: ids that it had to say something about are free from now
+    /// on, also those that the DTMA before us gave out. Servers whose end nobody told have ended, too.
+    fn caught_up(&mut self) {
+        for session in std::mem::take(&mut self.lost) {
+            self.ended(session, ExitInfo::default());
+        }
+        self.connected.send_replace(true);
     }
 
     /// Compares what runs with what we know: sessions that are gone have ended; an HTTP server
     /// that we did not know of was started by the DTMA before us; stdio servers of that one have
     /// lost their pipes and are ended.
     async fn met(&mut self, control: &AsyncFd<Control>, running: &[Running]) -> io::Result<()> {
-        let lost: Vec<SessionId> = self
+        self.lost = self
             .servers
             .keys()
             .copied()
             .filter(|known| !running.iter().any(|server| server.session == *known))
             .collect();
-        for session in lost {
-            self.ended(session, ExitInfo::default());
-        }
         for server in running {
             self.last_id = self.last_id.max(server.session.get());
             if self.servers.contains_key(&server.session) {
@@ -385,9 +395,13 @@ async fn signal(control: &AsyncFd<Control>, session: SessionId, number: i32) -> 
         session,
         signal: number,
     };
+    send(control, &message).await
+}
+
+async fn send(control: &AsyncFd<Control>, message: &ToInit<'_>) -> io::Result<()> {
     control
         .async_io(Interest::WRITABLE, |control| {
-            control.try_send_plain(&message)
+            control.try_send_plain(message)
         })
         .await
 }

@@ -12,6 +12,8 @@ mod actor;
 mod launch;
 mod link;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub(super) use launch::Launch;
 pub(super) use link::{HttpState, InitLink, LinkConfig};
