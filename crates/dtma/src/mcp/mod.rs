@@ -40,6 +40,9 @@ pub struct DataPathConfig {
     /// A process that had nothing to do for so long may be closed when another is wanted and
     /// `most_processes` is reached.
     pub evict_after: Duration,
+    /// The same when another is wanted and the tool's memory or threads may not be enough for one more:
+    /// sooner, because the kernel would kill one that is at work.
+    pub evict_for_room_after: Duration,
     /// The largest message, in bytes, and how deep it may be nested.
     pub limits: Limits,
     /// How long a server may leave its standard input unread before it is called stuck.
@@ -56,6 +59,7 @@ impl Default for DataPathConfig {
             idle: Duration::from_secs(15 * 60),
             most_processes: 64,
             evict_after: Duration::from_secs(30),
+            evict_for_room_after: Duration::from_secs(1),
             limits: Limits::default(),
             stdin_patience: Duration::from_secs(30),
             client_patience: Duration::from_secs(30),

@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 
 use super::process::{Delivery, Mode, Process, ProcessConfig};
 use super::{DataPath, DataPathConfig, refusal};
-use crate::runtime::{Runtime, StdioSpawner, ToolHandle};
+use crate::runtime::{Quota, Runtime, StdioSpawner, ToolHandle};
 
 /// How long a process that is closed to make room may take.
 const EVICTION: Duration = Duration::from_secs(8);
@@ -215,6 +215,7 @@ impl Sessions {
 
     async fn start(&self, tool: StdioTool<'_>, mode: Mode) -> Result<Arc<Process>, Response> {
         let instance = tool.handle.instance_id;
+        self.make_room(tool).await;
         let permit = self.permit(instance).await?;
         let config = ProcessConfig {
             instance,
@@ -244,7 +245,7 @@ impl Sessions {
         if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
             return Ok(permit);
         }
-        if let Some(process) = self.idlest(instance) {
+        if let Some(process) = self.idlest(instance, self.config.evict_after) {
             process.close();
             drop(process);
             if let Ok(Ok(permit)) = timeout(EVICTION, room.acquire_owned()).await {
@@ -261,12 +262,35 @@ impl Sessions {
         ))
     }
 
-    fn idlest(&self, instance: InstanceId) -> Option<Arc<Process>> {
+    /// Closes processes that have been idle longest until what the tool may have is enough for one more,
+    /// or none is idle. Whoever they served gets a new one with its next request.
+    async fn make_room(&self, tool: StdioTool<'_>) {
+        let instance = tool.handle.instance_id;
+        loop {
+            let running = self.of(Some(instance));
+            let count = running.iter().filter(|process| process.runs()).count();
+            drop(running);
+            let quotas = tool.spawner.quotas();
+            let Some(tight) = quotas.iter().find(|quota| is_tight(**quota, count)) else {
+                return;
+            };
+            let Some(process) = self.idlest(instance, self.config.evict_for_room_after) else {
+                return;
+            };
+            tracing::info!(%instance, processes = count, used = tight.used, limit = tight.limit, "closing an idle process: the tool may have too little for another one");
+            process.close();
+            if timeout(EVICTION, process.wait_gone()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn idlest(&self, instance: InstanceId, after: Duration) -> Option<Arc<Process>> {
         self.of(Some(instance))
             .into_iter()
             .filter(|process| process.runs())
             .filter_map(|process| Some((process.idle()?, process)))
-            .filter(|(idle, _)| *idle >= self.config.evict_after)
+            .filter(|(idle, _)| *idle >= after)
             .max_by_key(|(idle, _)| *idle)
             .map(|(_, process)| process)
     }
@@ -343,6 +367,14 @@ impl Sessions {
     }
 }
 
+/// Whether one more process may be too much. It is taken to need as much as the others do on average, but
+/// a quarter of the limit at most: one that has grown says little about one that is new.
+fn is_tight(quota: Quota, processes: usize) -> bool {
+    let each = quota.used.checked_div(processes as u64);
+    let one_more = each.map_or(0, |each| each.min(quota.limit / 4));
+    quota.used + one_more > quota.limit
+}
+
 /// Initialises a shared process once, for all who will share it. It is told of no capabilities:
 /// what it would ask a client, it could not ask anybody in particular.
 async fn initialize(process: &Arc<Process>, patience: Duration) -> Result<Json<'static>, Response> {
@@ -411,4 +443,22 @@ pub(super) fn sweep_in_background(path: &Arc<DataPath>) {
             path.sessions.sweep();
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_tight_before_it_is_too_little() {
+        let tight = |used, processes| is_tight(Quota { used, limit: 400 }, processes);
+        assert!(!tight(0, 0));
+        assert!(!tight(399, 0), "there is nothing to close");
+        // Small ones: as many as fit.
+        assert!(!tight(280, 4));
+        assert!(tight(350, 5));
+        // One that has grown leaves room for a small one.
+        assert!(!tight(290, 1));
+        assert!(tight(310, 1));
+    }
 }

@@ -131,6 +131,19 @@ pub trait Runtime: fmt::Debug + Send + Sync {
 pub trait StdioSpawner: fmt::Debug + Send + Sync {
     /// A new process on pipes of its own.
     async fn open(&self) -> Result<StdioSession, RuntimeError>;
+
+    /// What all processes of the tool use together of what they may: memory in bytes, and threads.
+    /// Without what nothing limits.
+    fn quotas(&self) -> Vec<Quota>;
+}
+
+/// Something that a tool may have so much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// In use, without what the kernel would give up.
+    pub used: u64,
+    /// Beyond this processes are killed, or can't begin.
+    pub limit: u64,
 }
 
 /// One process of a stdio server. Dropping it ends the process in the background.

@@ -20,8 +20,8 @@ use super::session::{Process, Session};
 use super::spawn::Spawner;
 use super::sweep;
 use crate::runtime::{
-    ErrorCode, ExitInfo, RunState, RuntimeError, RuntimeInstance, StdioSession, StdioSpawner,
-    ToolChannel, ToolHandle,
+    ErrorCode, ExitInfo, Quota, RunState, RuntimeError, RuntimeInstance, StdioSession,
+    StdioSpawner, ToolChannel, ToolHandle,
 };
 
 /// How long what is being replaced gets to end.
@@ -199,6 +199,11 @@ impl Managed {
 
 #[async_trait]
 impl StdioSpawner for Managed {
+    fn quotas(&self) -> Vec<Quota> {
+        // Child processes have no limits of their own.
+        Vec::new()
+    }
+
     async fn open(&self) -> Result<StdioSession, RuntimeError> {
         let stopped = || {
             RuntimeError::new(

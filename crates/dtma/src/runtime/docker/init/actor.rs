@@ -17,7 +17,7 @@ use tool_init::host::{Control, ExpectedPeer, HostSocket, Owner};
 use tool_init::protocol::SessionId;
 
 use super::link::{Command, HttpState, LinkConfig, gone};
-use crate::runtime::docker::cgroup::OomCounter;
+use crate::runtime::docker::cgroup::{Groups, OomCounter};
 use crate::runtime::{ErrorCode, ExitInfo, ExitWatch, RuntimeError};
 
 /// Between two looks at a container that is not running yet, and between two tries to listen.
@@ -41,6 +41,7 @@ pub(super) struct Actor {
     owner: Owner,
     connected: watch::Sender<bool>,
     http: watch::Sender<HttpState>,
+    groups: watch::Sender<Groups>,
     servers: HashMap<SessionId, Server>,
     /// Servers that ended while there was no connection; how, may be told until `tool-init` has caught up.
     lost: Vec<SessionId>,
@@ -54,12 +55,14 @@ impl Actor {
         owner: Owner,
         connected: watch::Sender<bool>,
         http: watch::Sender<HttpState>,
+        groups: watch::Sender<Groups>,
     ) -> Self {
         Self {
             config,
             owner,
             connected,
             http,
+            groups,
             servers: HashMap::new(),
             lost: Vec::new(),
             last_id: 0,
@@ -148,6 +151,7 @@ impl Actor {
             match ready.try_io(|socket| socket.get_ref().accept(expected)) {
                 Ok(Ok(control)) => {
                     self.oom = OomCounter::of(pid);
+                    self.groups.send_replace(Groups::of(pid));
                     return Some(control);
                 }
                 Ok(Err(error)) => {

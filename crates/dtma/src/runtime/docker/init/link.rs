@@ -18,7 +18,8 @@ use tool_init::protocol::SessionId;
 use super::actor::Actor;
 use super::launch::Launch;
 use super::session::Process;
-use crate::runtime::{ErrorCode, ExitInfo, ExitWatch, RuntimeError, StdioSession};
+use crate::runtime::docker::cgroup::Groups;
+use crate::runtime::{ErrorCode, ExitInfo, ExitWatch, Quota, RuntimeError, StdioSession};
 
 /// How long a request to `tool-init` may take; it answers in well under a millisecond.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -81,6 +82,7 @@ pub(in crate::runtime::docker) struct InitLink {
     commands: mpsc::Sender<Command>,
     connected: watch::Receiver<bool>,
     http: watch::Receiver<HttpState>,
+    groups: watch::Receiver<Groups>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -106,14 +108,16 @@ impl InitLink {
         let (commands, requests) = mpsc::channel(64);
         let (connected_at, connected) = watch::channel(false);
         let (http_at, http) = watch::channel(HttpState::None);
+        let (groups_at, groups) = watch::channel(Groups::default());
         let stop = CancellationToken::new();
-        let actor = Actor::new(config, owner, connected_at, http_at);
+        let actor = Actor::new(config, owner, connected_at, http_at, groups_at);
         let task = tokio::spawn(actor.run(socket, requests, stop.clone()));
         Ok(Self {
             owner,
             commands,
             connected,
             http,
+            groups,
             stop,
             task: Mutex::new(Some(task)),
         })
@@ -143,6 +147,11 @@ impl InitLink {
             .await
             .map(drop)
             .map_err(|_| gone())
+    }
+
+    /// What the container uses of what it may.
+    pub(super) fn quotas(&self) -> Vec<Quota> {
+        self.groups.borrow().read()
     }
 
     /// What became of the HTTP server.

@@ -9,7 +9,8 @@ use tool_init::protocol::SessionId;
 use super::launch::Launch;
 use super::link::InitLink;
 use crate::runtime::{
-    ExitInfo, ExitWatch, RuntimeError, SESSION_GRACE, SessionProcess, StdioSession, StdioSpawner,
+    ExitInfo, ExitWatch, Quota, RuntimeError, SESSION_GRACE, SessionProcess, StdioSession,
+    StdioSpawner,
 };
 
 /// Starts sessions in one container.
@@ -23,6 +24,10 @@ pub(in crate::runtime::docker) struct Spawner {
 impl StdioSpawner for Spawner {
     async fn open(&self) -> Result<StdioSession, RuntimeError> {
         self.link.spawn_stdio(&self.launch).await
+    }
+
+    fn quotas(&self) -> Vec<Quota> {
+        self.link.quotas()
     }
 }
 
