@@ -1,5 +1,6 @@
 //! A door to an endpoint for programs that can't show a token, as the conformance suite can't: it adds the
-//! token and passes all else as it is, the `Host` and `Origin` that the program claims included.
+//! token and passes all else as it is, a strange `Host` or `Origin` included. Where the door's own address is
+//! claimed it becomes the endpoint's, as behind every reverse proxy.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{AUTHORIZATION, CONNECTION, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode};
 use tokio::task::AbortHandle;
 use url::Url;
@@ -26,6 +27,8 @@ pub struct Door {
 
 #[derive(Debug)]
 struct Inside {
+    /// The door's own host and port.
+    own: String,
     endpoint: Url,
     authorization: HeaderValue,
     http: reqwest::Client,
@@ -41,8 +44,10 @@ impl Door {
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
         authorization.set_sensitive(true);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}{}", listener.local_addr()?, endpoint.path());
+        let own = listener.local_addr()?.to_string();
+        let url = format!("http://{own}{}", endpoint.path());
         let inside = Inside {
+            own,
             endpoint,
             authorization,
             http: reqwest::Client::builder().http1_only().build()?,
@@ -80,6 +85,13 @@ impl Inside {
         headers.remove(CONNECTION);
         headers.remove(TRANSFER_ENCODING);
         headers.insert(AUTHORIZATION, self.authorization.clone());
+        for name in [HOST, ORIGIN] {
+            let claimed = headers.get(&name).and_then(|value| value.to_str().ok());
+            if let Some(place) = claimed.and_then(|claimed| claimed.strip_suffix(&self.own)) {
+                let instead = format!("{place}{}", self.endpoint.authority());
+                headers.insert(name, HeaderValue::try_from(instead)?);
+            }
+        }
         let sent = self.http.request(parts.method, url).headers(headers);
         let answer = sent.body(body).send().await?;
         let (status, mut headers) = (answer.status(), answer.headers().clone());

@@ -138,13 +138,16 @@ pub fn newest_common<'v>(
 ///
 /// Modern: its `_meta` has the version, or it is `server/discover`, or the header names a revision
 /// from 2026-07-28 on, also one that we don't know (revisions are dates and compare as text), so
-/// that it gets the modern error. `initialize` is always session era, and so is all the rest.
+/// that it gets the modern error. `initialize` is session era, whatever the header says, unless only
+/// its `_meta` names a version: then it is modern, which has no such method. So is all the rest.
 /// Whether what claims to be modern is sound is for [`crate::headers::check_request`].
 #[must_use]
 pub fn era_of<B: AsRef<[u8]>>(envelope: &Envelope<B>, headers: &http::HeaderMap) -> Era {
     let method = envelope.method();
     if method == method::INITIALIZE {
-        return Era::Session;
+        let is_modern =
+            envelope.has(Field::MetaProtocolVersion) && !envelope.has(Field::ParamsProtocolVersion);
+        return if is_modern { Era::Modern } else { Era::Session };
     }
     if envelope.has(Field::MetaProtocolVersion) || method == method::DISCOVER {
         return Era::Modern;
@@ -298,9 +301,19 @@ mod tests {
             )
         };
         let init = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2026-07-28"}}"#;
+        let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
         let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
         let modern = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
         assert_eq!(era(init, Some("2026-07-28")), Era::Session);
+        assert_eq!(
+            era(
+                &init.replace("\"params\":{", &format!("\"params\":{{{meta},")),
+                None
+            ),
+            Era::Session
+        );
+        let only_meta = init.replace("\"protocolVersion\":\"2026-07-28\"", meta);
+        assert_eq!(era(&only_meta, None), Era::Modern);
         assert_eq!(era(list, None), Era::Session);
         assert_eq!(era(list, Some("2025-11-25")), Era::Session);
         assert_eq!(era(list, Some("2026-07-28")), Era::Modern);
