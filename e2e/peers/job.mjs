@@ -9,7 +9,8 @@ export const job = JSON.parse(readFileSync(0, 'utf8'));
 
 // Node looks for packages above the importing file; these are installed elsewhere.
 const require = createRequire(`${process.env.NODE_MODULES}/`);
-export const load = async (name) => import(pathToFileURL(require.resolve(name)));
+export const locate = (name) => require.resolve(name);
+export const load = async (name) => import(pathToFileURL(locate(name)));
 
 export const headers = { Authorization: `Bearer ${job.token}` };
 

@@ -25,11 +25,19 @@ pub enum Peer {
     Sdk,
     /// The same over HTTP+SSE, the transport of 2024-11-05.
     SdkSse,
+    /// The same by stdio through `mcp-remote`, as clients do that know nothing else.
+    Remote,
 }
 
 impl Peer {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Python, Self::Client, Self::Sdk, Self::SdkSse];
+    pub const ALL: [Self; 5] = [
+        Self::Python,
+        Self::Client,
+        Self::Sdk,
+        Self::SdkSse,
+        Self::Remote,
+    ];
 
     /// What it says of how it talked.
     #[must_use]
@@ -38,13 +46,14 @@ impl Peer {
             Self::Python | Self::Client => "2026-07-28",
             Self::Sdk => "2025-11-25",
             Self::SdkSse => "HTTP+SSE",
+            Self::Remote => "mcp-remote",
         }
     }
 
     /// The address that it uses of the endpoint with this URL.
     fn address(self, url: &str) -> String {
         match self {
-            Self::Python | Self::Client | Self::Sdk => url.to_owned(),
+            Self::Python | Self::Client | Self::Sdk | Self::Remote => url.to_owned(),
             Self::SdkSse => format!("{}/sse", url.strip_suffix("/mcp").unwrap_or(url)),
         }
     }
@@ -56,6 +65,7 @@ impl Peer {
             Self::Client => (from_scripts("AGENTOPIA_TEST_NODE")?, "node_client.mjs"),
             Self::Sdk => (from_scripts("AGENTOPIA_TEST_NODE")?, "node_sdk.mjs"),
             Self::SdkSse => (from_scripts("AGENTOPIA_TEST_NODE")?, "node_sdk_sse.mjs"),
+            Self::Remote => (from_scripts("AGENTOPIA_TEST_NODE")?, "node_remote.mjs"),
         };
         let mut command = Command::new(program);
         command.arg(dir.join(script));
