@@ -144,6 +144,8 @@ impl Core {
         for client in self.clients.all() {
             if client.is_idle_since(before) {
                 self.clients.end(self, &client);
+            } else {
+                client.streams.expire(self.now_seconds());
             }
         }
     }

@@ -32,6 +32,7 @@ use self::origins::Origins;
 use crate::Counts;
 use crate::core::Core;
 use crate::principal::Principal;
+use crate::relay::resumable::Streams;
 use crate::upstream::{Upstream, changed_method};
 use connections::{Connection, Connections};
 use listeners::Listeners;
@@ -68,6 +69,8 @@ pub(crate) struct Hello {
     pub(crate) capabilities: Bytes,
     /// `clientInfo`, verbatim.
     pub(crate) info: Bytes,
+    /// Whether it can take up a stream again whose connection broke.
+    pub(crate) resumes: bool,
     /// The whole `initialize` request of a session-era client.
     pub(crate) initialize: Option<Bytes>,
 }
@@ -93,6 +96,8 @@ pub(crate) struct Client {
     /// As set by logging/setLevel, verbatim.
     pub(crate) log_level: Mutex<Option<Bytes>>,
     pub(crate) outbox: Outbox,
+    /// Its answers that are streams.
+    pub(crate) streams: Streams,
     pub(crate) listeners: Listeners,
     outbox_capacity: usize,
     /// Requests being worked on.
@@ -403,6 +408,7 @@ impl Clients {
         }
         client.ended.cancel();
         client.listeners.clear();
+        client.streams.clear();
         client.drop_upstreams(core, |_| true);
     }
 
@@ -446,6 +452,7 @@ fn new_client(
         next_asked: AtomicU64::new(0),
         log_level: Mutex::default(),
         outbox: Outbox::default(),
+        streams: Streams::default(),
         listeners: Listeners::default(),
         outbox_capacity: core.config.outbox_messages,
         busy: AtomicUsize::new(0),

@@ -97,7 +97,7 @@ pub(crate) async fn post(visit: Visit, id: Option<&str>, body: Bytes) -> Respons
 }
 
 async fn begin(visit: &Visit, connection: &Connection, message: Envelope) -> Response {
-    match session::begin(visit, message).await {
+    match session::begin(visit, message, false).await {
         Ok(begun) => {
             let first = connection.client.set(begun.client.clone()).is_ok();
             // The stream may have ended meanwhile, and with it whoever would end the session.
@@ -183,12 +183,14 @@ impl Standing {
             return None;
         }
         if let (Some(client), None) = (client, self.reader) {
-            self.reader = Some(client.outbox.attach());
+            self.reader = Some(client.outbox.attach(None));
             client.listen_upstream(&self.core);
         }
         let standing = async {
             match (client, self.reader) {
-                (Some(client), Some(reader)) => client.outbox.next(reader).await,
+                (Some(client), Some(reader)) => {
+                    client.outbox.next(reader).await.map(|(_, message)| message)
+                }
                 // Nothing comes that way before there is a session.
                 _ => std::future::pending().await,
             }

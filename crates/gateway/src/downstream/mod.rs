@@ -36,11 +36,11 @@ pub(crate) async fn post(visit: &Visit, body: Bytes) -> Response {
     }
 }
 
-pub(crate) fn get(visit: &Visit) -> Response {
+pub(crate) async fn get(visit: &Visit) -> Response {
     if names_modern(visit) {
         return answer::method_not_allowed("POST");
     }
-    session::get(visit)
+    session::get(visit).await
 }
 
 pub(crate) fn delete(visit: &Visit) -> Response {

@@ -64,6 +64,7 @@ fn client(
         visit.target,
         capabilities.as_bytes(),
         || Hello {
+            resumes: false,
             era: Era::Modern,
             version,
             capabilities: raw(Field::MetaClientCapabilities),

@@ -19,7 +19,7 @@ use crate::clients::{AskedBy, Client, Hello, Target, empty_object};
 use crate::core::Core;
 use crate::edge::{Visit, answer};
 use crate::relay::trace::Trace;
-use crate::relay::{Asking, relay};
+use crate::relay::{Asking, relay, resumable};
 use crate::routes::AgentRoute;
 use crate::search::{self, Taken};
 use crate::upstream::call::{ask, tell};
@@ -69,7 +69,7 @@ pub(super) fn find(visit: &Visit) -> Result<Arc<Client>, Box<Response>> {
 }
 
 async fn initialize(visit: &Visit, message: Envelope) -> Response {
-    match begin(visit, message).await {
+    match begin(visit, message, true).await {
         Ok(begun) => {
             let mut response = answer::json(StatusCode::OK, begun.answer);
             // Base64 is always a valid header value.
@@ -91,8 +91,12 @@ pub(super) struct Begun {
     pub(super) answer: Vec<u8>,
 }
 
-/// Opens a session with an `initialize`.
-pub(super) async fn begin(visit: &Visit, message: Envelope) -> Result<Begun, Box<Response>> {
+/// Opens a session with an `initialize`. `resumes`: whether its client can take up streams again.
+pub(super) async fn begin(
+    visit: &Visit,
+    message: Envelope,
+    resumes: bool,
+) -> Result<Begun, Box<Response>> {
     let Some(id) = message.id() else {
         let sentence = "initialize is a request and needs an id";
         return Err(Box::new(answer::refused(StatusCode::BAD_REQUEST, sentence)));
@@ -115,6 +119,7 @@ pub(super) async fn begin(visit: &Visit, message: Envelope) -> Result<Begun, Box
         version,
         capabilities: raw(Field::ParamsCapabilities),
         info: raw(Field::ParamsClientInfo),
+        resumes,
         initialize: Some(Bytes::copy_from_slice(message.bytes())),
     };
     let core = &visit.core;
@@ -379,40 +384,80 @@ pub(super) fn own_hop(core: &Core, client: &Client) -> Option<resolve::Hop> {
     }
 }
 
-pub(super) fn get(visit: &Visit) -> Response {
+pub(super) async fn get(visit: &Visit) -> Response {
     let client = match find(visit) {
         Ok(client) => client,
         Err(refused) => return *refused,
     };
     client.touch(&visit.core);
+    let after = match visit.headers.get(headers::LAST_EVENT_ID) {
+        None => None,
+        Some(id) => match id.to_str().ok().and_then(resumable::read_event_id) {
+            Some((0, after)) => Some(after),
+            Some((stream, after)) => return resume(visit, &client, stream, after).await,
+            None => return not_kept(),
+        },
+    };
+    let reader = client.outbox.attach(after);
+    let primed = client.hello.version >= ProtocolVersion::V2025_11_25 && after.is_none();
     let standing = Standing {
-        reader: client.outbox.attach(),
+        reader,
+        primed,
         client: client.clone(),
         core: visit.core.clone(),
     };
     client.listen_upstream(&visit.core);
-    let chunks = futures::stream::unfold(standing, |standing| async move {
+    let chunks = futures::stream::unfold(standing, |mut standing| async move {
         let chunk = standing.chunk().await?;
         Some((Ok::<_, Infallible>(chunk), standing))
     });
     answer::events(Body::from_stream(chunks))
 }
 
+/// An answer is taken up again after the event with the number `after`.
+async fn resume(visit: &Visit, client: &Arc<Client>, stream: u64, after: u64) -> Response {
+    let core = &visit.core;
+    let Some(stream) = client.streams.find(stream) else {
+        return not_kept();
+    };
+    match resumable::resume(core, client, stream, after).await {
+        Some(response) => while_sending(response, Busy::new(core, client)),
+        None => not_kept(),
+    }
+}
+
+fn not_kept() -> Response {
+    let sentence =
+        "the stream with this Last-Event-ID is not kept (any more); make the request anew";
+    answer::refused(StatusCode::BAD_REQUEST, sentence)
+}
+
 /// The GET stream of a session.
 struct Standing {
     reader: Reader,
+    /// It begins with an id to come back with.
+    primed: bool,
     client: Arc<Client>,
     core: Arc<Core>,
 }
 
 impl Standing {
-    async fn chunk(&self) -> Option<Bytes> {
+    async fn chunk(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
+        if std::mem::take(&mut self.primed) {
+            let id = resumable::event_id(0, self.client.outbox.last_sent());
+            sse::write_priming(&mut out, &id, None);
+            return Some(out.into());
+        }
         let next = self.client.outbox.next(self.reader);
         tokio::select! {
             () = self.client.ended.cancelled() => return None,
             next = tokio::time::timeout(self.core.config.keep_alive, next) => match next {
-                Ok(message) => sse::write_message(&mut out, None, &message?),
+                Ok(next) => {
+                    let (number, message) = next?;
+                    let id = resumable::event_id(0, number);
+                    sse::write_message(&mut out, Some(&id), &message);
+                }
                 Err(_) => sse::write_keep_alive(&mut out),
             },
         }

@@ -87,9 +87,10 @@ async fn serve(core: Arc<Core>, endpoint: Endpoint, door: Door, request: Request
             Ok(body) => downstream::post(&visit, body).await,
             Err(refused) => *refused,
         },
-        (Door::Mcp, Method::GET) => {
-            refuse_without_events(&visit).unwrap_or_else(|| downstream::get(&visit))
-        }
+        (Door::Mcp, Method::GET) => match refuse_without_events(&visit) {
+            Some(refused) => refused,
+            None => downstream::get(&visit).await,
+        },
         (Door::Mcp, Method::DELETE) => downstream::delete(&visit),
         (Door::Mcp, _) => answer::method_not_allowed("GET, POST, DELETE"),
         (Door::Sse, Method::GET) => refuse_without_events(&visit)

@@ -4,12 +4,13 @@
 //! server that asks back wants to be shown again, `round` how a session-era client is asked,
 //! `suspended` the calls of session-era servers that wait for a modern client's answer. Back: a JSON
 //! answer gets the client's id (`whole`, or `head` and then the rest as it streams in), an event
-//! stream is passed on message by message (`stream`). `incoming` is what is changed in the final
+//! stream is passed on message by message (`stream`), and can be taken up again (`resumable`). `incoming` is what is changed in the final
 //! answer, `trace` the trace that it belongs to, `record` the audit.
 
 mod incoming;
 mod outgoing;
 mod record;
+pub(crate) mod resumable;
 mod round;
 mod source;
 mod stream;

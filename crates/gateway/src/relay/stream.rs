@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_mcp::{
@@ -21,9 +22,11 @@ use super::round::{self, Round};
 use super::source::{Sending, Source};
 use super::suspended::Handle;
 use super::trip::{self, Trip};
-use super::{Asking, Kept};
+use super::{Asking, Kept, resumable};
 use crate::aggregate::resolve::Hop;
 use crate::audit::CallOutcome;
+use crate::clients::Client;
+use crate::core::Core;
 use crate::edge::answer;
 use crate::upstream::UpstreamError;
 use crate::upstream::call::{OpenCall, is_for, tell};
@@ -67,6 +70,13 @@ enum Step {
     Client(Round, Instant),
     /// The call, made again with these.
     Again(Sending),
+}
+
+/// A piece of a stream.
+pub(super) enum Piece {
+    Message(Bytes),
+    /// Nothing came for a while.
+    KeepAlive,
 }
 
 /// What came next.
@@ -174,6 +184,9 @@ pub(super) fn may_be_asked(asking: &Asking<'_>, call: &OpenCall) -> bool {
 }
 
 fn stream(events: Events) -> Response {
+    if events.call.client.hello.resumes {
+        return resumable::begin(events);
+    }
     let chunks = futures::stream::unfold(Some(events), |events| async move {
         let mut events = events?;
         let chunk = events.chunk().await?;
@@ -200,27 +213,52 @@ impl Events {
         core.suspended.put(&core, handle, self);
     }
 
-    /// The next piece of the stream; `None` at its end.
+    pub(super) fn core(&self) -> Arc<Core> {
+        self.call.core.clone()
+    }
+
+    pub(super) fn client(&self) -> Arc<Client> {
+        self.call.client.clone()
+    }
+
+    /// Whether the answer was given, or none will be.
+    pub(super) fn is_over(&self) -> bool {
+        self.over && self.ready.is_empty()
+    }
+
+    /// So many bytes went to the client.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.record.sent(bytes);
+    }
+
     async fn chunk(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
-        if let Some(message) = self.ready.pop_front() {
-            sse::write_message(&mut out, None, &message);
-        } else if self.over {
-            return None;
-        } else {
-            match self.next(self.call.core.config.keep_alive).await {
-                Next::Message(message) => sse::write_message(&mut out, None, &message),
-                Next::Final(finished) => sse::write_message(&mut out, None, &finished.body),
-                Next::Suspend(handle, body) => {
-                    sse::write_message(&mut out, None, &body);
-                    self.suspended = Some(handle);
-                }
-                Next::Quiet => sse::write_keep_alive(&mut out),
-                Next::Cancelled => return None,
-            }
+        match self.piece().await? {
+            Piece::Message(message) => sse::write_message(&mut out, None, &message),
+            Piece::KeepAlive => sse::write_keep_alive(&mut out),
         }
-        self.record.sent(out.len());
+        self.sent(out.len());
         Some(out.into())
+    }
+
+    /// The next piece of the stream; `None` at its end. Nothing is lost when the future is dropped.
+    pub(super) async fn piece(&mut self) -> Option<Piece> {
+        if let Some(message) = self.ready.pop_front() {
+            return Some(Piece::Message(message));
+        }
+        if self.over {
+            return None;
+        }
+        match self.next(self.call.core.config.keep_alive).await {
+            Next::Message(message) => Some(Piece::Message(message)),
+            Next::Final(finished) => Some(Piece::Message(finished.body)),
+            Next::Suspend(handle, body) => {
+                self.suspended = Some(handle);
+                Some(Piece::Message(body))
+            }
+            Next::Quiet => Some(Piece::KeepAlive),
+            Next::Cancelled => None,
+        }
     }
 
     /// Waits for something to tell the client, at most for `patience`.

@@ -17,6 +17,7 @@ mod http_sse;
 mod isolation;
 mod naming;
 mod real;
+mod resuming;
 mod rig;
 mod round_trips;
 mod routing;

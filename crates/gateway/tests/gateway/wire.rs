@@ -207,6 +207,7 @@ impl Wire {
             body: response.bytes_stream().boxed(),
             parser: SseParser::default(),
             ready: vec![],
+            id: None,
         }
     }
 
@@ -215,6 +216,9 @@ impl Wire {
         self.stream(self.request(http::Method::GET)).await
     }
 }
+
+/// What of a stream was missed after the event with this id.
+pub(crate) const LAST_EVENT_ID: &str = "last-event-id";
 
 pub(crate) fn names(list: &Value) -> Vec<String> {
     list.as_array()
@@ -228,6 +232,8 @@ pub(crate) struct Stream {
     body: futures::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
     parser: SseParser,
     ready: Vec<String>,
+    /// The last event's.
+    pub(crate) id: Option<String>,
 }
 
 impl Stream {
@@ -239,11 +245,13 @@ impl Stream {
                 let text = String::from_utf8(chunk.to_vec()).unwrap();
                 // Rule 20: every message has its event's name.
                 assert_eq!(
-                    text.matches("data: {").count(),
+                    text.matches("\ndata: ").count(),
                     text.matches("event: message").count()
                 );
                 let mut events = Vec::new();
                 self.parser.push(&chunk, &mut events).unwrap();
+                let id = events.iter().rev().find_map(|e| e.id.as_deref());
+                self.id = id.map(str::to_owned).or(self.id.take());
                 let texts = events.iter().filter_map(|e| e.message());
                 self.ready
                     .extend(texts.map(|m| String::from_utf8(m.to_vec()).unwrap()));
