@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::App;
 use crate::command::{
-    admin, agents, auth, catalog, completions, env, events, import_legacy, openapi, registry,
-    secrets, serve, setup, tokens, tools, users, verify, version,
+    admin, agents, auth, calls, catalog, completions, env, events, import_legacy, openapi,
+    registry, secrets, serve, setup, tokens, tools, users, verify, version,
 };
 use crate::failure::{self, Failure};
 use crate::output::{Format, Output};
@@ -100,6 +100,9 @@ enum Command {
     /// Your personal tokens, for scripts that use the API or this program.
     #[command(subcommand)]
     Tokens(tokens::Command),
+    /// What your agents called, when, for how long, and how it ended.
+    #[command(subcommand)]
+    Calls(calls::Command),
     /// What happened in your account: the timeline and audit log.
     #[command(subcommand)]
     Events(events::Command),
@@ -211,6 +214,7 @@ impl Command {
             Self::Secrets(command) => command.run(app).await,
             Self::Registry(command) => command.run(app).await,
             Self::Tokens(command) => command.run(app).await,
+            Self::Calls(command) => command.run(app).await,
             Self::Events(command) => command.run(app).await,
             Self::Users(command) => command.run(app).await,
             Self::Verify(args) => verify::run(args, app).await,

@@ -5,6 +5,7 @@
 
 mod agents;
 mod auth;
+mod calls;
 mod catalog;
 mod environment;
 mod error;

@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 pub(crate) mod agents;
 pub(crate) mod auth;
+pub(crate) mod calls;
 pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod env;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agentopia_domain::name::Name;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -17,6 +18,11 @@ pub(crate) fn word<T: Serialize>(value: &T) -> String {
         Ok(other) => other.to_string(),
         Err(_) => String::new(),
     }
+}
+
+/// The value of an enumeration without data that the wire has this word for; `words` are all there are.
+pub(crate) fn from_word<T: DeserializeOwned>(text: &str, words: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.to_owned())).map_err(|_| format!("use {words}"))
 }
 
 /// A span like `90s`, `5m` or `30d`.
@@ -106,6 +112,13 @@ mod tests {
     #[test]
     fn words_are_those_of_the_wire() {
         assert_eq!(word(&InstanceStatus::ErrorRuntime), "error_runtime");
+    }
+
+    #[test]
+    fn a_word_that_the_wire_does_not_have_is_answered_with_those_it_has() {
+        let read = |text| from_word::<InstanceStatus>(text, "running or stopped");
+        assert_eq!(read("error_runtime"), Ok(InstanceStatus::ErrorRuntime));
+        assert_eq!(read("Running"), Err("use running or stopped".to_owned()));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod auth;
+pub mod call;
 pub mod catalog;
 pub mod client_config;
 pub mod discovery;

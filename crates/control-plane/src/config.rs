@@ -66,6 +66,8 @@ pub struct Config {
     pub account_calls_per_minute: u32,
     /// The same to one tool of an instance, by whomever.
     pub tool_calls_per_minute: u32,
+    /// Days for which it is kept who called what.
+    pub calls_kept_days: u16,
     /// Where machines come from.
     pub provider: ProviderKind,
     /// What becomes of an environment whose machine the provider no longer has: `rebuild` or
@@ -149,6 +151,7 @@ impl Default for Config {
             agent_calls_per_minute: 3_000,
             account_calls_per_minute: 12_000,
             tool_calls_per_minute: 6_000,
+            calls_kept_days: 30,
             provider: ProviderKind::Local,
             lost_machine: LostMachine::Rebuild,
             orphans: OrphanPolicy::Report,
@@ -488,6 +491,8 @@ mod tests {
                 &[("AGENTOPIA_DTMA_AUTO_UPDATE", "perhaps")],
                 &["AGENTOPIA_DTMA_AUTO_UPDATE", "`true` or `false`"],
             ),
+            ("calls_kept_days = -1", &[], &["calls_kept_days"]),
+            ("calls_kept_days = 70000", &[], &["calls_kept_days"]),
             ("public_url = 'http://a/b'", &[], &["public_url"]),
             ("allowed_origins = ['a.example']", &[], &["allowed_origins"]),
             ("provider = 'aws'", &[], &["provider", "local"]),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use agentopia_domain::Ambient;
 use agentopia_pki::listener;
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -106,6 +107,7 @@ pub async fn run(
     tasks.spawn(housekeeping::run(
         parts.store.clone(),
         parts.ambient.clone(),
+        TimeDelta::days(i64::from(parts.state.config.calls_kept_days)),
         shutdown.clone(),
     ));
     let authority = Arc::clone(&parts.authority);

@@ -11,6 +11,7 @@
 pub mod admission;
 pub mod agent;
 pub mod ambient;
+pub mod call;
 pub mod catalog;
 pub mod direct_access;
 pub mod environment;

@@ -24,6 +24,7 @@
 
 mod agents;
 mod api_tokens;
+mod calls;
 mod catalog;
 mod config;
 mod convert;
@@ -52,6 +53,7 @@ mod users;
 
 pub use agents::{AgentPatch, Agents, NewAgent};
 pub use api_tokens::{ApiTokens, NewApiToken, StoredToken, TokenFilter};
+pub use calls::{CallFilter, CallPage, Calls};
 pub use catalog::{Catalog, CatalogFilter};
 pub use config::{DatabaseConfig, SqliteSync};
 pub use dtma_credentials::{

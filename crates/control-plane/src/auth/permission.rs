@@ -89,6 +89,7 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("GET", "/api/v1/orphans", Admin),
     ("POST", "/api/v1/orphans/{id}/remove", Admin),
     ("POST", "/api/v1/verification", Admin),
+    ("GET", "/api/v1/calls", READ),
     ("GET", "/api/v1/events", READ),
     ("GET", "/api/v1/events/stream", READ),
     (

@@ -62,6 +62,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
         "tool_calls_per_minute",
         Number,
     ),
+    ("AGENTOPIA_CALLS_KEPT_DAYS", "calls_kept_days", Number),
     ("AGENTOPIA_PROVIDER", "provider", Text),
     ("AGENTOPIA_LOST_MACHINE", "lost_machine", Text),
     ("AGENTOPIA_ORPHANS", "orphans", Text),

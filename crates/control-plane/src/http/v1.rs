@@ -2,6 +2,7 @@
 
 mod agent_tokens;
 mod agents;
+mod calls;
 mod catalog;
 mod environment;
 mod events;
@@ -45,6 +46,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(secrets::routes())
         .merge(registry_logins::routes())
         .merge(events::routes())
+        .merge(calls::routes())
         .merge(legacy_import::routes())
         .merge(orphans::routes())
         .merge(verification::routes())

@@ -1,17 +1,28 @@
-//! What the control plane does with the record of every call: it is logged, and the token that was
-//! shown is marked as used. Both off the hot path, in batches.
+//! What the control plane does with the record of every call (AGT-8): it is logged, written to the
+//! store, and the token that was shown is marked as used. All off the hot path, in batches.
+//!
+//! A store that fails for a moment is tried again; calls wait in the gateway's queue meanwhile, which
+//! says how many it had to drop if that takes too long. What could not be written is in the log.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use agentopia_domain::call::{Call, CallOutcome};
 use agentopia_domain::token::TokenHash;
-use agentopia_gateway::{AuditRecord, AuditSink, TracingAudit};
+use agentopia_gateway::{AuditRecord, AuditSink, CallOutcome as Ended, TracingAudit};
 use agentopia_store::{Store, StoreError};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
 /// How exactly the last use of a token is known.
 const PRECISION: Duration = Duration::from_secs(60);
+/// Before each further try to write calls. All together less than a shutdown may take.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// See the module's header.
 #[derive(Debug)]
@@ -50,6 +61,21 @@ impl CallAudit {
             None => Ok(()),
         }
     }
+
+    async fn keep(&self, calls: &[Call]) {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let Err(error) = self.store.calls().insert_unscoped(calls).await else {
+                return;
+            };
+            let Some(pause) = pauses.next() else {
+                tracing::error!(%error, count = calls.len(), "calls could not be written to the database; they are in this log");
+                return;
+            };
+            tracing::warn!(%error, count = calls.len(), "calls could not be written yet; trying again");
+            tokio::time::sleep(pause).await;
+        }
+    }
 }
 
 #[async_trait]
@@ -60,6 +86,34 @@ impl AuditSink for CallAudit {
                 tracing::debug!(%error, "the use of a token could not be noted");
             }
         }
+        let calls: Vec<Call> = records.iter().map(to_call).collect();
+        // First, so that a process that is killed while it tries to write has said them.
         TracingAudit.write(records).await;
+        self.keep(&calls).await;
+    }
+}
+
+fn to_call(record: &AuditRecord) -> Call {
+    let (outcome, error_code) = match record.outcome {
+        Ended::Answered => (CallOutcome::Answered, None),
+        Ended::Refused(code) => (CallOutcome::Refused, Some(code)),
+        Ended::Limited => (CallOutcome::Limited, None),
+        Ended::Cancelled => (CallOutcome::Cancelled, None),
+        Ended::Failed => (CallOutcome::Failed, None),
+    };
+    Call {
+        at: record.at,
+        account_id: record.account_id,
+        agent_id: record.agent_id,
+        user_id: record.user_id,
+        instance_id: record.instance_id,
+        method: record.method.to_owned(),
+        target: record.target.clone(),
+        trace_id: Some(String::from_utf8_lossy(&record.trace_id).into_owned()),
+        duration: record.duration,
+        request_bytes: record.request_bytes,
+        response_bytes: record.response_bytes,
+        outcome,
+        error_code,
     }
 }

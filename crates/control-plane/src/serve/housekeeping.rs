@@ -14,9 +14,15 @@ const RAW_SAMPLES: TimeDelta = TimeDelta::hours(24);
 /// How long failed sign-ins count.
 const THROTTLE: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) async fn run(store: Store, ambient: Ambient, shutdown: CancellationToken) {
+/// `calls_kept` is how long it is kept who called what.
+pub(super) async fn run(
+    store: Store,
+    ambient: Ambient,
+    calls_kept: TimeDelta,
+    shutdown: CancellationToken,
+) {
     loop {
-        if let Err(error) = clean(&store, &ambient).await {
+        if let Err(error) = clean(&store, &ambient, calls_kept).await {
             tracing::warn!(%error, "housekeeping failed; it will be tried again");
         }
         tokio::select! {
@@ -26,9 +32,10 @@ pub(super) async fn run(store: Store, ambient: Ambient, shutdown: CancellationTo
     }
 }
 
-async fn clean(store: &Store, ambient: &Ambient) -> Result<(), StoreError> {
+async fn clean(store: &Store, ambient: &Ambient, calls_kept: TimeDelta) -> Result<(), StoreError> {
     let now = ambient.now();
     store.metrics().prune(now - RAW_SAMPLES).await?;
+    store.calls().prune(now - calls_kept).await?;
     store.sessions().prune(now).await?;
     store.throttling().prune(THROTTLE).await?;
     Ok(())

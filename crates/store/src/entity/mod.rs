@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod api_token;
+pub(crate) mod call;
 pub(crate) mod catalog_entry;
 pub(crate) mod dtma_credential;
 pub(crate) mod environment;

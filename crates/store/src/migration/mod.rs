@@ -11,6 +11,7 @@ mod m0004_direct_access;
 mod m0005_orphan_removal;
 mod m0006_told;
 mod m0007_search_mode;
+mod m0008_calls;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_orphan_removal::OrphanRemoval),
             Box::new(m0006_told::Told),
             Box::new(m0007_search_mode::SearchMode),
+            Box::new(m0008_calls::Calls),
         ]
     }
 }

@@ -9,6 +9,7 @@ mod common;
 mod fixtures;
 
 mod agents;
+mod calls;
 mod catalog;
 mod credentials;
 mod direct_access;

@@ -2,12 +2,11 @@
 
 use agentopia_api::catalog::CatalogQuery;
 use agentopia_domain::catalog::CatalogStatus;
-use serde_json::Value;
 
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Table, joined};
-use crate::values::word;
+use crate::values::{from_word, word};
 
 /// List the tools that can be deployed.
 #[derive(Debug, clap::Args)]
@@ -29,8 +28,10 @@ pub(crate) struct Args {
 }
 
 fn status(text: &str) -> Result<CatalogStatus, String> {
-    serde_json::from_value(Value::String(text.to_owned()))
-        .map_err(|_| "use available, beta, experimental, deprecated or archived".to_owned())
+    from_word(
+        text,
+        "available, beta, experimental, deprecated or archived",
+    )
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {

@@ -5,8 +5,10 @@ use std::time::Duration;
 use agentopia_api::Problem;
 use agentopia_api::instance::{CallRequest, CallResponse};
 use agentopia_domain::InstanceId;
+use agentopia_domain::call::{self as record, CallOutcome};
 use agentopia_domain::event::{ObjectKind, Outcome};
 use axum::Json;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::http::extract::{Body, Call, PathId};
@@ -16,8 +18,8 @@ use crate::state::ToolGatewayError;
 /// The longest name of a tool that is asked for.
 const MAX_TOOL_NAME: usize = 256;
 
-/// Calls a tool of an instance and waits for its answer. Every call is in the timeline, its
-/// arguments are not.
+/// Calls a tool of an instance and waits for its answer. Every call is in the timeline and
+/// among the calls, its arguments are not.
 #[utoipa::path(
     post,
     path = "/api/v1/instances/{id}/call",
@@ -48,6 +50,8 @@ pub(super) async fn handler(
     }
     let instance = call.store().instances().get(call.account(), id).await?;
     let limit = Duration::from_secs(call.state.config.call_timeout_seconds);
+    let at = call.now();
+    let request_bytes = length_of(&request.arguments);
     let started = tokio::time::Instant::now();
     let answered = tokio::time::timeout(
         limit,
@@ -57,7 +61,8 @@ pub(super) async fn handler(
     )
     .await
     .unwrap_or(Err(ToolGatewayError::TimedOut));
-    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let duration = started.elapsed();
+    let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let is_error = match &answered {
         Ok(result) => result.get("isError") == Some(&Value::Bool(true)),
         Err(_) => true,
@@ -79,11 +84,39 @@ pub(super) async fn handler(
         .outcome(outcome)
         .data(json!({ "tool": request.tool, "duration_ms": duration_ms }));
     call.store().events().append(&[event]).await?;
+    let (outcome, error_code) = match &answered {
+        Ok(_) => (CallOutcome::Answered, None),
+        Err(ToolGatewayError::Rpc { code, .. }) => {
+            (CallOutcome::Refused, i32::try_from(*code).ok())
+        }
+        Err(_) => (CallOutcome::Failed, None),
+    };
+    let kept = record::Call {
+        at,
+        account_id: call.account(),
+        agent_id: None,
+        user_id: Some(call.caller.user.id),
+        instance_id: id,
+        method: "tools/call".to_owned(),
+        target: request.tool,
+        trace_id: None,
+        duration,
+        request_bytes,
+        response_bytes: answered.as_ref().map_or(0, length_of),
+        outcome,
+        error_code,
+    };
+    call.store().calls().insert_unscoped(&[kept]).await?;
     Ok(Json(CallResponse {
         is_error,
         result: answered?,
         duration_ms,
     }))
+}
+
+/// Of something as JSON, in bytes.
+fn length_of(value: &impl Serialize) -> u64 {
+    serde_json::to_string(value).map_or(0, |text| text.len() as u64)
 }
 
 impl From<ToolGatewayError> for Refusal {
