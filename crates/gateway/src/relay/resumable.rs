@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use agentopia_mcp::{ProtocolVersion, sse};
@@ -57,16 +57,39 @@ pub(crate) struct Resumable {
     reader: watch::Sender<u64>,
     /// When it was over (seconds), or [`RUNS`].
     over_at: AtomicI64,
-    /// Bytes that are kept.
-    bytes: AtomicUsize,
-    inner: tokio::sync::Mutex<Inner>,
+    sent: Mutex<Sent>,
+    /// Held by the connection that reads. Gone when it is over.
+    events: tokio::sync::Mutex<Option<Box<Events>>>,
 }
 
-struct Inner {
-    /// Gone when it is over.
-    events: Option<Box<Events>>,
+/// What was sent last.
+#[derive(Default)]
+struct Sent {
     last: u64,
-    sent: VecDeque<(u64, Bytes)>,
+    bytes: usize,
+    kept: VecDeque<(u64, Bytes)>,
+}
+
+impl Sent {
+    fn push(&mut self, message: Bytes) -> (u64, Bytes) {
+        self.last += 1;
+        self.bytes += message.len();
+        self.kept.push_back((self.last, message.clone()));
+        while self.bytes > MOST_BYTES
+            && let Some((_, oldest)) = self.kept.pop_front()
+        {
+            self.bytes -= oldest.len();
+        }
+        (self.last, message)
+    }
+
+    /// What came after the event with this number, if all of it is kept.
+    fn after(&self, number: u64) -> Option<VecDeque<(u64, Bytes)>> {
+        let count = self.last.checked_sub(number)?;
+        let later = self.kept.iter().filter(|(kept, _)| *kept > number);
+        let later: VecDeque<_> = later.cloned().collect();
+        (later.len() as u64 == count).then_some(later)
+    }
 }
 
 impl fmt::Debug for Streams {
@@ -111,12 +134,8 @@ impl Streams {
             number: listed.last,
             reader: watch::Sender::new(0),
             over_at: AtomicI64::new(RUNS),
-            bytes: AtomicUsize::new(0),
-            inner: tokio::sync::Mutex::new(Inner {
-                events: Some(Box::new(events)),
-                last: 0,
-                sent: VecDeque::new(),
-            }),
+            sent: Mutex::default(),
+            events: tokio::sync::Mutex::new(Some(Box::new(events))),
         });
         listed.streams.push_back(stream.clone());
         stream
@@ -130,7 +149,7 @@ impl Streams {
             let (mut count, mut bytes) = (0, 0);
             for stream in listed.streams.iter().filter(|stream| over(stream)) {
                 count += 1;
-                bytes += stream.bytes.load(Ordering::Relaxed);
+                bytes += stream.sent.lock().bytes;
             }
             if count <= MOST_OVER && bytes <= MOST_BYTES {
                 return;
@@ -153,19 +172,19 @@ impl Resumable {
     /// # Errors
     /// At its end.
     async fn next(&self, core: &Core, client: &Client) -> Result<Option<(u64, Bytes)>, Over> {
-        let mut inner = self.inner.lock().await;
-        let events = inner.events.as_mut().ok_or(Over)?;
+        let mut reading = self.events.lock().await;
+        let events = reading.as_mut().ok_or(Over)?;
         let piece = events.piece().await;
-        if let Some(Piece::Message(message)) = &piece {
-            events.sent(message.len());
-        }
-        let is_over = piece.is_none() || events.is_over();
-        let next = match piece {
-            Some(Piece::Message(message)) => Some(self.keep(&mut inner, message)),
+        let next = match &piece {
+            Some(Piece::Message(message)) => {
+                events.sent(message.len());
+                Some(self.sent.lock().push(message.clone()))
+            }
             Some(Piece::KeepAlive) | None => None,
         };
+        let is_over = piece.is_none() || events.is_over();
         if is_over {
-            self.finish(&mut inner, core, client);
+            self.finish(&mut reading, core, client);
         }
         match next {
             None if is_over => Err(Over),
@@ -173,25 +192,21 @@ impl Resumable {
         }
     }
 
-    fn keep(&self, inner: &mut Inner, message: Bytes) -> (u64, Bytes) {
-        inner.last += 1;
-        let kept = (inner.last, message);
-        let mut bytes = self.bytes.load(Ordering::Relaxed) + kept.1.len();
-        inner.sent.push_back(kept.clone());
-        while bytes > MOST_BYTES
-            && let Some((_, oldest)) = inner.sent.pop_front()
-        {
-            bytes -= oldest.len();
-        }
-        self.bytes.store(bytes, Ordering::Relaxed);
-        kept
-    }
-
     /// With the events goes the call, if it is not over.
-    fn finish(&self, inner: &mut Inner, core: &Core, client: &Client) {
-        inner.events = None;
+    fn finish(&self, events: &mut Option<Box<Events>>, core: &Core, client: &Client) {
+        *events = None;
         self.over_at.store(core.now_seconds(), Ordering::Relaxed);
         client.streams.make_room();
+    }
+
+    /// Makes a connection the one that reads; gives its number.
+    fn take_over(&self) -> u64 {
+        let mut number = 0;
+        self.reader.send_modify(|reader| {
+            *reader += 1;
+            number = *reader;
+        });
+        number
     }
 }
 
@@ -222,31 +237,22 @@ pub(crate) async fn resume(
     stream: Arc<Resumable>,
     after: u64,
 ) -> Option<Response> {
-    // The connection before, if it still waits, lets go.
-    let mut number = 0;
-    stream.reader.send_modify(|reader| {
-        *reader += 1;
-        number = *reader;
-    });
-    let missed = {
-        let inner = stream.inner.lock().await;
-        let kept = inner.sent.iter().filter(|(number, _)| *number > after);
-        let missed: VecDeque<_> = kept.cloned().collect();
-        let is_whole = missed.len() as u64 == inner.last.checked_sub(after)?;
-        if !is_whole {
-            return None;
-        }
-        missed
-    };
-    let connection = Connection {
+    // Nobody loses a stream to a request that can't be met.
+    stream.sent.lock().after(after)?;
+    let mut connection = Connection {
+        number: stream.take_over(),
         reader: stream.reader.subscribe(),
-        number,
         core: core.clone(),
         client: client.clone(),
         stream,
-        missed,
+        missed: VecDeque::new(),
         primed: false,
     };
+    // The connection before has let go when this is had, and sends no more.
+    let events = connection.stream.events.lock().await;
+    let missed = connection.stream.sent.lock().after(after);
+    drop(events);
+    connection.missed = missed?;
     Some(connection.respond())
 }
 
@@ -318,10 +324,10 @@ impl Drop for Connection {
                 () = gone.cancelled() => {}
             }
             // Whoever comes back just now waits for this, and finds it over.
-            let mut inner = stream.inner.lock().await;
-            if *stream.reader.borrow() == number && inner.events.is_some() {
+            let mut events = stream.events.lock().await;
+            if *stream.reader.borrow() == number && events.is_some() {
                 client.streams.forget(stream.number);
-                stream.finish(&mut inner, &core, &client);
+                stream.finish(&mut events, &core, &client);
             }
         });
     }

@@ -145,6 +145,19 @@ async fn an_answer_whose_end_was_lost_is_given_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_can_not_be_met_takes_nothing_away() {
+    let told = Told::start().await;
+    let (rig, agent) = Rig::linked(&[("one", &told.server.url)]).await;
+    let wire = rig.wire(&agent).opened().await;
+    wire.tools().await;
+    let stream = called(&told, &wire).await;
+    let refused = wire.send(again(&wire, "1-9")).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    told.say("result done");
+    assert_eq!(rest(stream).await, ["done"]);
+}
+
+#[tokio::test]
 async fn whoever_comes_back_too_late_is_told_so() {
     let told = Told::start().await;
     let (rig, agent) = Rig::linked(&[("one", &told.server.url)]).await;
