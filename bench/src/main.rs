@@ -2,12 +2,13 @@
 //! everything with the shipping profile and started the engine and the registry.
 //!
 //! Each bench is a file of its own that returns [`report::Record`]s: [`deploy`], [`footprint`],
-//! [`restart`]. What they compare runs in turn, and medians are reported. They use the clusters of
+//! [`gateway`], [`restart`]. What they compare runs in turn, and medians are reported. They use the clusters of
 //! the system tests (`agentopia-test-support`), so nothing is left behind and nothing is mocked.
 
 mod client;
 mod deploy;
 mod footprint;
+mod gateway;
 mod measure;
 mod raw;
 mod report;
@@ -36,6 +37,12 @@ struct Arguments {
     /// Where `deploy` leaves what the product logged: with RUST_LOG=debug it says where time goes.
     #[arg(long, value_name = "FILE")]
     logs: Option<PathBuf>,
+    /// Be one of the processes that `gateway` compares.
+    #[arg(long, value_enum, hide = true)]
+    role: Option<gateway::Role>,
+    /// What that process stands before.
+    #[arg(long, hide = true)]
+    upstream: Option<String>,
 }
 
 /// The benches.
@@ -45,6 +52,8 @@ enum Bench {
     Deploy,
     /// Memory of the idle parts.
     Footprint,
+    /// Throughput, latency and processor time of the gateway, beside plain proxies.
+    Gateway,
     /// From the start of a killed control plane to the first answered tool call.
     Restart,
 }
@@ -60,6 +69,10 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(role) = arguments.role {
+        gateway::be(role, arguments.upstream.as_deref()).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let names = match arguments.names.as_slice() {
         [] => Bench::value_variants(),
         names => names,
@@ -72,6 +85,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 deploy::run(arguments.repeats, &arguments.raw_network, logs).await?
             }
             Bench::Footprint => footprint::run().await?,
+            Bench::Gateway => gateway::run(arguments.repeats).await?,
             Bench::Restart => restart::run(arguments.repeats).await?,
         };
         output.add(records)?;

@@ -1,5 +1,6 @@
 //! What a bench found: records, written as a table or as one JSON object a line.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use serde::Serialize;
@@ -10,17 +11,20 @@ pub(crate) struct Record {
     /// The bench, as it is called on the command line.
     pub(crate) bench: &'static str,
     /// What was measured.
-    pub(crate) metric: &'static str,
+    pub(crate) metric: Cow<'static, str>,
     /// How much.
     pub(crate) value: f64,
-    /// Of what: `ms`, `x` (a ratio), `MiB`, `KiB`.
+    /// Of what: `ms`, `x` (a ratio), `/s`, `MiB`, `KiB`.
     pub(crate) unit: &'static str,
-    /// The most that it should be, where there is a target.
+    /// The most that it should be, or the least, where there is a target.
     pub(crate) target: Option<f64>,
     /// Whether it is; absent without a target.
     pub(crate) met: Option<bool>,
     /// How it was measured, and how it varied.
     pub(crate) detail: String,
+    /// More is better.
+    #[serde(skip)]
+    pub(crate) is_least: bool,
 }
 
 impl Record {
@@ -33,22 +37,33 @@ impl Record {
         }
     }
 
+    /// A value that should be at least `target`.
+    pub(crate) fn at_least(self, target: f64) -> Self {
+        Self {
+            target: Some(target),
+            met: Some(self.value >= target),
+            is_least: true,
+            ..self
+        }
+    }
+
     /// A value without a target.
     pub(crate) fn new(
         bench: &'static str,
-        metric: &'static str,
+        metric: impl Into<Cow<'static, str>>,
         value: f64,
         unit: &'static str,
         detail: impl Into<String>,
     ) -> Self {
         Self {
             bench,
-            metric,
+            metric: metric.into(),
             value,
             unit,
             target: None,
             met: None,
             detail: detail.into(),
+            is_least: false,
         }
     }
 }
@@ -94,11 +109,13 @@ impl Output {
 fn row(record: &Record) -> [String; 6] {
     [
         record.bench.to_owned(),
-        record.metric.to_owned(),
+        record.metric.to_string(),
         format!("{:.2} {}", record.value, record.unit),
-        record
-            .target
-            .map_or_else(|| "-".to_owned(), |target| format!("<= {target}")),
+        match record.target {
+            None => "-".to_owned(),
+            Some(target) if record.is_least => format!(">= {target}"),
+            Some(target) => format!("<= {target}"),
+        },
         match record.met {
             None => "-",
             Some(true) => "met",
@@ -146,6 +163,8 @@ mod tests {
     fn a_target_is_met_up_to_its_very_value() {
         assert_eq!(record(1.3).at_most(1.3).met, Some(true));
         assert_eq!(record(1.31).at_most(1.3).met, Some(false));
+        assert_eq!(record(0.9).at_least(0.9).met, Some(true));
+        assert_eq!(record(0.89).at_least(0.9).met, Some(false));
         assert_eq!(record(9.0).met, None);
     }
 

@@ -1,0 +1,157 @@
+//! The gateway by itself, with all that it does for a call: the token is checked, the tool found by its name
+//! among those of two servers, limits are counted, the call is recorded. What the control plane would
+//! provide is in memory; upstreams are reached by plain HTTP.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use agentopia_domain::link::LinkPolicy;
+use agentopia_domain::token::{TokenKind, mint};
+use agentopia_domain::{AgentId, Ambient};
+use agentopia_gateway::{
+    AgentRoute, AgentsOnly, AuditRecord, AuditSink, CallLimits, ConnectError, Gateway,
+    GatewayConfig, GatewayParts, InstanceRoute, LinkRoute, NameBook, NameMaps, Snapshot,
+    TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use secrecy::{ExposeSecret as _, SecretBox};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+
+use super::role::tell;
+
+/// More than any machine here makes: they are counted, and nothing is refused.
+const LIMIT: Option<NonZeroU32> = NonZeroU32::new(u32::MAX);
+
+/// Plain HTTP to wherever the route says.
+struct Plain(Client<HttpConnector, Full<Bytes>>);
+
+#[async_trait]
+impl UpstreamConnector for Plain {
+    async fn send(
+        &self,
+        instance: &InstanceRoute,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<UpstreamBody>, ConnectError> {
+        let UpstreamLocation::Url(url) = &instance.location else {
+            return Err(ConnectError::Unreachable("there is no machine here".into()));
+        };
+        let (mut parts, body) = request.into_parts();
+        let uri = url.as_str().parse::<http::Uri>();
+        parts.uri = uri.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+        let request = http::Request::from_parts(parts, Full::new(body));
+        let answer = self.0.request(request).await;
+        let answer = answer.map_err(|error| ConnectError::Broken(error.to_string()))?;
+        Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
+    }
+}
+
+/// Names, in memory.
+#[derive(Default)]
+struct Names(Mutex<NameMaps>);
+
+#[async_trait]
+impl NameBook for Names {
+    async fn assign(&self, _agent: AgentId, new: NameMaps) -> Result<NameMaps, String> {
+        let mut names = self.0.lock().await;
+        for (link, more) in new {
+            let of_link = names.entry(link).or_default();
+            for (key, name) in more {
+                of_link.entry(key).or_insert(name);
+            }
+        }
+        Ok(names.clone())
+    }
+}
+
+/// Takes records as the store would, and forgets them: writing them is not the gateway's work.
+struct Forget;
+
+#[async_trait]
+impl AuditSink for Forget {
+    async fn write(&self, _records: Vec<AuditRecord>) {}
+}
+
+pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
+    let ambient = Ambient::system();
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let gateway = Gateway::start(GatewayParts {
+        config: GatewayConfig {
+            calls: CallLimits {
+                agent: LIMIT,
+                account: LIMIT,
+                tool: LIMIT,
+            },
+            ..GatewayConfig::default()
+        },
+        ambient: ambient.clone(),
+        seal_key: SecretBox::new(Box::new(ambient.random())),
+        connector: Arc::new(Plain(client)),
+        name_book: Arc::new(Names::default()),
+        authoriser: Arc::new(AgentsOnly),
+        audit: Arc::new(Forget),
+    });
+    let (snapshot, agent, token) = routes(upstream, &ambient)?;
+    gateway.replace(snapshot);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tell(
+        &format!("http://{address}/agents/{agent}/mcp"),
+        Some(&token),
+    );
+    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+        // A connection that can't is slower, and that shows.
+        let _slow = stream.set_nodelay(true);
+    });
+    axum::serve(listener, gateway.router()).await?;
+    Ok(())
+}
+
+/// An agent with two servers that have the same tool, so that one of them goes by a longer name.
+fn routes(upstream: &str, ambient: &Ambient) -> anyhow::Result<(Snapshot, AgentId, String)> {
+    let account_id = ambient.new_id();
+    let mut snapshot = Snapshot::default();
+    let mut links = Vec::new();
+    for name in ["one", "two"] {
+        let instance_id = ambient.new_id();
+        snapshot.instances.push(InstanceRoute {
+            id: instance_id,
+            account_id,
+            name: name.into(),
+            slug: name.into(),
+            location: UpstreamLocation::Url(upstream.parse()?),
+            epoch: "1".into(),
+            available: Ok(()),
+        });
+        links.push(LinkRoute {
+            id: ambient.new_id(),
+            instance_id,
+            policy: LinkPolicy::default(),
+            exposed_names: BTreeMap::new(),
+        });
+    }
+    let agent_id = ambient.new_id();
+    snapshot.agents.push(AgentRoute {
+        id: agent_id,
+        account_id,
+        name: "bench".into(),
+        description: String::new(),
+        search: false,
+        links,
+    });
+    let token = mint(TokenKind::Agent, ambient);
+    snapshot.tokens.push(TokenRoute {
+        hash: token.hash,
+        agent_id,
+        expires_at: None,
+    });
+    Ok((snapshot, agent_id, token.secret.expose_secret().to_owned()))
+}

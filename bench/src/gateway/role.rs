@@ -1,0 +1,100 @@
+//! The processes: this program again, as one of the parts, or another program.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// Until it says where it listens.
+const START: Duration = Duration::from_secs(10);
+/// Processor time in `/proc` is counted in these (`USER_HZ`, 100 on every Linux that we run on).
+const TICK: Duration = Duration::from_millis(10);
+
+/// What this program can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// An MCP server.
+    Upstream,
+    /// A proxy that does nothing.
+    Pass,
+    /// The gateway.
+    Gateway,
+}
+
+/// A process that listens. It ends with this value.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Where its MCP endpoint is.
+    pub(super) url: String,
+    /// What it wants to be shown.
+    pub(super) token: Option<String>,
+    child: Child,
+}
+
+impl Part {
+    /// Starts this program as `role`. It says on one line where it listens, and on another which token
+    /// it wants, if any.
+    pub(super) async fn start(role: Role, upstream: Option<&str>) -> anyhow::Result<Self> {
+        let name = role.to_possible_value().context("a role without a name")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--role", name.get_name()]);
+        command.args(upstream.iter().flat_map(|url| ["--upstream", url]));
+        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let said = tokio::time::timeout(START, async {
+            let url = lines.next_line().await?.context("it ended")?;
+            let token = lines.next_line().await?.context("it ended")?;
+            anyhow::Ok((url, token))
+        });
+        let said = said.await.map_err(anyhow::Error::from).flatten();
+        let (url, token) = said.with_context(|| format!("{} does not start", name.get_name()))?;
+        Ok(Self::of(
+            child,
+            url,
+            Some(token).filter(|it| !it.is_empty()),
+        ))
+    }
+
+    /// A process that is there.
+    pub(super) const fn of(child: Child, url: String, token: Option<String>) -> Self {
+        Self { url, token, child }
+    }
+
+    /// Host and port.
+    pub(super) fn authority(&self) -> &str {
+        let rest = self.url.strip_prefix("http://").unwrap_or(&self.url);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
+    pub(super) fn path(&self) -> &str {
+        let rest = self.url.strip_prefix("http://").unwrap_or(&self.url);
+        rest.find('/').map_or("/", |at| &rest[at..])
+    }
+
+    /// Processor time that it and its children that live have used.
+    pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
+        let pid = self.child.id().context("it has ended")?;
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let children = children.split_ascii_whitespace().map(str::parse);
+        let mut ticks = 0;
+        for pid in std::iter::once(Ok(pid)).chain(children) {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid?))?;
+            // Fields 14 and 15, counted from behind the name, which may have spaces in it.
+            let after = stat.rsplit(')').next().context("no name")?;
+            let mut fields = after.split_ascii_whitespace().skip(11);
+            for _ in 0..2 {
+                ticks += fields.next().context("no time")?.parse::<u32>()?;
+            }
+        }
+        Ok(TICK * ticks)
+    }
+}
+
+/// Tells whoever started this process where it listens.
+pub(super) fn tell(url: &str, token: Option<&str>) {
+    println!("{url}\n{}", token.unwrap_or_default());
+}
