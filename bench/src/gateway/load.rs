@@ -63,6 +63,8 @@ pub(super) async fn run(work: Work, part: &Part, span: Duration) -> anyhow::Resu
 struct Caller {
     connection: SendRequest<Full<Bytes>>,
     call: Request<Full<Bytes>>,
+    /// Ends the session, if there is one: a client may have only so many.
+    goodbye: Option<Request<Full<Bytes>>>,
     /// What every answer has in it.
     expected: String,
 }
@@ -80,6 +82,7 @@ impl Caller {
         let mut session = None;
         if work.era == Era::Session {
             let hello = wire::request(place, work.era, token, None, &wire::initialize())?;
+            connection.ready().await?;
             let answer = connection.send_request(hello).await?;
             let id = answer
                 .headers()
@@ -90,6 +93,7 @@ impl Caller {
         }
         let session = session.as_deref();
         let list = wire::request(place, work.era, token, session, &wire::list(work.era))?;
+        connection.ready().await?;
         let listed = connection.send_request(list).await?;
         let listed = listed.into_body().collect().await?.to_bytes();
         let listed: Value = serde_json::from_slice(&listed)?;
@@ -100,6 +104,9 @@ impl Caller {
         Ok(Self {
             connection,
             call: wire::request(place, work.era, token, session, &call)?,
+            goodbye: session
+                .map(|session| wire::goodbye(place, token, session))
+                .transpose()?,
             expected: format!("\"{}\"", wire::text(work.payload)),
         })
     }
@@ -109,10 +116,10 @@ impl Caller {
         let end = Instant::now() + span;
         loop {
             let began = Instant::now();
-            if began >= end {
-                return Ok(latencies);
-            }
             self.connection.ready().await?;
+            if began >= end {
+                break;
+            }
             let answer = self.connection.send_request(self.call.clone()).await?;
             let status = answer.status();
             let body = answer.into_body().collect().await?.to_bytes();
@@ -125,5 +132,10 @@ impl Caller {
             let took = began.elapsed().as_micros();
             latencies.push(u32::try_from(took).unwrap_or(u32::MAX));
         }
+        if let Some(goodbye) = self.goodbye {
+            // Whatever the answer is: servers may have no sessions to end.
+            self.connection.send_request(goodbye).await?;
+        }
+        Ok(latencies)
     }
 }

@@ -31,7 +31,6 @@ pub(super) async fn start(upstream: &str) -> anyhow::Result<Part> {
         .arg(&file)
         .args(["-e", "stderr"])
         .stdout(Stdio::null())
-        .kill_on_drop(true)
         .spawn()
         .context("nginx can't be started: is it installed?")?;
     let part = Part::of(child, format!("http://127.0.0.1:{port}/mcp"), None);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -42,7 +44,7 @@ impl Part {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--role", name.get_name()]);
         command.args(upstream.iter().flat_map(|url| ["--upstream", url]));
-        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let said = tokio::time::timeout(START, async {
@@ -91,6 +93,17 @@ impl Part {
             }
         }
         Ok(TICK * ticks)
+    }
+}
+
+impl Drop for Part {
+    /// Asks it to end, so that it can end what it started: nginx has its workers.
+    fn drop(&mut self) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid {
+            // It may have ended by itself.
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
     }
 }
 

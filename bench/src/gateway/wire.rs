@@ -119,3 +119,15 @@ pub(super) fn request(
     };
     Ok(request.body(Full::new(Bytes::from(message.to_string())))?)
 }
+
+/// A request that ends a session.
+pub(super) fn goodbye(
+    place: (&str, &str),
+    token: Option<&str>,
+    session: &str,
+) -> anyhow::Result<Request<Full<Bytes>>> {
+    let mut request = request(place, Era::Session, token, Some(session), &Value::Null)?;
+    *request.method_mut() = Method::DELETE;
+    *request.body_mut() = Full::default();
+    Ok(request)
+}
