@@ -1,11 +1,14 @@
 //! What could not be made leaves nothing behind (ENV-8, ENV-12), and what was lost is made anew or
 //! told of, as the operator wants it (ENV-9).
 
+use std::time::Duration;
+
 use agentopia_domain::environment::{
     DesiredEnvironment, Environment, EnvironmentStatus, LostMachine,
 };
 use agentopia_store::{EnvironmentPatch, Placement};
 use digitalocean_sim::faults::{ResourceFault, When};
+use digitalocean_sim::settings::Delay;
 
 use crate::droplets::Droplets;
 
@@ -159,6 +162,27 @@ async fn a_droplet_that_vanished_is_made_anew_once() {
     };
     assert_eq!(again.machine_id, Some(droplet.id.to_string()));
     assert_ne!(droplet.id, lost);
+}
+
+#[tokio::test]
+async fn a_droplet_asked_for_twice_on_the_way_takes_the_place_of_the_one_that_vanished() {
+    let mut droplets = Droplets::new().await;
+    droplets.until(|now| now.machine_id.is_some()).await;
+    let first = droplets.droplets().await.remove(0);
+    let mut settings = droplets.simulator.settings();
+    settings.delays.tag_list = Delay::exactly(Duration::from_secs(60));
+    droplets.simulator.set_settings(settings);
+    let tags: Vec<&str> = first.tags.iter().map(String::as_str).collect();
+    droplets.stranger(&first.name, &tags).await;
+    assert!(droplets.simulator.destroy(first.id).await);
+    let was = first.id.to_string();
+    let now = droplets
+        .until(|now| now.machine_id != Some(was.clone()))
+        .await;
+    let [droplet] = &droplets.droplets().await[..] else {
+        panic!("a third one was asked for");
+    };
+    assert_eq!(now.machine_id, Some(droplet.id.to_string()));
 }
 
 #[tokio::test]

@@ -66,8 +66,9 @@ pub struct Observation {
     pub in_status: Duration,
     /// What the provider says of the machine; `None` where it has none.
     pub machine: Option<MachineState>,
-    /// Whether one may be there all the same: it was asked for a moment ago by somebody who did not
-    /// live to write down what came of it.
+    /// Whether one may be there all the same: it was asked for a moment ago, by somebody who did not
+    /// live to write down what came of it, or whose request arrived twice and who wrote down the other
+    /// one, which is lost.
     pub unlisted: bool,
     /// Whether a machine is written down, be it there or not.
     pub is_recorded: bool,

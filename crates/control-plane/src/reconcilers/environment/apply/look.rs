@@ -65,11 +65,10 @@ impl EnvironmentReconciler {
             desired: environment.desired,
             status: environment.status,
             in_status: span(environment.status_since),
-            unlisted: environment.machine_id.is_none()
-                && credential.as_ref().is_some_and(|credential| {
-                    credential.state != CredentialState::Revoked
-                        && span(credential.created_at) < UNLISTED_LIMIT
-                }),
+            unlisted: credential.as_ref().is_some_and(|credential| {
+                credential.state != CredentialState::Revoked
+                    && span(credential.created_at) < UNLISTED_LIMIT
+            }),
             is_recorded: environment.machine_id.is_some(),
             machine: machine.as_ref().map(|machine| machine.state),
             enrolment,
