@@ -19,6 +19,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
+/// That of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the product and says which targets are met.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -37,6 +41,9 @@ struct Arguments {
     /// Where `deploy` leaves what the product logged: with RUST_LOG=debug it says where time goes.
     #[arg(long, value_name = "FILE")]
     logs: Option<PathBuf>,
+    /// For `gateway`: only the kinds of load whose name has this in it, such as "session, 256 B, c=16".
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
     /// Be one of the processes that `gateway` compares.
     #[arg(long, value_enum, hide = true)]
     role: Option<gateway::Role>,
@@ -85,7 +92,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 deploy::run(arguments.repeats, &arguments.raw_network, logs).await?
             }
             Bench::Footprint => footprint::run().await?,
-            Bench::Gateway => gateway::run(arguments.repeats).await?,
+            Bench::Gateway => gateway::run(arguments.repeats, &arguments.only).await?,
             Bench::Restart => restart::run(arguments.repeats).await?,
         };
         output.add(records)?;

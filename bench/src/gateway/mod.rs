@@ -54,7 +54,8 @@ pub(crate) async fn be(role: Role, upstream: Option<&str>) -> anyhow::Result<()>
     }
 }
 
-pub(crate) async fn run(repeats: u16) -> anyhow::Result<Vec<Record>> {
+/// `only`: what the names of the kinds of load have in them that are measured.
+pub(crate) async fn run(repeats: u16, only: &str) -> anyhow::Result<Vec<Record>> {
     let upstream = Part::start(Role::Upstream, None).await?;
     let nginx = nginx::start(&upstream.url).await?;
     let pass = Part::start(Role::Pass, Some(&upstream.url)).await?;
@@ -69,6 +70,9 @@ pub(crate) async fn run(repeats: u16) -> anyhow::Result<Vec<Record>> {
                     payload,
                     concurrency,
                 };
+                if !work.to_string().contains(only) {
+                    continue;
+                }
                 let seen = measure(work, parts, repeats).await?;
                 records.extend(judge(work, &seen));
             }

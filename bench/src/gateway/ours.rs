@@ -3,8 +3,10 @@
 //! provide is in memory; upstreams are reached by plain HTTP.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentopia_domain::link::LinkPolicy;
 use agentopia_domain::token::{TokenKind, mint};
@@ -12,17 +14,19 @@ use agentopia_domain::{AgentId, Ambient};
 use agentopia_gateway::{
     AgentRoute, AgentsOnly, AuditRecord, AuditSink, CallLimits, ConnectError, Gateway,
     GatewayConfig, GatewayParts, InstanceRoute, LinkRoute, NameBook, NameMaps, Snapshot,
-    TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation,
+    TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation, front,
 };
+use agentopia_http1::{Client, Settings, Tcp};
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Uri};
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use secrecy::{ExposeSecret as _, SecretBox};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use url::Host;
 
 use super::role::tell;
 
@@ -30,7 +34,7 @@ use super::role::tell;
 const LIMIT: Option<NonZeroU32> = NonZeroU32::new(u32::MAX);
 
 /// Plain HTTP to wherever the route says.
-struct Plain(Client<HttpConnector, Full<Bytes>>);
+struct Plain(Client<Tcp, Full<Bytes>>);
 
 #[async_trait]
 impl UpstreamConnector for Plain {
@@ -39,14 +43,21 @@ impl UpstreamConnector for Plain {
         instance: &InstanceRoute,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<UpstreamBody>, ConnectError> {
+        let unreachable = |reason: &str| ConnectError::Unreachable(reason.to_owned());
         let UpstreamLocation::Url(url) = &instance.location else {
-            return Err(ConnectError::Unreachable("there is no machine here".into()));
+            return Err(unreachable("there is no machine here"));
         };
+        let (Some(Host::Ipv4(ip)), Some(port)) = (url.host(), url.port()) else {
+            return Err(unreachable("there is no name resolution here"));
+        };
+        let address = SocketAddr::from((ip, port));
         let (mut parts, body) = request.into_parts();
-        let uri = url.as_str().parse::<http::Uri>();
-        parts.uri = uri.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
+        parts.uri = Uri::try_from(url.path()).map_err(|error| unreachable(&error.to_string()))?;
+        let host = HeaderValue::try_from(url.authority());
+        let host = host.map_err(|error| unreachable(&error.to_string()))?;
+        parts.headers.insert(HOST, host);
         let request = http::Request::from_parts(parts, Full::new(body));
-        let answer = self.0.request(request).await;
+        let answer = self.0.send(&address, request).await;
         let answer = answer.map_err(|error| ConnectError::Broken(error.to_string()))?;
         Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
@@ -80,9 +91,12 @@ impl AuditSink for Forget {
 
 pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
     let ambient = Ambient::system();
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let limit = Duration::from_secs(5);
+    let settings = Settings {
+        idle: Duration::from_secs(60),
+        most_idle: 256,
+    };
+    let client = Client::new(Tcp { limit }, settings);
     let gateway = Gateway::start(GatewayParts {
         config: GatewayConfig {
             calls: CallLimits {
@@ -107,11 +121,11 @@ pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
         &format!("http://{address}/agents/{agent}/mcp"),
         Some(&token),
     );
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-        // A connection that can't is slower, and that shows.
-        let _slow = stream.set_nodelay(true);
-    });
-    axum::serve(listener, gateway.router()).await?;
+    let answer = move |request, _peer| {
+        let gateway = gateway.clone();
+        async move { gateway.handle(request).await }
+    };
+    front::serve(listener, answer, CancellationToken::new()).await;
     Ok(())
 }
 

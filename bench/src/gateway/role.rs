@@ -1,5 +1,6 @@
 //! The processes: this program again, as one of the parts, or another program.
 
+use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -109,5 +110,7 @@ impl Drop for Part {
 
 /// Tells whoever started this process where it listens.
 pub(super) fn tell(url: &str, token: Option<&str>) {
-    println!("{url}\n{}", token.unwrap_or_default());
+    let text = format!("{url}\n{}\n", token.unwrap_or_default());
+    // Whoever started it is gone otherwise, and it will end soon.
+    let _gone = std::io::stdout().write_all(text.as_bytes());
 }

@@ -19,6 +19,11 @@ mod wait;
 
 use std::process::ExitCode;
 
+/// Every call allocates some dozens of times, on one thread and lets go on another: docs/benchmarks.md has
+/// what that is worth.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // One TLS provider for the whole process; it can only be installed once, here.
     let _ = rustls::crypto::ring::default_provider().install_default();

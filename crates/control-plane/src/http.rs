@@ -2,9 +2,8 @@
 //! served on the public address.
 //!
 //! [`router`] puts it together. One file an operation: `http/v1/<noun>/<verb>.rs` has the handler,
-//! its document and its tests. The MCP endpoints come from the gateway as a router of their own:
-//! they get the outer layers (ids, hosts, headers) but neither the API's authentication nor its
-//! limits.
+//! its document and its tests. The MCP endpoints are not here: the gateway answers them before any of
+//! these layers (`serve/public.rs`).
 
 pub mod cursor;
 pub mod extract;
@@ -21,9 +20,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::auth::authenticate::authenticate;
 use crate::state::AppState;
 
-/// Everything that is served on the public address. `mcp` is the gateway's router (or an empty
-/// one).
-pub fn router(state: AppState, mcp: Router) -> Router {
+/// Everything that is served on the public address, but for the MCP endpoints.
+pub fn router(state: AppState) -> Router {
     let (api, _) = v1::routes().split_for_parts();
     let api = api
         .route_layer(from_fn_with_state(state.clone(), authenticate))
@@ -33,8 +31,7 @@ pub fn router(state: AppState, mcp: Router) -> Router {
         ))
         .layer(DefaultBodyLimit::max(state.config.body_limit_bytes))
         .with_state(state.clone());
-    api.merge(mcp)
-        .fallback(ui::fallback)
+    api.fallback(ui::fallback)
         .layer(CatchPanicLayer::custom(layers::problems::from_panic))
         .layer(from_fn_with_state(state.clone(), layers::security::gate))
         .layer(from_fn_with_state(state.clone(), layers::security::headers))

@@ -132,14 +132,14 @@ pub async fn run(
         shutdown.clone().cancelled_owned(),
     ));
 
-    let served = public::serve(public, &parts, shutdown.clone()).await;
+    public::serve(public, &parts, shutdown.clone()).await;
     shutdown.cancel();
     tasks.close();
     tasks.wait().await;
     parts.gateway.shutdown().await;
     parts.store.close().await?;
     tracing::info!("stopped");
-    served
+    Ok(())
 }
 
 /// Whether a server could be set up with this configuration: everything that is known before

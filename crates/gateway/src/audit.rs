@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 
 /// How many records a sink gets at once at most.
 const BATCH: usize = 256;
+/// Between batches. Meanwhile nobody waits for a record, so that calls need not wake anybody.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// One call that an agent made.
 #[derive(Debug, Clone)]
@@ -107,7 +109,7 @@ pub(crate) struct AuditQueue {
 
 #[derive(Debug)]
 enum Entry {
-    Record(AuditRecord),
+    Record(Box<AuditRecord>),
     /// Answered when everything before it is written.
     Flush(tokio::sync::oneshot::Sender<()>),
 }
@@ -122,7 +124,11 @@ impl AuditQueue {
     }
 
     pub(crate) fn record(&self, record: AuditRecord) {
-        if self.sender.try_send(Entry::Record(record)).is_err() {
+        if self
+            .sender
+            .try_send(Entry::Record(Box::new(record)))
+            .is_err()
+        {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -148,7 +154,7 @@ async fn write_all(
         let mut flushes = Vec::new();
         for entry in entries.drain(..) {
             match entry {
-                Entry::Record(record) => records.push(record),
+                Entry::Record(record) => records.push(*record),
                 Entry::Flush(done) => flushes.push(done),
             }
         }
@@ -157,6 +163,9 @@ async fn write_all(
         }
         for done in flushes {
             let _receiver_gone = done.send(());
+        }
+        if receiver.len() < BATCH {
+            tokio::time::sleep(PAUSE).await;
         }
         match lost.swap(0, Ordering::Relaxed) {
             0 => {}

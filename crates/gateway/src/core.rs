@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::names::NameBook;
 use crate::principal::{Principal, PrincipalAuthoriser};
 use crate::relay::suspended::Suspended;
+use crate::relay::trace::NewTraces;
 use crate::routes::{RouteTable, Snapshot};
 use crate::upstream::breaker::Breakers;
 use crate::upstream::connector::UpstreamConnector;
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) names: NameTables,
     pub(crate) clients: Clients,
     pub(crate) suspended: Suspended,
+    pub(crate) traces: NewTraces,
     /// Farewells to upstreams (cancellations, DELETEs): short tasks that a shutdown waits for.
     pub(crate) farewells: TaskTracker,
     /// Ends what runs beside the calls.
@@ -59,6 +61,7 @@ impl Core {
             suspended: Suspended::default(),
             limits: Limits::new(parts.config.calls),
             config: parts.config,
+            traces: NewTraces::new(&parts.ambient),
             ambient: parts.ambient,
             routes: RouteTable::default(),
             connector: parts.connector,

@@ -12,7 +12,7 @@
 //! | [`PrincipalAuthoriser`] | lets people (not agents) use an instance's endpoint |
 //! | [`AuditSink`] | keeps a record of every call |
 //!
-//! Where to look next, in the order in which a call passes: `edge` (guards, authentication, body),
+//! Where to look next, in the order in which a call passes: [`front`] (connections), `edge` (guards, authentication, body),
 //! `downstream` (the two eras as clients speak them), `aggregate` (an agent's many servers as
 //! one), `search` (or as two tools that find and call them), `clients` (what is kept for each client), `upstream` (sessions with servers, exchanges,
 //! listening), `limits` (how many calls), `relay` (one call there and back).
@@ -24,6 +24,7 @@ mod config;
 mod core;
 mod downstream;
 mod edge;
+pub mod front;
 mod limits;
 pub mod names;
 pub mod principal;
@@ -111,10 +112,21 @@ impl Gateway {
         Self { core }
     }
 
-    /// `/agents/{id}/mcp` and `/instances/{id}/mcp`, each with `/sse` and `/messages` beside it, to be
-    /// merged into the server's router. The server should have `TCP_NODELAY` set and must not buffer or time out responses.
-    pub fn router(&self) -> axum::Router {
-        edge::router(self.core.clone())
+    /// Whether a path is one of ours: `/agents/{id}/mcp`, `/instances/{id}/mcp`, each with `/sse` and
+    /// `/messages` beside it.
+    #[must_use]
+    pub fn takes(path: &str) -> bool {
+        edge::place(path).is_some()
+    }
+
+    /// Answers a request for such a path; others get 404. The server should have `TCP_NODELAY` set and
+    /// must not buffer or time out responses: [`front::serve`] is one.
+    pub async fn handle<B>(&self, request: http::Request<B>) -> http::Response<axum::body::Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send,
+        B::Error: Into<BodyError>,
+    {
+        edge::handle(&self.core, request).await
     }
 
     /// Replaces the routes. Cheap when nothing changed. Sessions of agents, tokens and links that

@@ -189,8 +189,7 @@ impl Server {
                 inspect: world as _,
             },
         );
-        let service =
-            router(state, axum::Router::new()).into_make_service_with_connect_info::<SocketAddr>();
+        let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         Self {
             store,

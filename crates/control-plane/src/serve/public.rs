@@ -1,13 +1,17 @@
-//! The public listener: API, MCP endpoints, UI.
+//! The public listener: MCP endpoints, by the gateway itself, and everything else: API, UI.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use axum::serve::ListenerExt as _;
+use agentopia_gateway::{Gateway, front};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::parts::Parts;
 use crate::reconcilers::routes::RoutesBell;
@@ -15,36 +19,43 @@ use crate::reconcilers::routes::RoutesBell;
 /// How long requests under way may take to end after a shutdown began.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 
-pub(super) async fn serve(
-    listener: TcpListener,
-    parts: &Parts,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    // Whoever makes a link and calls at once is served by the table that has it.
-    let mcp = parts
-        .gateway
-        .router()
-        .layer(from_fn_with_state(parts.routes.clone(), settle));
-    let router = crate::http::router(parts.state.clone(), mcp);
-    // Small answers must not wait for more to come.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set");
-        }
+pub(super) async fn serve(listener: TcpListener, parts: &Parts, shutdown: CancellationToken) {
+    let served = Arc::new(Served {
+        gateway: parts.gateway.clone(),
+        routes: parts.routes.clone(),
+        rest: crate::http::router(parts.state.clone()),
     });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let ended =
-        axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let answer = move |request, peer| Arc::clone(&served).answer(request, peer);
+    let ended = front::serve(listener, answer, shutdown.clone());
     tokio::select! {
-        ended = ended => Ok(ended?),
+        () = ended => {}
         () = async { shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {
             tracing::warn!("requests were still under way at the end of the grace period");
-            Ok(())
         }
     }
 }
 
-async fn settle(State(routes): State<RoutesBell>, request: Request, next: Next) -> Response {
-    routes.settled().await;
-    next.run(request).await
+struct Served {
+    gateway: Gateway,
+    routes: RoutesBell,
+    /// All but MCP.
+    rest: Router,
+}
+
+impl Served {
+    async fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
+        if Gateway::takes(request.uri().path()) {
+            // Whoever makes a link and calls at once is served by the table that has it.
+            self.routes.settled().await;
+            return self.gateway.handle(request).await;
+        }
+        request.extensions_mut().insert(ConnectInfo(peer));
+        // Much larger than what a call needs, and every connection has room for the larger one.
+        let answering = Box::pin(self.rest.clone().oneshot(request.map(Body::new)));
+        answering.await.unwrap_or_else(|never| match never {})
+    }
 }

@@ -274,7 +274,7 @@ impl App {
             },
         );
         Self {
-            router: router(state.clone(), axum::Router::new()),
+            router: router(state.clone()),
             state,
             world,
             dir,

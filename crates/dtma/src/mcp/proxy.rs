@@ -5,21 +5,24 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use agentopia_dtma_api::to_dtma::{NOT_DELIVERED_HEADER, SESSION_KEY_HEADER};
+use agentopia_http1::{Client, Error, Settings, Tcp};
 use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderName};
-use axum::http::uri::{Authority, PathAndQuery, Scheme};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Request, StatusCode, Uri, Version};
 use axum::response::Response;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::refusal;
 
 /// To a container on this machine.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Servers close idle connections after some five seconds (Node) or more; ours go first.
-const IDLE: Duration = Duration::from_secs(4);
+const CONNECT: Tcp = Tcp {
+    limit: Duration::from_secs(5),
+};
+const CONNECTIONS: Settings = Settings {
+    // Servers close idle connections after some five seconds (Node) or more; ours go first.
+    idle: Duration::from_secs(4),
+    most_idle: 64,
+};
 
 /// Of this hop only (RFC 9110, 7.6.1), or of no business to the tool: what authenticates the
 /// gateway here, and what a browser's page would have sent.
@@ -51,18 +54,12 @@ const DROPPED_BY_NAME: [&str; 7] = [
 /// Connections to the HTTP servers of this machine.
 #[derive(Debug)]
 pub(super) struct Proxy {
-    client: Client<HttpConnector, Body>,
+    client: Client<Tcp, Body>,
 }
 
 impl Proxy {
     pub(super) fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
+        let client = Client::new(CONNECT, CONNECTIONS);
         Self { client }
     }
 
@@ -82,7 +79,7 @@ impl Proxy {
                 ),
             );
         };
-        match self.client.request(request).await {
+        match self.client.send(&address, request).await {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 drop_headers(&mut parts.headers);
@@ -90,7 +87,7 @@ impl Proxy {
                 parts.extensions = axum::http::Extensions::new();
                 Response::from_parts(parts, Body::new(body))
             }
-            Err(error) if error.is_connect() => refusal::not_delivered(
+            Err(Error::Connect(_)) => refusal::not_delivered(
                 StatusCode::BAD_GATEWAY,
                 "tool_unreachable",
                 format!(
@@ -118,11 +115,7 @@ fn rewrite(address: SocketAddr, path: &str, request: Request<Body>) -> Option<Re
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")).ok()?,
         None => PathAndQuery::try_from(path).ok()?,
     };
-    let mut uri = axum::http::uri::Parts::default();
-    uri.scheme = Some(Scheme::HTTP);
-    uri.authority = Some(Authority::try_from(address.to_string()).ok()?);
-    uri.path_and_query = Some(path_and_query);
-    parts.uri = Uri::from_parts(uri).ok()?;
+    parts.uri = Uri::from(path_and_query);
     parts.version = Version::HTTP_11;
     parts.extensions = axum::http::Extensions::new();
     drop_headers(&mut parts.headers);
@@ -165,7 +158,7 @@ mod tests {
             .body(Body::from("{}"))
             .unwrap();
         let request = rewrite("10.201.0.2:3001".parse().unwrap(), "/mcp", request).unwrap();
-        assert_eq!(request.uri().to_string(), "http://10.201.0.2:3001/mcp?a=1");
+        assert_eq!(request.uri().to_string(), "/mcp?a=1");
         let mut names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["content-length", "host", "mcp-session-id"]);

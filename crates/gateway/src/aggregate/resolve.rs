@@ -48,7 +48,7 @@ pub(crate) async fn resolve(
         }
         method::RESOURCES_READ | method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
             let uri = text(call, Field::ParamsUri, "params.uri")?;
-            Ok(by_uri(core, client, agent, &uri).await)
+            Ok(Box::pin(by_uri(core, client, agent, &uri)).await)
         }
         method::COMPLETE => match text(call, Field::RefType, "params.ref.type")?.as_str() {
             "ref/prompt" => {
@@ -56,7 +56,7 @@ pub(crate) async fn resolve(
             }
             "ref/resource" => {
                 let uri = text(call, Field::RefUri, "params.ref.uri")?;
-                Ok(by_uri(core, client, agent, &uri).await)
+                Ok(Box::pin(by_uri(core, client, agent, &uri)).await)
             }
             _ => Err(RpcError::invalid_params("params.ref.type is not known")),
         },
@@ -89,7 +89,8 @@ async fn by_name(
         NameKind::Tool => ListKind::Tools,
         NameKind::Prompt => ListKind::Prompts,
     };
-    list::answer(core, client, agent, list_kind, &agentopia_mcp::Id::from(0)).await;
+    let no_id = agentopia_mcp::Id::from(0);
+    Box::pin(list::answer(core, client, agent, list_kind, &no_id)).await;
     lookup(core, client, agent, kind, field, &exposed)
         .map(|hop| vec![hop])
         .ok_or_else(|| {

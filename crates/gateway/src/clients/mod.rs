@@ -75,10 +75,19 @@ pub(crate) struct Hello {
     pub(crate) initialize: Option<Bytes>,
 }
 
+/// What a client is found by.
+#[derive(Debug)]
+enum Key {
+    /// The id of its session.
+    Session(Arc<str>),
+    /// What its requests say about it.
+    Modern(SessionKey),
+}
+
 /// Everything kept for one client.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) key: SessionKey,
+    key: Key,
     pub(crate) principal: Principal,
     pub(crate) target: Target,
     pub(crate) hello: Hello,
@@ -269,7 +278,8 @@ pub(crate) fn empty_object<'a>() -> Json<'a> {
 /// All clients.
 pub(crate) struct Clients {
     sealer: Sealer,
-    sessions: DashMap<SessionKey, Arc<Client>>,
+    /// By their ids as clients show them: what was sealed here need not be opened again.
+    sessions: DashMap<Arc<str>, Arc<Client>>,
     /// How many sessions each principal's owner has.
     owners: DashMap<Uuid, usize>,
     modern: DashMap<SessionKey, Arc<Client>>,
@@ -311,9 +321,11 @@ impl Clients {
             .sealer
             .seal(key, &principal, target, &core.ambient)
             .ok_or(TooManySessions)?;
-        let client = new_client(core, key, principal, target, hello);
+        let shared = Arc::<str>::from(id.as_str());
+        let found_by = Key::Session(shared.clone());
+        let client = new_client(core, found_by, hex::encode(key), principal, target, hello);
         *self.owners.entry(owner).or_default() += 1;
-        self.sessions.insert(key, client.clone());
+        self.sessions.insert(shared, client.clone());
         Ok((id, client))
     }
 
@@ -336,8 +348,8 @@ impl Clients {
         principal: &Principal,
         target: Target,
     ) -> Option<Arc<Client>> {
-        let key = self.sealer.open(id, principal, target)?;
-        self.sessions.get(&key).map(|client| client.clone())
+        let client = self.sessions.get(id)?;
+        (client.principal == *principal && client.target == target).then(|| client.clone())
     }
 
     /// Opens a connection of HTTP+SSE: its id, and what its stream is to carry.
@@ -385,7 +397,10 @@ impl Clients {
         }
         self.modern
             .entry(key)
-            .or_insert_with(|| new_client(core, key, principal, target, hello()))
+            .or_insert_with(|| {
+                let found_by = Key::Modern(key);
+                new_client(core, found_by, hex::encode(key), principal, target, hello())
+            })
             .clone()
     }
 
@@ -398,13 +413,13 @@ impl Clients {
 
     /// Ends a client: its streams, its calls, its upstream sessions.
     pub(crate) fn end(&self, core: &Arc<Core>, client: &Arc<Client>) {
-        match client.hello.era {
-            Era::Session => {
-                if self.sessions.remove(&client.key).is_some() {
+        match &client.key {
+            Key::Session(id) => {
+                if self.sessions.remove(id).is_some() {
                     self.one_less(client.principal.owner_key());
                 }
             }
-            Era::Modern => drop(self.modern.remove(&client.key)),
+            Key::Modern(key) => drop(self.modern.remove(key)),
         }
         client.ended.cancel();
         client.listeners.clear();
@@ -434,7 +449,8 @@ impl Clients {
 
 fn new_client(
     core: &Core,
-    key: SessionKey,
+    key: Key,
+    isolation: String,
     principal: Principal,
     target: Target,
     hello: Hello,
@@ -444,7 +460,7 @@ fn new_client(
         principal,
         target,
         hello,
-        isolation: hex::encode(key),
+        isolation,
         upstreams: Mutex::default(),
         origins: Mutex::default(),
         calls: Mutex::default(),

@@ -1,5 +1,8 @@
 //! The two eras as clients speak them, on one URL (rule 1).
 //!
+//! What waits inside of a call is as large as the largest thing that it may wait for, and is moved with
+//! it. What is rare, or no call of a tool, is boxed therefore.
+//!
 //! `session` is initialize, session ids, streams and batches, `http_sse` the older transport of the
 //! same era, `modern` the stateless era with `listen` for its standing streams; `subscribe` is what
 //! both eras do about single resources.
@@ -31,7 +34,7 @@ pub(crate) async fn post(visit: &Visit, body: Bytes) -> Response {
             Era::Session => session::post(visit, message).await,
             Era::Modern => modern::post(visit, message).await,
         },
-        Err(ScanError::Batch) => batch::post(visit, &body, &limits).await,
+        Err(ScanError::Batch) => Box::pin(batch::post(visit, &body, &limits)).await,
         Err(error) => answer::problem(error.status(), &RpcError::from(&error)),
     }
 }

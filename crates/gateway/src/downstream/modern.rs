@@ -86,7 +86,7 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
         message,
         id,
         headers: &visit.headers,
-        trace: Trace::of(message, &visit.headers, &core.ambient),
+        trace: Trace::of(message, &visit.headers, &core.traces),
         inner: false,
     };
     match visit.target {
@@ -98,10 +98,10 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
                     return answer::json(StatusCode::OK, result);
                 }
                 if called == method::LISTEN {
-                    return listen::open(&asking, Some(&agent)).await;
+                    return Box::pin(listen::open(&asking, Some(&agent))).await;
                 }
                 if let Some(kind) = ListKind::of_method(&called) {
-                    let list = list::answer(core, client, &agent, kind, id).await;
+                    let list = Box::pin(list::answer(core, client, &agent, kind, id)).await;
                     return answer::json(StatusCode::OK, list);
                 }
                 let inside;
@@ -143,7 +143,7 @@ async fn instance(asking: &Asking<'_>) -> Response {
         };
         if live.era == Era::Session {
             if called == method::LISTEN {
-                return listen::open(asking, None).await;
+                return Box::pin(listen::open(asking, None)).await;
             }
             let discovered = discover_of_session(&live);
             return answer::json(StatusCode::OK, jsonrpc::response(asking.id, &discovered));

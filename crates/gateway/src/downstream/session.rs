@@ -26,7 +26,7 @@ use crate::upstream::call::{ask, tell};
 
 pub(super) async fn post(visit: &Visit, message: Envelope) -> Response {
     if message.method() == method::INITIALIZE {
-        return initialize(visit, message).await;
+        return Box::pin(initialize(visit, message)).await;
     }
     match find(visit) {
         Ok(client) => {
@@ -226,11 +226,12 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
                 let error = RpcError::invalid_params("params.level is missing");
                 return answer::error(Era::Session, &error, Some(id));
             };
-            set_level(core, client, &level).await;
+            Box::pin(set_level(core, client, &level)).await;
             return empty();
         }
         method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
-            return match subscribe::session(core, client, agent.as_ref(), message).await {
+            let subscribing = subscribe::session(core, client, agent.as_ref(), message);
+            return match Box::pin(subscribing).await {
                 Ok(()) => empty(),
                 Err(error) => answer::error(Era::Session, &error, Some(id)),
             };
@@ -243,7 +244,7 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
         message,
         id,
         headers: &visit.headers,
-        trace: Trace::of(message, &visit.headers, &core.ambient),
+        trace: Trace::of(message, &visit.headers, &core.traces),
         inner: false,
     };
     let Some(agent) = agent else {
@@ -255,7 +256,7 @@ async fn request(visit: &Visit, client: &Arc<Client>, message: &Envelope, id: &I
     if let Some(kind) = ListKind::of_method(&called) {
         return answer::json(
             StatusCode::OK,
-            list::answer(core, client, &agent, kind, id).await,
+            Box::pin(list::answer(core, client, &agent, kind, id)).await,
         );
     }
     let inside;

@@ -87,6 +87,12 @@ pub(crate) fn unauthorised(had_token: bool) -> Response {
     response
 }
 
+/// 500: our own mistake.
+pub(crate) fn broken() -> Response {
+    let error = RpcError::internal("the gateway made a mistake; its log says which");
+    problem(StatusCode::INTERNAL_SERVER_ERROR, &error)
+}
+
 /// 404 for what is not there and for what belongs to somebody else.
 pub(crate) fn unknown_endpoint() -> Response {
     refused(

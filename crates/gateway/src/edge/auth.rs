@@ -13,7 +13,8 @@ use crate::core::Core;
 use crate::principal::Principal;
 
 /// The endpoint, by the address.
-pub(super) enum Endpoint {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
     Agent(Option<AgentId>),
     Instance(Option<InstanceId>),
 }

@@ -5,23 +5,22 @@ pub(crate) mod answer;
 mod auth;
 mod guard;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::routing::any;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, Method, StatusCode};
+use futures::FutureExt as _;
+use http::header::{ACCEPT, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::clients::Target;
 use crate::core::Core;
 use crate::downstream::{self, http_sse};
 use crate::principal::Principal;
+use crate::upstream::connector::BodyError;
 use auth::Endpoint;
 
 /// How long a client may take to send a request's body.
@@ -37,7 +36,7 @@ pub(crate) struct Visit {
 
 /// What an address of an endpoint is for.
 #[derive(Debug, Clone, Copy)]
-enum Door {
+pub(crate) enum Door {
     /// Streamable HTTP and the modern era.
     Mcp,
     /// The stream of HTTP+SSE.
@@ -46,38 +45,59 @@ enum Door {
     Messages,
 }
 
-pub(crate) fn router(core: Arc<Core>) -> Router {
-    let doors = [
-        ("mcp", Door::Mcp),
-        ("sse", Door::Sse),
-        ("messages", Door::Messages),
-    ];
-    let mut router = Router::new();
-    for (name, door) in doors {
-        let agent = async move |State(core), Path(id): Path<String>, request: Request| {
-            serve(core, Endpoint::Agent(id.parse().ok()), door, request).await
-        };
-        let instance = async move |State(core), Path(id): Path<String>, request: Request| {
-            serve(core, Endpoint::Instance(id.parse().ok()), door, request).await
-        };
-        router = router
-            .route(&format!("/agents/{{id}}/{name}"), any(agent))
-            .route(&format!("/instances/{{id}}/{name}"), any(instance));
-    }
-    router.with_state(core)
+/// What a path stands for; `None` where it is not one of ours.
+pub(crate) fn place(path: &str) -> Option<(Endpoint, Door)> {
+    let (rest, door) = path.rsplit_once('/')?;
+    let door = match door {
+        "mcp" => Door::Mcp,
+        "sse" => Door::Sse,
+        "messages" => Door::Messages,
+        _ => return None,
+    };
+    let endpoint = match rest.strip_prefix('/')?.split_once('/')? {
+        (_, id) if id.is_empty() || id.contains('/') => return None,
+        ("agents", id) => Endpoint::Agent(id.parse().ok()),
+        ("instances", id) => Endpoint::Instance(id.parse().ok()),
+        _ => return None,
+    };
+    Some((endpoint, door))
 }
 
-async fn serve(core: Arc<Core>, endpoint: Endpoint, door: Door, request: Request) -> Response {
+/// Answers a request; a panic on the way is one client's trouble and nobody else's.
+pub(crate) async fn handle<B>(core: &Arc<Core>, request: Request<B>) -> Response
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<BodyError>,
+{
+    let Some((endpoint, door)) = place(request.uri().path()) else {
+        return answer::unknown_endpoint();
+    };
+    let answering = AssertUnwindSafe(serve(core, endpoint, door, request)).catch_unwind();
+    let mut response = answering.await.unwrap_or_else(|_| {
+        tracing::error!("a request made the gateway panic");
+        answer::broken()
+    });
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn serve<B>(core: &Arc<Core>, endpoint: Endpoint, door: Door, request: Request<B>) -> Response
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<BodyError>,
+{
     let (parts, body) = request.into_parts();
     if let Some(refused) = guard::check(&core.config, &parts.uri, &parts.headers) {
         return refused;
     }
-    let (principal, target) = match auth::check(&core, &parts.headers, endpoint).await {
+    let (principal, target) = match auth::check(core, &parts.headers, endpoint).await {
         Ok(found) => found,
         Err(refused) => return refused,
     };
     let visit = Visit {
-        core,
+        core: core.clone(),
         principal,
         target,
         headers: parts.headers,
@@ -89,7 +109,7 @@ async fn serve(core: Arc<Core>, endpoint: Endpoint, door: Door, request: Request
         },
         (Door::Mcp, Method::GET) => match refuse_without_events(&visit) {
             Some(refused) => refused,
-            None => downstream::get(&visit).await,
+            None => Box::pin(downstream::get(&visit)).await,
         },
         (Door::Mcp, Method::DELETE) => downstream::delete(&visit),
         (Door::Mcp, _) => answer::method_not_allowed("GET, POST, DELETE"),
@@ -100,7 +120,7 @@ async fn serve(core: Arc<Core>, endpoint: Endpoint, door: Door, request: Request
         (Door::Messages, Method::POST) => match read_message(&visit, body).await {
             Ok(body) => {
                 let id = session_id(parts.uri.query());
-                http_sse::post(visit, id.as_deref(), body).await
+                Box::pin(http_sse::post(visit, id.as_deref(), body)).await
             }
             Err(refused) => *refused,
         },
@@ -125,7 +145,11 @@ fn refuse_without_events(visit: &Visit) -> Option<Response> {
     (!accepts_events(&visit.headers)).then(|| answer::refused(StatusCode::NOT_ACCEPTABLE, sentence))
 }
 
-async fn read_message(visit: &Visit, body: Body) -> Result<Bytes, Box<Response>> {
+async fn read_message<B>(visit: &Visit, body: B) -> Result<Bytes, Box<Response>>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<BodyError>,
+{
     if !is_json(&visit.headers) {
         let sentence = "send the message with content-type application/json";
         let refused = answer::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence);
@@ -159,7 +183,11 @@ fn accepts_events(headers: &HeaderMap) -> bool {
             })
 }
 
-async fn read_body(body: Body, limit: usize) -> Result<Bytes, Response> {
+async fn read_body<B>(body: B, limit: usize) -> Result<Bytes, Response>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<BodyError>,
+{
     let reading = Limited::new(body, limit).collect();
     match tokio::time::timeout(BODY_PATIENCE, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

@@ -118,7 +118,7 @@ pub(crate) async fn relay(asking: &Asking<'_>, way: Way) -> Response {
         return answer::too_many(&refused.to_rpc(), asking.id, refused.seconds());
     }
     for hop in before {
-        if let Some(response) = try_one(asking, hop).await {
+        if let Some(response) = Box::pin(try_one(asking, hop)).await {
             return response;
         }
     }
@@ -164,7 +164,7 @@ async fn one(asking: &Asking<'_>, hop: &Hop) -> Response {
     let waiting =
         Trip::repeated(asking, hop).and_then(|trip| Some((trip.handle(asking.core)?, trip)));
     if let Some((handle, trip)) = waiting {
-        return stream::resume(asking, &handle, trip).await;
+        return Box::pin(stream::resume(asking, &handle, trip)).await;
     }
     let record = Record::begin(asking, hop);
     match send(asking, hop, None).await {
@@ -255,11 +255,13 @@ async fn respond(
 ) -> Response {
     match reply {
         Reply::Json(status, body) if stream::may_be_asked(asking, &call) => {
-            stream::respond(asking, hop, call, Source::whole(status, body), record).await
+            let source = Source::whole(status, body);
+            Box::pin(stream::respond(asking, hop, call, source, record)).await
         }
         Reply::Json(status, body) => whole::respond(asking, hop, call, status, body, record).await,
         Reply::Events(reader) => {
-            stream::respond(asking, hop, call, Source::Events(reader), record).await
+            let source = Source::Events(reader);
+            Box::pin(stream::respond(asking, hop, call, source, record)).await
         }
         Reply::Accepted => failed(
             asking,

@@ -4,6 +4,8 @@
 //!
 //! What is no `traceparent` is taken for none, as that specification wants.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use agentopia_domain::Ambient;
 use agentopia_mcp::{Envelope, Field, Splice};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -33,7 +35,7 @@ enum From {
 }
 
 impl Trace {
-    pub(crate) fn of(message: &Envelope, headers: &HeaderMap, ambient: &Ambient) -> Self {
+    pub(crate) fn of(message: &Envelope, headers: &HeaderMap, new: &NewTraces) -> Self {
         let said = message.text(Field::MetaTraceparent);
         if let Some(parent) = said.as_deref().and_then(parse) {
             let from = From::Message;
@@ -46,7 +48,7 @@ impl Trace {
                 from: From::Headers,
             },
             None => Self {
-                parent: made(ambient),
+                parent: new.make(),
                 from: From::Us,
             },
         }
@@ -102,14 +104,41 @@ fn parse(text: &str) -> Option<[u8; LENGTH]> {
     good.then_some(bytes)
 }
 
-/// A new trace that nobody asked to be sampled.
-fn made(ambient: &Ambient) -> [u8; LENGTH] {
-    let random = ambient.random::<24>();
-    let mut parent = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    // 16 and 8 bytes always fill 32 and 16 digits.
-    let _fits = hex::encode_to_slice(&random[..16], &mut parent[3..35]);
-    let _fits = hex::encode_to_slice(&random[16..], &mut parent[36..52]);
-    parent
+/// Makes ids that nobody else has: they are no secrets, so that the kernel need not be asked for each.
+pub(crate) struct NewTraces {
+    /// Random, one for each eight bytes.
+    seeds: [u64; 3],
+    next: AtomicU64,
+}
+
+impl NewTraces {
+    pub(crate) fn new(ambient: &Ambient) -> Self {
+        let seeds = [0; 3].map(|_| u64::from_le_bytes(ambient.random()));
+        let next = AtomicU64::new(0);
+        Self { seeds, next }
+    }
+
+    /// A new trace that nobody asked to be sampled.
+    fn make(&self) -> [u8; LENGTH] {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut random = [0; 24];
+        for (eight, seed) in random.chunks_exact_mut(8).zip(self.seeds) {
+            eight.copy_from_slice(&mix(seed, number).to_le_bytes());
+        }
+        let mut parent = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        // 16 and 8 bytes always fill 32 and 16 digits.
+        let _fits = hex::encode_to_slice(&random[..16], &mut parent[3..35]);
+        let _fits = hex::encode_to_slice(&random[16..], &mut parent[36..52]);
+        parent
+    }
+}
+
+/// `SplitMix64` (Steele, Lea and Flood, 2014): another number for every other one.
+const fn mix(seed: u64, number: u64) -> u64 {
+    let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]
@@ -133,7 +162,7 @@ mod tests {
         let (message, mut headers) = (message(meta), HeaderMap::new());
         headers.extend(header.map(|it| (TRACEPARENT, HeaderValue::from_static(it))));
         headers.insert("tracestate", HeaderValue::from_static("a=b"));
-        let trace = Trace::of(&message, &headers, &Ambient::system());
+        let trace = Trace::of(&message, &headers, &NewTraces::new(&Ambient::system()));
         (trace, message, headers)
     }
 

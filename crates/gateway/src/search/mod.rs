@@ -34,7 +34,7 @@ pub(crate) enum Taken {
     /// It is answered with this message.
     Answer(Bytes),
     /// This is the call that was inside.
-    Call(Envelope),
+    Call(Box<Envelope>),
 }
 
 /// The answer to `tools/list`.
@@ -70,7 +70,7 @@ pub(crate) async fn take(
         _ => return Taken::No,
     };
     match outcome {
-        Ok(call) => Taken::Call(call),
+        Ok(call) => Taken::Call(Box::new(call)),
         // In the result and not as a protocol error: models read results, and can do it better then.
         Err(sentence) => {
             let mut result = begun(client, agent);

@@ -10,7 +10,7 @@ use agentopia_domain::{AgentId, Ambient, InstanceId, LinkId, UserId};
 use agentopia_gateway::{
     AgentRoute, AuditRecord, AuditSink, ConnectError, Gateway, GatewayConfig, GatewayParts,
     InstanceRoute, LinkRoute, NameBook, NameMaps, PersonPrincipal, PrincipalAuthoriser, Snapshot,
-    TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation, read_book_key,
+    TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation, front, read_book_key,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretBox};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::wire::Wire;
 
@@ -190,8 +191,12 @@ impl Rig {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let router = gateway.router();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let answering = gateway.clone();
+        let answer = move |request, _peer| {
+            let gateway = answering.clone();
+            async move { gateway.handle(request).await }
+        };
+        let server = tokio::spawn(front::serve(listener, answer, CancellationToken::new()));
         let person = person.secret.expose_secret().to_owned();
         let snapshot = Snapshot::default();
         Self {
