@@ -19,8 +19,8 @@ mod wait;
 
 use std::process::ExitCode;
 
-/// Every call allocates some dozens of times, on one thread and lets go on another: docs/benchmarks.md has
-/// what that is worth.
+/// A call through the gateway allocates dozens of times, on one thread, and lets go on another. The DTMA
+/// has the C library's instead: it is to be small first.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

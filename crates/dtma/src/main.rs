@@ -15,11 +15,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// Every call allocates some dozens of times, on one thread and lets go on another: docs/benchmarks.md has
-/// what that is worth.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The Droplet Tool Management Agent: runs an Agentopia environment's tools on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "dtma", version)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentopia_domain::AccountId;
 use agentopia_domain::call::{Call, CallOutcome};
 use agentopia_store::CallFilter;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use crate::common::{TestDb, on_both_engines};
 
@@ -17,7 +17,7 @@ on_both_engines!(
 
 /// To the microsecond, as it is kept.
 fn call(db: &TestDb, account: AccountId, target: &str) -> Call {
-    let now = Utc::now().timestamp_micros();
+    let now = db.ambient.now().timestamp_micros();
     Call {
         at: chrono::DateTime::from_timestamp_micros(now).unwrap(),
         account_id: account,
