@@ -1,0 +1,4 @@
+//! Run by `script/fuzz request`; what must hold stands in the library.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| agentopia_fuzz::request(data));
