@@ -61,7 +61,10 @@ async fn main_job(runtime: Runtime, database: Database) -> anyhow::Result<()> {
         "modern"
     );
     let session = agent.session().await?;
-    assert_eq!(session.tools().await?, ["echo", "env", "add", "sleep_ms"]);
+    assert_eq!(
+        session.tools().await?,
+        ["echo", "env", "add", "headers", "sleep_ms"]
+    );
     assert_eq!(
         session
             .call("echo", json!({"text": "session"}))
@@ -74,8 +77,8 @@ async fn main_job(runtime: Runtime, database: Database) -> anyhow::Result<()> {
     // A second server with the same names: those of the first stay as they are.
     agent.link(http.id, true).await?;
     let tools = agent.tools().await?;
-    assert_eq!(tools.len(), 8, "{tools:?}");
-    for name in ["echo", "env", "add", "sleep_ms"] {
+    assert_eq!(tools.len(), 10, "{tools:?}");
+    for name in ["echo", "env", "add", "headers", "sleep_ms"] {
         assert!(tools.iter().any(|tool| tool == name), "{name} in {tools:?}");
     }
     let other = tools.iter().find(|tool| tool.ends_with("__add"));
@@ -89,7 +92,7 @@ async fn main_job(runtime: Runtime, database: Database) -> anyhow::Result<()> {
     let tools: ToolList = admin
         .get(&format!("/api/v1/instances/{}/tools", http.id))
         .await?;
-    assert_eq!(tools.tools.len(), 4);
+    assert_eq!(tools.tools.len(), 5);
     let discovery: Discovery = admin
         .get(&format!("/api/v1/agents/{}/discovery", agent.id()))
         .await?;
@@ -208,7 +211,10 @@ async fn lifecycle(runtime: Runtime) -> anyhow::Result<()> {
         "the stopped tool to be gone from the endpoint",
         async || {
             let tools = agent.tools().await?;
-            anyhow::ensure!(tools == ["echo", "env", "add", "sleep_ms"], "{tools:?}");
+            anyhow::ensure!(
+                tools == ["echo", "env", "add", "headers", "sleep_ms"],
+                "{tools:?}"
+            );
             Ok(())
         },
     )
@@ -217,7 +223,7 @@ async fn lifecycle(runtime: Runtime) -> anyhow::Result<()> {
     cluster.running(http.id).await?;
     wait_for(SOON, "the started tool to show again", async || {
         let tools = agent.tools().await?;
-        anyhow::ensure!(tools.len() == 8, "{tools:?}");
+        anyhow::ensure!(tools.len() == 10, "{tools:?}");
         Ok(())
     })
     .await?;
@@ -274,7 +280,7 @@ async fn lifecycle(runtime: Runtime) -> anyhow::Result<()> {
     admin.remove(http.id, false).await?;
     cluster.removed(http.id, false).await?;
     let tools = agent.tools().await?;
-    assert_eq!(tools, ["echo", "env", "add", "sleep_ms"]);
+    assert_eq!(tools, ["echo", "env", "add", "headers", "sleep_ms"]);
     let statuses = admin.statuses(http.id.as_uuid()).await?;
     for status in ["running", "stopped", "removed"] {
         assert!(

@@ -37,7 +37,7 @@ async fn tools_come_back_after_the_engine_was_killed() -> anyhow::Result<()> {
     }
     wait_for(HEALED, "both to show at the agent's endpoint", async || {
         let tools = agent.tools().await?;
-        anyhow::ensure!(tools.len() == 8, "{tools:?}");
+        anyhow::ensure!(tools.len() == 10, "{tools:?}");
         Ok(())
     })
     .await?;

@@ -15,6 +15,10 @@ pub(crate) trait Peer {
     fn notify(&self, message: &Value);
     /// Whether the client has gone away, so that nobody waits for the answer.
     fn is_gone(&self) -> bool;
+    /// The headers that its request came with, names in lower case; none where there is no HTTP.
+    fn headers(&self) -> &[(String, String)] {
+        &[]
+    }
 }
 
 /// A peer that hears nothing and stays.

@@ -37,6 +37,12 @@ pub(crate) fn list() -> Value {
             "annotations": { "readOnlyHint": true, "openWorldHint": false },
         },
         {
+            "name": "headers",
+            "description": "Lists the HTTP headers that this very call came with; none over stdio",
+            "inputSchema": schema(json!({}), &[]),
+            "annotations": { "readOnlyHint": true, "openWorldHint": false },
+        },
+        {
             "name": "sleep_ms",
             "description": "Waits, reporting progress if asked to; can be cancelled",
             "inputSchema": schema(
@@ -77,6 +83,7 @@ pub(crate) fn call(
             None => mistake("name must be a string"),
         },
         "add" => add(&arguments["a"], &arguments["b"]),
+        "headers" => headers(peer),
         "sleep_ms" => match arguments["ms"].as_u64().filter(|ms| *ms <= SLEEP_MAX) {
             Some(ms) => return Ok(sleep(ms, &params["_meta"]["progressToken"], peer, cancel)),
             None => mistake("ms must be an integer from 0 to 600000"),
@@ -121,6 +128,14 @@ fn add(a: &Value, b: &Value) -> Value {
     let mut result = said(&sum.to_string());
     result["structuredContent"] = json!({ "sum": sum });
     result
+}
+
+fn headers(peer: &dyn Peer) -> Value {
+    let lines = peer.headers().iter();
+    let lines: Vec<_> = lines
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    said(&lines.join("\n"))
 }
 
 fn sleep(ms: u64, token: &Value, peer: &dyn Peer, cancel: &Cancel) -> Option<Value> {

@@ -146,6 +146,7 @@ impl Endpoint {
         if accepts_events && wants_progress && call.method == "tools/call" {
             message::begin_events(reply.stream)?;
             let peer = Client {
+                request: reply.request,
                 stream: reply.stream,
                 events: true,
             };
@@ -160,6 +161,7 @@ impl Endpoint {
             return message::end_events(reply.stream);
         }
         let peer = Client {
+            request: reply.request,
             stream: reply.stream,
             events: false,
         };
@@ -207,6 +209,7 @@ impl Reply<'_> {
 
 /// The client of a running call.
 struct Client<'a> {
+    request: &'a Request,
     stream: &'a TcpStream,
     events: bool,
 }
@@ -231,6 +234,10 @@ impl Peer for Client<'_> {
             Ok(_) | Err(io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => back.is_err(),
             Err(_) => true,
         }
+    }
+
+    fn headers(&self) -> &[(String, String)] {
+        &self.request.headers
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) struct Request {
     pub(super) method: String,
     pub(super) path: String,
     /// Names in lower case.
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
     /// The client wants to end the connection after the response.
     pub(super) close: bool,

@@ -29,7 +29,7 @@ fn a_session_from_initialize_to_the_end_of_input() {
             .iter()
             .map(|t| &t["name"])
             .collect();
-        assert_eq!(names, ["echo", "env", "add", "sleep_ms"]);
+        assert_eq!(names, ["echo", "env", "add", "headers", "sleep_ms"]);
         let said = echo.ask("tools/call", call("echo", json!({ "text": "héllo" })));
         assert_eq!(said["content"][0]["text"], "héllo");
         assert!(said.get("resultType").is_none());
