@@ -215,3 +215,61 @@ async fn idle_connections_are_closed_after_a_while() {
     answer.unwrap().into_body().collect().await.unwrap();
     assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0, "closed");
 }
+
+#[tokio::test]
+async fn a_connection_that_is_gone_before_the_request_says_so() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    drop(theirs);
+    let client = Client::<_, Full<Bytes>>::new(Once(parking_lot::Mutex::new(Some(ours))), SETTINGS);
+    let failed = client.send(&(), request()).await.unwrap_err();
+    assert!(matches!(failed, Error::NotSent(_)), "{failed}");
+}
+
+/// Gives one connection, which is there already.
+#[derive(Debug)]
+struct Once(parking_lot::Mutex<Option<tokio::io::DuplexStream>>);
+
+impl agentopia_http1::Connect for Once {
+    type Target = ();
+    type Io = hyper_util::rt::TokioIo<tokio::io::DuplexStream>;
+
+    async fn connect(&self, _target: &()) -> std::io::Result<Self::Io> {
+        let io = self.0.lock().take();
+        io.map(hyper_util::rt::TokioIo::new)
+            .ok_or_else(|| std::io::Error::other("there was only one"))
+    }
+}
+
+#[tokio::test]
+async fn no_more_connections_are_kept_than_wanted() {
+    let (listener, address) = listener().await;
+    let (counted, mut closed) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                take(&mut stream).await;
+                stream.write_all(OK).await.unwrap();
+                assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+                counted.send(()).unwrap();
+            });
+        }
+    });
+    let client = client(Settings {
+        most_idle: 1,
+        ..SETTINGS
+    });
+    let (one, two, three) = tokio::join!(
+        client.send(&address, request()),
+        client.send(&address, request()),
+        client.send(&address, request())
+    );
+    for answer in [one, two, three] {
+        answer.unwrap().into_body().collect().await.unwrap();
+    }
+    for _ in 0..2 {
+        closed.recv().await.unwrap();
+    }
+    assert!(closed.try_recv().is_err(), "one is kept");
+}

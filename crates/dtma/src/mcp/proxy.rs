@@ -95,6 +95,15 @@ impl Proxy {
                     address.port()
                 ),
             ),
+            // It may well take the next one: a server that is just being restarted.
+            Err(Error::NotSent(error)) => {
+                tracing::debug!(%address, %error, "a tool's HTTP server closed a connection unused");
+                refusal::not_delivered(
+                    StatusCode::BAD_GATEWAY,
+                    "tool_unreachable",
+                    "the tool closed the connection before it took the request",
+                )
+            }
             Err(error) => {
                 tracing::debug!(%address, %error, "a tool's HTTP server failed a request");
                 refusal::problem(

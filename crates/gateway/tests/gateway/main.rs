@@ -13,6 +13,7 @@ mod bridging;
 mod changes;
 mod eras;
 mod faults;
+mod front;
 mod http_sse;
 mod isolation;
 mod naming;

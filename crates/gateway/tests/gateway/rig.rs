@@ -27,7 +27,7 @@ use crate::wire::Wire;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Plain HTTP to wherever the route says.
-struct Direct(reqwest::Client);
+pub(crate) struct Direct(pub(crate) reqwest::Client);
 
 #[async_trait]
 impl UpstreamConnector for Direct {
