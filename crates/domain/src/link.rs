@@ -17,6 +17,10 @@ pub struct LinkPolicy {
     /// Other names for tools: the server's own name to the name shown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub renamed_tools: BTreeMap<String, String>,
+    /// Other descriptions of tools, for this agent: the server's own name to the text shown. Models choose
+    /// by it, so that an agent can be told what a tool is for where it works.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub described_tools: BTreeMap<String, String>,
     /// Whether every name is prefixed with the instance's, not only on collision.
     #[serde(default)]
     pub always_prefix: bool,

@@ -1,7 +1,7 @@
 //! List results of several upstreams in one: items are taken out and put together as text.
 //!
 //! An item is never parsed into a type, so annotations, icons, schemas and what later revisions add
-//! survive (rule 5); only its key can be changed. The aggregating client of an upstream asks for all
+//! survive (rule 5); only its key and its description can be changed. The aggregating client of an upstream asks for all
 //! pages ([`ListPage::next_cursor`]) and keeps the [`ListItem`]s.
 
 use std::borrow::Cow;
@@ -135,6 +135,44 @@ impl ListItem {
         out.extend_from_slice(&self.raw[self.key_span.end..]);
         Json::trusted(out)
     }
+
+    /// The same with another `description`; every other byte stays. One that has none gets it in front.
+    #[must_use]
+    pub fn described(&self, text: &str) -> Self {
+        let text = encode_string(text);
+        let mut out = Vec::with_capacity(self.raw.len() + text.len() + 16);
+        let mut key_span = self.key_span.clone();
+        let mut put = |out: &mut Vec<u8>, old: Range<usize>, new: &[&[u8]]| {
+            new.iter().for_each(|part| out.extend_from_slice(part));
+            if old.start < self.key_span.start {
+                let added: usize = new.iter().map(|part| part.len()).sum();
+                let moved = |at: usize| at + added - old.len();
+                key_span = moved(key_span.start)..moved(key_span.end);
+            }
+        };
+        // More than one: readers differ in which they take, so each gets it.
+        let spans = members(&self.raw).filter(|member| member.key == "description");
+        let spans: Vec<_> = spans.map(|member| member.value_span).collect();
+        let mut at = 0;
+        for span in &spans {
+            out.extend_from_slice(&self.raw[at..span.start]);
+            put(&mut out, span.clone(), &[&text]);
+            at = span.end;
+        }
+        if spans.is_empty() {
+            // Just behind the brace. It has a key, so that something follows.
+            let brace = memchr::memchr(b'{', &self.raw).map_or(0, |brace| brace + 1);
+            out.extend_from_slice(&self.raw[..brace]);
+            put(&mut out, brace..brace, &[b"\"description\":", &text, b","]);
+            at = brace;
+        }
+        out.extend_from_slice(&self.raw[at..]);
+        Self {
+            raw: out.into(),
+            key: self.key.clone(),
+            key_span,
+        }
+    }
 }
 
 /// One page of an upstream's list.
@@ -246,6 +284,37 @@ impl ListResult {
 mod tests {
     use super::*;
     use crate::envelope::Limits;
+
+    #[test]
+    fn items_keep_every_byte_but_their_description() {
+        let item = |text: &str| {
+            let raw = Json::parse(text.as_bytes()).unwrap().into_owned();
+            ListItem::new(ListKind::Tools, &raw).unwrap()
+        };
+        for (before, after, renamed) in [
+            (
+                r#"{ "description": "old", "name":"a", "x":{"description":"in"}, "n":1.0 }"#,
+                r#"{ "description": "n\"w", "name":"a", "x":{"description":"in"}, "n":1.0 }"#,
+                r#"{ "description": "n\"w", "name":"bc", "x":{"description":"in"}, "n":1.0 }"#,
+            ),
+            (
+                r#"{"name":"a","description":"","description":7}"#,
+                r#"{"name":"a","description":"n\"w","description":"n\"w"}"#,
+                r#"{"name":"bc","description":"n\"w","description":"n\"w"}"#,
+            ),
+            (
+                r#" {"name":"a"}"#,
+                r#"{"description":"n\"w","name":"a"}"#,
+                r#"{"description":"n\"w","name":"bc"}"#,
+            ),
+        ] {
+            let described = item(before).described("n\"w");
+            let text = |json: Json<'_>| String::from_utf8(json.as_bytes().to_vec()).unwrap();
+            assert_eq!(text(described.raw()).trim_start(), after);
+            assert_eq!(text(described.renamed("bc")).trim_start(), renamed);
+            assert_eq!(described.key(), "a");
+        }
+    }
 
     #[test]
     fn items_keep_every_byte_but_their_key() {

@@ -103,6 +103,19 @@ async fn links_say_what_an_agent_may_use() {
         .await
         .ok(200);
     assert_eq!(discovery["servers"], json!([]));
+    let described = json!({"policy": {"described_tools": {"echo": "Says it again"}}});
+    put(Some(described)).await.ok(200);
+    let discovery = app
+        .get(&admin, &format!("{agent_path}/discovery"))
+        .await
+        .ok(200);
+    let told = &discovery["servers"][0]["tools"][0]["description"];
+    assert_eq!(told, "Says it again");
+    put(Some(
+        json!({"policy": {"described_tools": {"echo": "a\u{0}"}}}),
+    ))
+    .await
+    .problem(422, "invalid_input");
     put(Some(json!({"policy": {"renamed_tools": {"echo": "a b"}}})))
         .await
         .problem(422, "invalid_input");

@@ -72,7 +72,7 @@ async fn many_clients_of_one_key_with_the_same_ids_get_their_own_answers() {
 }
 
 #[tokio::test]
-async fn both_eras_at_once_have_processes_of_their_own() {
+async fn rule_14_both_eras_at_once_have_processes_of_their_own() {
     let bench = Bench::new().await;
     let id = bench.shared().await;
     let session = bench.initialize(id).await;

@@ -1,10 +1,11 @@
 //! Lists of all servers at once: everyone is asked at the same time and has until the deadline;
 //! who does not answer is named in `_meta` and harms nobody else (rule 16).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use agentopia_mcp::{
-    Envelope, Era, ErrorCode, Field, Id, Json, Limits, ListKind, ListPage, ListResult,
+    Envelope, Era, ErrorCode, Field, Id, Json, Limits, ListItem, ListKind, ListPage, ListResult,
     ObjectWriter, Splice, jsonrpc,
 };
 use bytes::Bytes;
@@ -192,7 +193,7 @@ pub(crate) async fn tools<R>(
     core: &Arc<Core>,
     client: &Arc<Client>,
     agent: &Arc<AgentRoute>,
-    look: impl FnOnce(&[(Arc<str>, &agentopia_mcp::ListItem)]) -> R,
+    look: impl FnOnce(&[(Arc<str>, &ListItem)]) -> R,
 ) -> (R, Vec<Part>) {
     let parts = gather(core, client, agent, ListKind::Tools).await;
     let items = shown(agent, ListKind::Tools, &parts);
@@ -203,24 +204,30 @@ pub(crate) async fn tools<R>(
     let names = names_for(core, agent, NameKind::Tool, &wanted).await;
     let named = items.iter().filter_map(|(link, item)| {
         let name = names.exposed(NameKind::Tool, *link, item.key())?;
-        Some((name, *item))
+        Some((name, &**item))
     });
     let named: Vec<_> = named.collect();
     let seen = look(&named);
     (seen, parts)
 }
 
-/// What the agent may see, in the order of its links.
+/// What the agent may see, in the order of its links, described as they want it.
 fn shown<'a>(
     agent: &AgentRoute,
     kind: ListKind,
     parts: &'a [Part],
-) -> Vec<(usize, &'a agentopia_mcp::ListItem)> {
+) -> Vec<(usize, Cow<'a, ListItem>)> {
     let mut all = Vec::new();
     for part in parts {
         let policy = &agent.links[part.link].policy;
         for item in part.outcome.iter().flat_map(|listed| &listed.items) {
-            if kind != ListKind::Tools || allows(policy, item.key()) {
+            if kind != ListKind::Tools {
+                all.push((part.link, Cow::Borrowed(item)));
+            } else if allows(policy, item.key()) {
+                let item = match policy.described_tools.get(item.key()) {
+                    Some(text) => Cow::Owned(item.described(text)),
+                    None => Cow::Borrowed(item),
+                };
                 all.push((part.link, item));
             }
         }

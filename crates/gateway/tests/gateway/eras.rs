@@ -1,9 +1,12 @@
 //! Both eras on one URL: rules 1 to 4, and what belongs to sessions.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 
 use crate::rig::Rig;
-use crate::scripted::Scripted;
+use crate::scripted::{Scripted, modern_server, session_server};
 use crate::wire::names;
 
 #[tokio::test]
@@ -228,4 +231,59 @@ async fn batches_belong_to_their_revision() {
     assert_eq!(old.post(only_notes.to_string()).await.status, 202);
     let new = rig.wire(&agent).opened().await;
     assert_eq!(new.post(batch.to_string()).await.status, 400);
+}
+
+#[tokio::test]
+async fn rule_14_a_restarted_server_is_probed_again() {
+    let is_modern = Arc::new(AtomicBool::new(true));
+    let era = is_modern.clone();
+    let server = Scripted::start(move |seen| {
+        let answer = if era.load(Ordering::Relaxed) {
+            modern_server(&seen, &["echo"])
+        } else {
+            session_server(&seen, &["echo"])
+        };
+        async move { answer }
+    })
+    .await;
+    let (mut rig, agent) = Rig::linked(&[("one", &server.url)]).await;
+    // A modern client, which a server is asked for its own era first.
+    let wire = rig.wire(&agent);
+    let params = json!({"name": "echo", "arguments": {"a": 1}});
+    let call = async || {
+        wire.modern_call("tools/call", params.clone())
+            .await
+            .result()
+    };
+    for _ in 0..2 {
+        call().await;
+    }
+    assert!(
+        server.of("initialize").is_empty(),
+        "it spoke the modern era"
+    );
+    assert_eq!(
+        server.of("server/discover").len(),
+        1,
+        "one probe for a life"
+    );
+
+    // Its next life begins with a version that speaks the other era, and back again.
+    for (modern, epoch) in [(false, "2"), (true, "3")] {
+        is_modern.store(modern, Ordering::Relaxed);
+        let probes = server.of("server/discover").len();
+        rig.snapshot.instances[0].epoch = epoch.into();
+        rig.apply();
+        for _ in 0..2 {
+            call().await;
+        }
+        assert_eq!(server.of("server/discover").len(), probes + 1);
+        let last = server.of("tools/call").pop().unwrap();
+        assert_eq!(
+            last.session().is_some(),
+            !modern,
+            "in the era that it now speaks"
+        );
+    }
+    assert_eq!(server.of("initialize").len(), 1);
 }

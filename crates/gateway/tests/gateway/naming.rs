@@ -130,6 +130,30 @@ async fn a_link_lets_through_what_it_allows_under_the_names_it_gives() {
 }
 
 #[tokio::test]
+async fn a_link_describes_tools_in_its_own_words() {
+    let one = Scripted::with_tools(&["read", "write"]).await;
+    let (mut rig, agent) = Rig::linked(&[("one", &one.url)]).await;
+    let text = "Saves what the \"customer\" said";
+    let policy = rig.policy(0);
+    policy.described_tools = BTreeMap::from([("write".into(), text.into())]);
+    policy.renamed_tools = BTreeMap::from([("write".into(), "save".into())]);
+    rig.apply();
+    let wire = rig.wire(&agent).opened().await;
+    let listed = wire.call("tools/list", json!({})).await.result();
+    assert_eq!(listed["tools"][1]["name"], "save");
+    assert_eq!(listed["tools"][1]["description"], text);
+    assert_ne!(listed["tools"][0]["description"], text);
+    // Another description is a change that clients are told of, and one that search mode finds by.
+    rig.snapshot.agents[0].search = true;
+    rig.apply();
+    let wire = rig.wire(&agent).opened().await;
+    let found = wire.tool("find_tool", json!({"query": "customer"})).await;
+    let found = found.result()["structuredContent"]["tools"].clone();
+    assert_eq!(found[0]["name"], "save", "{found}");
+    assert_eq!(found[0]["description"], text, "{found}");
+}
+
+#[tokio::test]
 async fn a_link_can_ask_for_its_prefix() {
     let one = Scripted::with_tools(&["read"]).await;
     let (mut rig, agent) = Rig::linked(&[("one", &one.url)]).await;

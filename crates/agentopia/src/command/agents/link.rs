@@ -20,6 +20,7 @@ Examples:
   agentopia agents link helper echo
   agentopia agents link helper filesystem --allow read_file --allow list_directory
   agentopia agents link helper echo --rename echo=repeat
+  agentopia agents link helper echo --describe 'echo=Says what the customer said'
   agentopia agents link helper echo --disabled")]
 pub(crate) struct Args {
     /// The agent's name or id.
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// Show a function under another name; may be given several times.
     #[arg(long, value_name = "FUNCTION=NAME", value_parser = pair)]
     rename: Vec<(String, String)>,
+    /// Describe a function in another way to this agent; may be given several times.
+    #[arg(long, value_name = "FUNCTION=TEXT", value_parser = pair)]
+    describe: Vec<(String, String)>,
     /// Prefix every function with the tool's name, not only those that collide.
     #[arg(long)]
     prefix: bool,
@@ -49,6 +53,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
         policy: LinkPolicy {
             allowed_tools: (!args.allow.is_empty()).then_some(args.allow),
             renamed_tools: BTreeMap::from_iter(args.rename),
+            described_tools: BTreeMap::from_iter(args.describe),
             always_prefix: args.prefix,
         },
     };

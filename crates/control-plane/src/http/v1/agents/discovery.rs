@@ -114,15 +114,16 @@ fn server(
         running_version: instance.running_version,
         error: error.or(instance.error_message),
         capabilities,
-        tools: tools.into_iter().map(tool).collect(),
+        tools: tools.into_iter().map(|served| tool(link, served)).collect(),
     }
 }
 
-fn tool(tool: ServedTool) -> DiscoveredTool {
+fn tool(link: &Link, tool: ServedTool) -> DiscoveredTool {
+    let described = link.policy.described_tools.get(&tool.upstream_name);
     DiscoveredTool {
         name: tool.name,
+        description: described.cloned().or(tool.description),
         upstream_name: tool.upstream_name,
-        description: tool.description,
         input_schema: tool.input_schema,
     }
 }

@@ -15,6 +15,8 @@ use crate::problem::{Answer, Refusal};
 
 /// The longest name that every MCP client takes.
 const MAX_TOOL_NAME: usize = 64;
+/// Characters; the longest that well-known servers have are about a third of it.
+const MAX_DESCRIPTION: usize = 8_192;
 /// The most tools that one policy names.
 const MAX_TOOLS: usize = 1000;
 
@@ -106,7 +108,9 @@ async fn change(
 }
 
 fn check(policy: &LinkPolicy) -> Answer<()> {
-    let count = policy.allowed_tools.as_ref().map_or(0, Vec::len) + policy.renamed_tools.len();
+    let count = policy.allowed_tools.as_ref().map_or(0, Vec::len)
+        + policy.renamed_tools.len()
+        + policy.described_tools.len();
     if count > MAX_TOOLS {
         return Err(Refusal::field(
             "policy",
@@ -129,6 +133,18 @@ fn check(policy: &LinkPolicy) -> Answer<()> {
             return Err(Refusal::field(
                 format!("policy.renamed_tools.{tool}"),
                 "two tools can't have the same name",
+            ));
+        }
+    }
+    for (tool, text) in &policy.described_tools {
+        let length = text.chars().count();
+        let is_text = text
+            .chars()
+            .all(|c| c == '\n' || c == '\t' || !c.is_control());
+        if !(1..=MAX_DESCRIPTION).contains(&length) || !is_text {
+            return Err(Refusal::field(
+                format!("policy.described_tools.{tool}"),
+                format!("use 1 to {MAX_DESCRIPTION} characters of text"),
             ));
         }
     }
@@ -156,5 +172,17 @@ mod tests {
             assert!(check(&renamed(&[("a", bad)])).is_err(), "{bad:?}");
         }
         assert!(check(&renamed(&[("a", "x"), ("b", "x")])).is_err());
+    }
+
+    #[test]
+    fn descriptions_are_texts_of_a_sensible_length() {
+        let described = |text: &str| LinkPolicy {
+            described_tools: [("a".to_owned(), text.to_owned())].into(),
+            ..LinkPolicy::default()
+        };
+        assert!(check(&described("Reads Größen.\n\tAnd more.")).is_ok());
+        for bad in ["", "a\0", "a\u{1b}[31m", &"x".repeat(MAX_DESCRIPTION + 1)] {
+            assert!(check(&described(bad)).is_err(), "{bad:?}");
+        }
     }
 }
