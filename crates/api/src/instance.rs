@@ -37,6 +37,9 @@ pub struct Instance {
     /// Who may reach its port directly; not there for tools without such a port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_access: Option<DirectAccess>,
+    /// Where the server is, if it runs elsewhere: then it has no container and no machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// What the owner wants.
     pub desired: DesiredInstance,
     /// Grows with every change of what is wanted.
@@ -71,6 +74,7 @@ impl Instance {
         Self {
             direct_access: DirectAccess::of(&instance, environment),
             mcp_url: format!("{base_url}/instances/{}/mcp", instance.id),
+            url: instance.remote.map(|remote| remote.url.into()),
             id: instance.id,
             name: instance.name,
             catalog_entry_id: instance.catalog_entry_id,
@@ -164,6 +168,11 @@ pub struct DeployRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50)]
     pub allow_from: Vec<String>,
+    /// Where the server is, for an entry of a remote server without an address of its own:
+    /// `https://host/path`. It can't be changed later, because secrets that were given for one address
+    /// must not go to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// Changes an instance; what is absent stays. A changed configuration restarts the tool.

@@ -13,7 +13,7 @@ use agentopia_domain::catalog::{CatalogDefinition, Packaging, is_digest, is_repo
 use anyhow::Context as _;
 use serde::Deserialize;
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("echo.toml", include_str!("catalog_seed/echo.toml")),
     (
         "echo-http.toml",
@@ -32,6 +32,7 @@ const FILES: [(&str, &str); 7] = [
         "filesystem.toml",
         include_str!("catalog_seed/filesystem.toml"),
     ),
+    ("remote.toml", include_str!("catalog_seed/remote.toml")),
     ("time.toml", include_str!("catalog_seed/time.toml")),
 ];
 
@@ -79,7 +80,9 @@ pub fn definitions(images: &BuiltImages) -> anyhow::Result<Vec<CatalogDefinition
 
 fn definition(text: &str, images: &BuiltImages) -> anyhow::Result<CatalogDefinition> {
     let mut definition: CatalogDefinition = toml::from_str(text)?;
-    let Packaging::DockerImage { image } = &mut definition.packaging;
+    let Packaging::DockerImage { image } = &mut definition.packaging else {
+        return Ok(definition);
+    };
     let name = image.rsplit('/').next().unwrap_or_default();
     if let Some(built) = images.get(name) {
         image.clone_from(&built.image);

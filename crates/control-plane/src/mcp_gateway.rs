@@ -4,11 +4,14 @@
 //! * [`connector`]: HTTP to an instance, through its machine's DTMA;
 //! * [`names`]: exposed names, kept in the links;
 //! * [`people`]: lets owners use the endpoint of their own instances;
+//! * [`remote`]: servers that run elsewhere, with their credentials;
 //! * [`typed`]: the calls that the product makes itself (`tools call`, discovery).
 
 pub mod audit;
 pub mod connector;
 pub mod names;
 pub mod people;
+pub mod remote;
+mod remote_typed;
 pub mod restarts;
 pub mod typed;

@@ -70,6 +70,7 @@ pub async fn run(
     let instances = InstanceReconciler {
         store: parts.store.clone(),
         machines: parts.connections.clone(),
+        remotes: Arc::clone(&parts.remotes),
         bells: parts.bells.clone(),
         routes: parts.routes.clone(),
     };

@@ -16,6 +16,7 @@ use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::verification::Check;
 use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
 use agentopia_dtma_api::to_dtma::{LogLine, LogQuery};
+use agentopia_remote::RemoteClient;
 use agentopia_store::Store;
 use agentopia_vault::Vault;
 use async_trait::async_trait;
@@ -48,6 +49,8 @@ pub struct AppState {
     pub offers: Arc<dyn Offers>,
     /// Looks whether the installation works.
     pub inspect: Arc<dyn Inspect>,
+    /// Looks at addresses that people enter before they are kept.
+    pub remote: RemoteClient,
     /// Hashes passwords, a few at a time.
     pub passwords: Passwords,
     /// Whether and with which token the first admin may be made.
@@ -90,6 +93,7 @@ impl AppState {
             vault,
             passwords: Passwords::new(ambient.clone()),
             ambient,
+            remote: RemoteClient::new(config.remote_policy()),
             config,
             wake: seams.wake,
             machines: seams.machines,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::direct_access::DirectPort;
 use crate::ids::CatalogEntryId;
 use crate::name::Name;
+use crate::remote;
 use crate::resources::Resources;
 
 /// How far a catalog entry is trusted to be used.
@@ -35,6 +36,25 @@ pub enum Packaging {
         /// The repository without tag or digest, for example `127.0.0.1:5000/agentopia/echo`.
         image: String,
     },
+    /// A server that runs elsewhere, reached by its address (Streamable HTTP): an instance without a
+    /// container and without a machine. `transport`, `resources` and `volume` mean nothing for it.
+    Remote {
+        /// Its endpoint; without one whoever deploys it names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// Headers that go with every request. `${secret:NAME}` stands for the value of one of
+        /// `secrets`; a header that refers to a secret nobody set is left out.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+    },
+}
+
+impl Packaging {
+    /// Whether it is a server that runs elsewhere.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        matches!(self, Self::Remote { .. })
+    }
 }
 
 /// How the server speaks MCP.
@@ -54,6 +74,15 @@ pub enum Transport {
         /// The path of the endpoint, for example `/mcp`.
         path: String,
     },
+}
+
+impl Default for Transport {
+    /// Stdio with a process for each session.
+    fn default() -> Self {
+        Self::Stdio {
+            processes: StdioProcesses::default(),
+        }
+    }
 }
 
 /// How many processes a stdio server gets.
@@ -192,7 +221,8 @@ pub struct CatalogDefinition {
     pub documentation_url: Option<String>,
     /// In what form it comes.
     pub packaging: Packaging,
-    /// How it speaks.
+    /// How it speaks; stdio unless given.
+    #[serde(default)]
     pub transport: Transport,
     /// At least one.
     pub versions: Vec<ToolVersion>,
@@ -269,12 +299,34 @@ impl CatalogDefinition {
                 "use 1 to 63 lower-case letters, digits and dashes, no dash in front",
             );
         }
-        let Packaging::DockerImage { image } = &self.packaging;
-        if !is_repository(image) {
-            wrong(
-                "packaging.image",
-                "use host/path without tag or digest, lower case",
-            );
+        match &self.packaging {
+            Packaging::DockerImage { image } if !is_repository(image) => {
+                wrong(
+                    "packaging.image",
+                    "use host/path without tag or digest, lower case",
+                );
+            }
+            Packaging::DockerImage { .. } => {}
+            Packaging::Remote { url, headers } => {
+                if url.as_deref().is_some_and(|url| !is_endpoint(url)) {
+                    wrong(
+                        "packaging.url",
+                        "use https://host/path without user, password and `#`",
+                    );
+                }
+                let secrets: Vec<&str> = self.secrets.iter().map(|it| it.name.as_str()).collect();
+                for (name, value) in headers {
+                    if let Err(problem) = remote::check_header(name, value, &secrets) {
+                        wrong(&format!("packaging.headers.{name}"), &problem);
+                    }
+                }
+                if self.direct_access.is_some() || self.volume.is_some() {
+                    wrong(
+                        "packaging",
+                        "a remote server has no port and no volume here",
+                    );
+                }
+            }
         }
         if self.version(&self.default_version).is_none() {
             wrong("default_version", "name one of `versions`");
@@ -292,7 +344,7 @@ impl CatalogDefinition {
                     "each version appears once",
                 );
             }
-            if version.tag.is_none() && version.digest.is_none() {
+            if version.tag.is_none() && version.digest.is_none() && !self.packaging.is_remote() {
                 wrong(&format!("versions[{index}]"), "give a tag or a digest");
             }
             if version
@@ -365,6 +417,17 @@ impl CatalogDefinition {
             Err(problems)
         }
     }
+}
+
+/// An address of the kind that is called; whether it may be called is the operator's policy.
+fn is_endpoint(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+    })
 }
 
 fn is_slug(text: &str) -> bool {

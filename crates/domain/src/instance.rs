@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::direct_access::DirectAccess;
 use crate::ids::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use crate::name::Name;
+use crate::remote::RemoteServer;
 use crate::resources::Resources;
 
 /// What the owner wants.
@@ -180,6 +181,8 @@ pub struct Instance {
     pub resources: Resources,
     /// From where its port may be reached directly, if it has such a port (TOOL-11).
     pub direct_access: Option<DirectAccess>,
+    /// Where the server is, if it runs elsewhere: then no machine has to do with it.
+    pub remote: Option<RemoteServer>,
     /// What the owner wants.
     pub desired: DesiredInstance,
     /// Grows with every change of what is wanted.

@@ -24,6 +24,7 @@ pub mod name;
 pub mod observed;
 pub mod orphan;
 pub mod page;
+pub mod remote;
 pub mod resources;
 pub mod secret;
 pub mod spec;

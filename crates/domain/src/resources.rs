@@ -34,6 +34,16 @@ impl Default for Resources {
     }
 }
 
+impl Resources {
+    /// Of what runs elsewhere.
+    pub const NONE: Self = Self {
+        cpu_millis: 0,
+        memory_bytes: 0,
+        pids: 0,
+        disk_bytes: 0,
+    };
+}
+
 /// What a machine has in all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Capacity {

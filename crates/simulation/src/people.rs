@@ -134,6 +134,7 @@ pub(crate) async fn deploy(world: &World, account: AccountId, open: bool) -> any
         resources: Resources::default(),
         running: true,
         direct_access,
+        remote: None,
     };
     let object = (ObjectKind::Instance, id.as_uuid());
     let event = NewEvent::system(account, "instance.created", object, "A person wants it.");

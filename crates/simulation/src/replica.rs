@@ -7,6 +7,7 @@ use agentopia_cloud::bootstrap::{AgentSource, Programs};
 use agentopia_control_plane::http::live::EventBell;
 use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::machines::listener::{self, ListenerState};
+use agentopia_control_plane::mcp_gateway::remote::RemoteServers;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::instance::InstanceReconciler;
 use agentopia_control_plane::reconcilers::orphans::OrphanSearch;
@@ -18,6 +19,7 @@ use agentopia_digitalocean::{Budget, Client, Endpoint};
 use agentopia_domain::Ambient;
 use agentopia_domain::environment::LostMachine;
 use agentopia_domain::orphan::OrphanPolicy;
+use agentopia_remote::{RemoteClient, RemotePolicy};
 use agentopia_store::Store;
 use anyhow::Context as _;
 use axum::Router;
@@ -87,6 +89,12 @@ impl Replica {
         let instances = InstanceReconciler {
             store: reconciled.clone(),
             machines: machines.clone(),
+            // Nobody deploys servers that run elsewhere here.
+            remotes: Arc::new(RemoteServers::new(
+                reconciled.clone(),
+                Arc::clone(&world.vault),
+                RemoteClient::new(RemotePolicy::default()),
+            )),
             bells: bells.clone(),
             routes: RoutesBell::default(),
         };

@@ -155,6 +155,33 @@ impl Environments<'_> {
         new: NewEnvironment,
         events: &[NewEvent],
     ) -> Result<Changed<Environment>, StoreError> {
+        let wanted = (
+            DesiredEnvironment::Enabled,
+            EnvironmentStatus::PendingCreation,
+        );
+        self.find_or_insert(account, new, wanted, events).await
+    }
+
+    /// The account's environment as it is, or the record of one that is off, for what needs no machine.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such account.
+    pub async fn get_or_create_off(
+        &self,
+        account: AccountId,
+        new: NewEnvironment,
+    ) -> Result<Environment, StoreError> {
+        let off = (DesiredEnvironment::Disabled, EnvironmentStatus::Deleted);
+        Ok(self.find_or_insert(account, new, off, &[]).await?.value)
+    }
+
+    async fn find_or_insert(
+        &self,
+        account: AccountId,
+        new: NewEnvironment,
+        (desired, status): (DesiredEnvironment, EnvironmentStatus),
+        events: &[NewEvent],
+    ) -> Result<Changed<Environment>, StoreError> {
         if let Some(value) = self.find(account).await? {
             return Ok(Changed {
                 value,
@@ -166,9 +193,9 @@ impl Environments<'_> {
             id: Set(new.id.as_uuid()),
             account_id: Set(account.as_uuid()),
             provider: Set(word(&new.provider)),
-            desired: Set(word(&DesiredEnvironment::Enabled)),
+            desired: Set(word(&desired)),
             generation: Set(1),
-            status: Set(word(&EnvironmentStatus::PendingCreation)),
+            status: Set(word(&status)),
             status_since: Set(now),
             region: Set(new.region),
             size: Set(new.size),

@@ -1,7 +1,10 @@
-//! HTTP to an instance: over mutual TLS to the DTMA of its machine.
+//! HTTP to an instance: over mutual TLS to the DTMA of its machine, or to the address of a server that
+//! runs elsewhere ([`super::remote`]).
 //!
 //! A DTMA or a tool that is just being restarted is waited for, as long as it is certain that the
 //! tool did not get the request: agents don't notice such restarts (AGT-5).
+
+use std::sync::Arc;
 
 use agentopia_domain::EnvironmentId;
 use agentopia_dtma_api::to_dtma::{DtmaClient, DtmaError, NOT_DELIVERED_HEADER, Sent};
@@ -13,6 +16,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::remote::RemoteServers;
 use super::restarts::Restarts;
 
 /// See the module's header.
@@ -20,6 +24,8 @@ use super::restarts::Restarts;
 pub struct MachineConnector {
     /// The clients of all machines, and patience with them.
     pub restarts: Restarts,
+    /// Servers that run elsewhere.
+    pub remotes: Arc<RemoteServers>,
 }
 
 /// What an attempt says about a next one.
@@ -50,10 +56,12 @@ impl UpstreamConnector for MachineConnector {
         instance: &InstanceRoute,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<UpstreamBody>, ConnectError> {
-        let UpstreamLocation::Machine(environment) = &instance.location else {
-            return Err(ConnectError::Unreachable(
-                "servers without a machine are not supported yet".to_owned(),
-            ));
+        let environment = match &instance.location {
+            UpstreamLocation::Machine(environment) => environment,
+            UpstreamLocation::Url(url) => {
+                let (id, epoch) = (instance.id, &instance.epoch);
+                return self.remotes.send(id, epoch, url, request).await;
+            }
         };
         let (head, body) = request.into_parts();
         let mut pauses = Restarts::pauses();

@@ -1,6 +1,7 @@
 //! MCP calls that the product makes itself, typed: listing and calling tools of an instance by
 //! hand, and telling what an agent's endpoint offers. Not the agents' way: that is the gateway.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_domain::agent::Agent;
@@ -20,6 +21,8 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{ServiceExt as _, serde_json};
 use secrecy::ExposeSecret as _;
 
+use super::remote::RemoteServers;
+use super::remote_typed::RemoteCaller;
 use super::restarts::Restarts;
 use crate::reconcilers::routes::RoutesBell;
 use crate::state::{ServedInstance, ServedTool, ToolGateway, ToolGatewayError};
@@ -40,6 +43,8 @@ pub struct TypedCalls {
     pub gateway: Gateway,
     /// The gateway has to know a link before it can name its tools.
     pub routes: RoutesBell,
+    /// Servers that run elsewhere.
+    pub remotes: Arc<RemoteServers>,
     /// How long a call may take.
     pub call_limit: Duration,
 }
@@ -52,6 +57,9 @@ impl TypedCalls {
     async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
         if instance.status != InstanceStatus::Running {
             return Err(ToolGatewayError::NotRunning(instance.status));
+        }
+        if instance.remote.is_some() {
+            return self.open_remote(instance).await;
         }
         let mut pauses = Restarts::pauses();
         loop {
@@ -70,6 +78,24 @@ impl TypedCalls {
                 ));
             };
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Opens a session with a server that runs elsewhere.
+    async fn open_remote(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
+        let Some(caller) = RemoteCaller::of(Arc::clone(&self.remotes), instance) else {
+            return Err(ToolGatewayError::NotRunning(instance.status));
+        };
+        let opening = tokio::time::timeout(OPEN_LIMIT, info().serve(caller.transport()));
+        match opening.await {
+            Ok(Ok(session)) => Ok(session),
+            Ok(Err(error)) => {
+                tracing::info!(instance = %instance.id, %error, "no session with a remote server");
+                Err(ToolGatewayError::Unreachable(
+                    "it did not open a session; the instance's error message may say why",
+                ))
+            }
+            Err(_) => Err(ToolGatewayError::TimedOut),
         }
     }
 
@@ -245,12 +271,15 @@ async fn open_once(
     let config =
         StreamableHttpClientTransportConfig::with_uri(address).auth_header(bearer.expose_secret());
     let transport = StreamableHttpClientTransport::with_client(http, config);
-    let version = env!("CARGO_PKG_VERSION");
-    let info = ClientConfig::new(
+    info().serve(transport).await.map_err(Box::new)
+}
+
+/// What we say of ourselves.
+fn info() -> ClientConfig {
+    ClientConfig::new(
         ClientCapabilities::default(),
-        Implementation::new("agentopia", version),
-    );
-    info.serve(transport).await.map_err(Box::new)
+        Implementation::new("agentopia", env!("CARGO_PKG_VERSION")),
+    )
 }
 
 /// Whether the message or its answer got lost on the way, other than an answer that says no.

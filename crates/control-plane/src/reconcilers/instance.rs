@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod plan;
+mod remote;
 pub mod render;
 
 pub use apply::InstanceReconciler;

@@ -145,8 +145,11 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         .iter()
         .find(|one| one.id == instance.environment_id);
     let serves = environment.is_some_and(|environment| environment.status.serves());
+    let epoch = epoch(&instance);
     let available = match instance.status {
-        _ if !serves => Err("its tool environment is not active".to_owned()),
+        _ if !serves && instance.remote.is_none() => {
+            Err("its tool environment is not active".to_owned())
+        }
         // A start may be over before we hear of it: trying is cheap, refusing would be wrong.
         InstanceStatus::Running | InstanceStatus::Starting | InstanceStatus::PendingStart => Ok(()),
         InstanceStatus::ErrorRuntime => Err(instance
@@ -157,19 +160,27 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         | InstanceStatus::PendingRemoval
         | InstanceStatus::Removed => Err("it is stopped; start it first".to_owned()),
     };
-    let container = instance.runtime.container_id.as_deref().unwrap_or_default();
     InstanceRoute {
         id: instance.id,
         account_id: instance.account_id,
         slug: slug(instance.name.as_str()),
         name: instance.name.as_str().to_owned(),
-        location: UpstreamLocation::Machine(instance.environment_id),
-        epoch: format!(
-            "{}/{container}/{}",
-            instance.generation, instance.runtime.restarts
-        ),
+        location: match &instance.remote {
+            Some(remote) => UpstreamLocation::Url(remote.url.clone()),
+            None => UpstreamLocation::Machine(instance.environment_id),
+        },
+        epoch,
         available,
     }
+}
+
+/// Changes whenever the server is started anew, or is to be called with other credentials.
+pub(crate) fn epoch(instance: &Instance) -> String {
+    let container = instance.runtime.container_id.as_deref().unwrap_or_default();
+    format!(
+        "{}/{container}/{}",
+        instance.generation, instance.runtime.restarts
+    )
 }
 
 /// The prefix of exposed names: what tool names may consist of.

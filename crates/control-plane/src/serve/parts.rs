@@ -8,6 +8,7 @@ use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
 use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use agentopia_gateway::{CallLimits, Gateway, GatewayConfig, GatewayParts};
+use agentopia_remote::RemoteClient;
 use agentopia_store::{DatabaseConfig, Store, StoreError};
 use agentopia_vault::{BuiltIn, KeySource, Keyring, Vault};
 use anyhow::Context as _;
@@ -25,6 +26,7 @@ use crate::mcp_gateway::audit::CallAudit;
 use crate::mcp_gateway::connector::MachineConnector;
 use crate::mcp_gateway::names::StoredNames;
 use crate::mcp_gateway::people::Owners;
+use crate::mcp_gateway::remote::RemoteServers;
 use crate::mcp_gateway::restarts::Restarts;
 use crate::mcp_gateway::typed::TypedCalls;
 use crate::reconcilers::Bells;
@@ -47,6 +49,7 @@ pub(super) struct Parts {
     pub(super) bells: Bells,
     pub(super) routes: RoutesBell,
     pub(super) gateway: Gateway,
+    pub(super) remotes: Arc<RemoteServers>,
     pub(super) state: AppState,
     /// Names this process in leases.
     pub(super) replica: Arc<str>,
@@ -102,12 +105,18 @@ impl Parts {
             connections: Arc::clone(&connections),
             bells: bells.clone(),
         };
+        let remotes = Arc::new(RemoteServers::new(
+            store.clone(),
+            Arc::clone(&vault),
+            RemoteClient::new(config.remote_policy()),
+        ));
         let gateway = Gateway::start(GatewayParts {
             config: gateway_config(&config),
             ambient: ambient.clone(),
             seal_key: seal_key(&store, &*vault, &ambient).await?,
             connector: Arc::new(MachineConnector {
                 restarts: restarts.clone(),
+                remotes: Arc::clone(&remotes),
             }),
             name_book: Arc::new(StoredNames {
                 store: store.clone(),
@@ -125,6 +134,7 @@ impl Parts {
             routes: routes.clone(),
             store: store.clone(),
             restarts,
+            remotes: Arc::clone(&remotes),
             call_limit: std::time::Duration::from_secs(config.call_timeout_seconds),
         };
         let seams = Seams {
@@ -166,6 +176,7 @@ impl Parts {
             bells,
             routes,
             gateway,
+            remotes,
             state,
             replica,
         };

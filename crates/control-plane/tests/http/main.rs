@@ -17,6 +17,7 @@ mod events;
 mod instances;
 mod legacy_import;
 mod orphans;
+mod remote;
 mod secrets;
 mod setup;
 mod sign_in;

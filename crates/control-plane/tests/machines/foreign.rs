@@ -56,6 +56,7 @@ async fn deploy(at: &Installation, machine: &Machine) -> Instance {
         resources: definition.resources,
         running: true,
         direct_access: None,
+        remote: None,
     };
     at.store
         .instances()

@@ -36,6 +36,7 @@ async fn deploy(droplets: &Droplets, name: &str) -> InstanceId {
         secrets: BTreeMap::new(),
         resources: definition.resources,
         running: true,
+        remote: None,
         direct_access: Some(DirectAccess {
             port: 8080,
             protocols: [PortProtocol::Tcp].into(),

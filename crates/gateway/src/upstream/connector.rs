@@ -44,6 +44,10 @@ pub enum ConnectError {
     /// The request did not leave: no address, connection refused, TLS failed.
     #[error("the server can't be reached: {0}")]
     Unreachable(String),
+    /// The server, or we on its behalf, refused before anything was carried out; the text is for
+    /// people and agents. Trying again does not help.
+    #[error("{0}")]
+    Refused(String),
     /// The connection broke after the request may have been read.
     #[error("the connection to the server broke: {0}")]
     Broken(String),

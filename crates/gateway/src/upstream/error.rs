@@ -17,6 +17,9 @@ pub(crate) enum UpstreamError {
     /// It could not be reached several times in a row and is left alone for so long.
     #[error("the server can't be reached; it is tried again in {} s", .0.as_secs() + 1)]
     Resting(Duration),
+    /// It does not let us in; the text says what to do.
+    #[error("{0}")]
+    Refused(String),
     /// It is no longer the client's to call.
     #[error("the server was unlinked or removed")]
     Unlinked,
@@ -77,6 +80,7 @@ impl From<ConnectError> for UpstreamError {
         tracing::debug!(%error, "upstream");
         match error {
             ConnectError::Unreachable(_) => Self::Unreachable,
+            ConnectError::Refused(reason) => Self::Refused(reason),
             ConnectError::Broken(_) => Self::Broken,
         }
     }

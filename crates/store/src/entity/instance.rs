@@ -16,6 +16,7 @@ pub(crate) struct Model {
     pub(crate) config: String,
     pub(crate) resources: String,
     pub(crate) direct_access: Option<String>,
+    pub(crate) remote: Option<String>,
     pub(crate) desired: String,
     pub(crate) purge_data: bool,
     pub(crate) generation: i64,

@@ -152,7 +152,8 @@ impl Instances<'_> {
                 has_port = true;
             }
         }
-        let starts = next.desired == DesiredInstance::Running;
+        // What runs elsewhere needs no room.
+        let starts = next.desired == DesiredInstance::Running && current.remote.is_none();
         if starts && (current.desired != next.desired || resources != current.resources) {
             let present = wanted_resources(&transaction, environment_id, id).await?;
             admit(&environment, &present, resources)?;

@@ -16,6 +16,7 @@ use agentopia_domain::event::NewEvent;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::name::Name;
 use agentopia_domain::page::{Page, PageRequest};
+use agentopia_domain::remote::RemoteServer;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use sea_orm::{
@@ -38,6 +39,7 @@ pub(crate) use row::to_instances;
 
 pub(crate) const WHAT: &str = "instance";
 const DIRECT_ACCESS: &str = "account_tool_instances.direct_access";
+const REMOTE: &str = "account_tool_instances.remote";
 
 /// Instances. See [`Store::instances`].
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +78,8 @@ pub struct NewInstance {
     pub running: bool,
     /// From where its port may be reached directly.
     pub direct_access: Option<DirectAccess>,
+    /// Where the server is, if it runs elsewhere.
+    pub remote: Option<RemoteServer>,
 }
 
 /// Which instances are asked for; the default is all that are not removed.
@@ -120,6 +124,9 @@ impl Instances<'_> {
             config: Set(json("account_tool_instances.config", &new.config)?),
             resources: Set(json("account_tool_instances.resources", &new.resources)?),
             direct_access: Set(direct_access_text(new.direct_access.as_ref())?),
+            remote: Set((new.remote.as_ref())
+                .map(|remote| json(REMOTE, remote))
+                .transpose()?),
             desired: Set(desired.to_owned()),
             purge_data: Set(false),
             generation: Set(1),
@@ -135,7 +142,7 @@ impl Instances<'_> {
         let environment =
             environments::lock(&transaction, new.account_id, new.environment_id).await?;
         name_is_free(&transaction, new.account_id, new.name.as_str(), new.id).await?;
-        if new.running {
+        if new.running && new.remote.is_none() {
             let present = wanted_resources(&transaction, new.environment_id, new.id).await?;
             admit(&environment, &present, new.resources)?;
         }

@@ -8,7 +8,7 @@ use agentopia_domain::instance::{DesiredInstance, Instance};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::{DIRECT_ACCESS, WHAT};
+use super::{DIRECT_ACCESS, REMOTE, WHAT};
 use crate::convert::{corrupt, from_json, from_word, name, time};
 use crate::entity::instance::Model;
 use crate::entity::instance_secret as mapping;
@@ -87,6 +87,9 @@ fn to_instance(row: Model, secrets: BTreeMap<String, SecretId>) -> Result<Instan
         resources: from_json("account_tool_instances.resources", &row.resources)?,
         direct_access: (row.direct_access)
             .map(|text| from_json(DIRECT_ACCESS, &text))
+            .transpose()?,
+        remote: (row.remote)
+            .map(|text| from_json(REMOTE, &text))
             .transpose()?,
         desired: join_desired(&row.desired, row.purge_data)?,
         generation: row.generation,

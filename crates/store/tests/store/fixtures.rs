@@ -136,6 +136,7 @@ impl TestDb {
             resources: Resources::default(),
             running: true,
             direct_access: None,
+            remote: None,
         }
     }
 

@@ -23,8 +23,13 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
 
 fn describe(entry: &CatalogEntry) -> String {
     let definition = &entry.definition;
-    let Packaging::DockerImage { image } = &definition.packaging;
+    let image = match &definition.packaging {
+        Packaging::DockerImage { image } => image.clone(),
+        Packaging::Remote { url: Some(url), .. } => format!("none; runs at {url}"),
+        Packaging::Remote { url: None, .. } => "none; runs where --url says".to_owned(),
+    };
     let transport = match &definition.transport {
+        _ if definition.packaging.is_remote() => "streamable HTTP".to_owned(),
         Transport::Stdio { .. } => "stdio".to_owned(),
         Transport::StreamableHttp { port, path } => format!("streamable HTTP at :{port}{path}"),
     };
@@ -44,7 +49,7 @@ fn describe(entry: &CatalogEntry) -> String {
         ("categories", joined(&definition.categories)),
         ("status", word(&definition.status)),
         ("versions", joined(versions)),
-        ("image", image.clone()),
+        ("image", image),
         ("speaks", transport),
         (
             "limits",

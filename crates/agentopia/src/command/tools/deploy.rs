@@ -25,6 +25,7 @@ Examples:
   agentopia tools deploy time --name berlin --set local_timezone=Europe/Berlin
   agentopia tools deploy github --secret GITHUB_TOKEN=my-github-token
   agentopia tools deploy filesystem --config @settings.json --detach -o json
+  agentopia tools deploy remote --name linear --url https://mcp.linear.app/mcp --secret TOKEN=my-linear-token
   agentopia tools deploy git-server --allow-from 203.0.113.0/24 --allow-from 198.51.100.7")]
 pub(crate) struct Args {
     /// Slug or id of the tool in the catalog.
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// Which version; the catalog's default unless given.
     #[arg(long)]
     version: Option<String>,
+    /// Where the server is, for tools that run elsewhere and have no address in the catalog.
+    #[arg(long)]
+    url: Option<String>,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -94,6 +98,7 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
         config,
         secrets: BTreeMap::from_iter(args.settings.secret),
         allow_from: args.settings.allow_from,
+        url: args.url,
     };
     let instance = client.deploy(&request).await?;
     reach(app, &client, instance, Goal::Running, &args.wait).await

@@ -86,6 +86,7 @@ async fn attempt(
         config: Map::new(),
         secrets: BTreeMap::new(),
         allow_from: Vec::new(),
+        url: None,
     };
     let deployed = made.instance.insert(client.deploy(&request).await?).clone();
     let instance = watch(client, deployed, Goal::Running, limit, progress).await?;

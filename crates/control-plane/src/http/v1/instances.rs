@@ -7,6 +7,7 @@ mod direct_access;
 mod intend;
 mod list;
 mod logs;
+mod remote;
 mod remove;
 mod restart;
 mod secrets;

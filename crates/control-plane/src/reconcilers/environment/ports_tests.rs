@@ -39,6 +39,7 @@ fn instance(desired: DesiredInstance, status: InstanceStatus) -> Instance {
         secrets: BTreeMap::new(),
         resources: Resources::default(),
         direct_access: Some(access("10.0.0.0/8")),
+        remote: None,
         desired,
         generation: 1,
         restart_nonce: 0,

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use super::plan::{Machine, Observation, Step, plan};
 use super::render::{UnknownVersion, render};
 use crate::machines::{MachineCommands, MachineDirectory};
+use crate::mcp_gateway::remote::RemoteServers;
 use crate::reconcilers::Bells;
 use crate::reconcilers::queue::{Next, Reconcile};
 use crate::reconcilers::routes::RoutesBell;
@@ -34,6 +35,8 @@ pub struct InstanceReconciler {
     pub store: Store,
     /// Reaches machines.
     pub machines: Arc<dyn MachineDirectory>,
+    /// Servers that run elsewhere.
+    pub remotes: Arc<RemoteServers>,
     /// Tells of intent that changed while a machine is watched.
     pub bells: Bells,
     /// The gateway's table changes with the status of instances.
@@ -64,13 +67,17 @@ impl Reconcile for InstanceReconciler {
                 .instances()
                 .get_unscoped(claim.instance())
                 .await?;
+            if report.instance.remote.is_some() {
+                return self.reconcile_remote(claim, report.instance).await;
+            }
             let seen = self.look(report, answer.take()).await?;
             let seen = self.keep_report(claim, seen).await?;
             let step = plan(&seen.observation());
             tracing::debug!(instance = %claim.id, machine = ?seen.machine, ?step, "instance step");
             match step {
                 Step::Transition(event, reason) => {
-                    self.transition(claim, &seen, event, reason).await?;
+                    self.transition(claim, &seen.instance, event, reason)
+                        .await?;
                     answer = seen.observed;
                 }
                 Step::Put => match self.put(claim, &seen).await? {
@@ -166,14 +173,13 @@ impl InstanceReconciler {
         Ok(seen)
     }
 
-    async fn transition(
+    pub(super) async fn transition(
         &self,
         claim: Claim,
-        seen: &Seen,
+        instance: &Instance,
         event: InstanceEvent,
         reason: &str,
     ) -> anyhow::Result<()> {
-        let instance = &seen.instance;
         let to = instance.status.on(event)?;
         let mut patch = InstancePatch::default();
         match event {

@@ -9,7 +9,7 @@ use agentopia_domain::catalog::{
     CatalogDefinition, ConfigTarget, Packaging, StdioProcesses, ToolVersion, Transport,
 };
 use agentopia_domain::instance::{DesiredInstance, Instance};
-use agentopia_domain::observed::Phase;
+use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::spec::{ImageRef, InstanceSpec, Program, VolumeSpec};
 use agentopia_store::InstanceReport;
 use serde_json::{Map, Value};
@@ -32,7 +32,9 @@ pub fn render(
         .version(&instance.version)
         .ok_or_else(|| UnknownVersion(instance.version.clone()))?;
     let settings = Settings::new(catalog, version, &instance.config);
-    let Packaging::DockerImage { image } = &catalog.packaging;
+    let Packaging::DockerImage { image } = &catalog.packaging else {
+        return Err(UnknownVersion(instance.version.clone()));
+    };
     Ok(InstanceSpec {
         instance_id: instance.id,
         environment_id: instance.environment_id,
@@ -74,11 +76,8 @@ pub fn render(
 #[must_use]
 pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
     let instance = &report.instance;
-    if report
-        .observed
-        .as_ref()
-        .is_some_and(|observed| observed.phase == Phase::Removed)
-    {
+    let is_off = |observed: &ObservedInstance| observed.phase == Phase::Removed;
+    if instance.remote.is_some() || report.observed.as_ref().is_some_and(is_off) {
         return None;
     }
     Some(InstanceSpec {

@@ -8,11 +8,12 @@ use agentopia_api::instance::{DeployRequest, Instance};
 use agentopia_domain::InstanceId;
 use agentopia_domain::event::ObjectKind;
 use agentopia_domain::name::Name;
+use agentopia_domain::resources::Resources;
 use agentopia_store::{NewInstance, Placement, StoreError};
 use axum::Json;
 use http::StatusCode;
 
-use super::{check, direct_access, secrets, shown};
+use super::{check, direct_access, remote, secrets, shown};
 use crate::http::extract::{Body, Call};
 use crate::http::v1::catalog::find;
 use crate::http::v1::environment::ensure::ensure;
@@ -57,19 +58,19 @@ pub(super) async fn handler(
     let ranges = &call.state.config.direct_access_ranges;
     let direct_access = direct_access::granted(definition, &request.allow_from, ranges)?;
     let secrets = secrets::resolve(&call, &request.secrets).await?;
-    let environment = ensure(
-        &call.state,
-        call.account(),
-        Placement::default(),
-        |object| {
+    let remote = remote::server(&call, definition, request.url.as_deref()).await?;
+    let environment = if remote.is_some() {
+        remote::environment(&call).await?
+    } else {
+        let event = |object| {
             call.event(
                 "environment.enabled",
                 object,
                 format!("turned on to deploy {}", definition.slug),
             )
-        },
-    )
-    .await?;
+        };
+        ensure(&call.state, call.account(), Placement::default(), event).await?
+    };
     let new = |name: Name| NewInstance {
         id: call.new_id::<InstanceId>(),
         account_id: call.account(),
@@ -79,9 +80,13 @@ pub(super) async fn handler(
         version: version.version.clone(),
         config: request.config.clone(),
         secrets: secrets.clone(),
-        resources: version.resources.unwrap_or(definition.resources),
+        resources: match &remote {
+            Some(_) => Resources::NONE,
+            None => version.resources.unwrap_or(definition.resources),
+        },
         running: true,
         direct_access: direct_access.clone(),
+        remote: remote.clone(),
     };
     let instance = match &request.name {
         Some(name) => create(&call, new(name.clone()), &definition.slug).await?,

@@ -46,6 +46,15 @@ pub(super) async fn handler(
         ));
     }
     let instance = call.store().instances().get(call.account(), id).await?;
+    if let Some(remote) = &instance.remote {
+        return Err(Refusal::new(
+            kind::WRONG_STATE,
+            format!(
+                "a remote server keeps its own log; ask whoever runs {}",
+                remote.url.host_str().unwrap_or("it")
+            ),
+        ));
+    }
     let asked = to_dtma::LogQuery {
         tail,
         follow: query.follow,

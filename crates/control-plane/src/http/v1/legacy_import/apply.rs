@@ -153,6 +153,7 @@ async fn instance(
         running: instance.running,
         // The earlier model knew no sources: its owner names them with a change of the instance.
         direct_access: None,
+        remote: None,
     };
     let instances = call.store().instances();
     let deployed = event(call, account, "instance.deployed", object, message);

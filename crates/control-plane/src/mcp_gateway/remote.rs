@@ -1,0 +1,276 @@
+//! Servers that run elsewhere: requests to their addresses, with the credentials that their owners gave
+//! for these very addresses.
+//!
+//! `agentopia-remote` keeps requests out of networks that the operator did not allow. What a server is
+//! shown is taken from the vault when it is first needed and forgotten after [`KEPT_FOR`], or at once
+//! when anything of the instance changes: a secret's new value starts its instances afresh, which gives
+//! them another epoch. Callers' own credentials are never here; the gateway passes none on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentopia_domain::InstanceId;
+use agentopia_domain::instance::{DesiredInstance, Instance};
+use agentopia_domain::remote::{Piece, pieces};
+use agentopia_gateway::{BodyError, ConnectError, UpstreamBody};
+use agentopia_remote::{RemoteClient, RemoteError, RemoteUrl};
+use agentopia_store::Store;
+use agentopia_vault::{Context, Vault};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::reconcilers::routes::epoch;
+
+/// How long values of secrets are kept after they were read.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+/// How long a look at a server may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
+/// Asked of a server to see whether it is there: it does nothing, and what a server of another era
+/// answers is an answer too.
+const LOOK: &str = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct RemoteServers {
+    store: Store,
+    vault: Arc<dyn Vault>,
+    client: RemoteClient,
+    kept: Mutex<HashMap<InstanceId, Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    epoch: String,
+    at: Instant,
+    access: Arc<Access>,
+}
+
+/// Where a server is and what it is shown.
+#[derive(Debug)]
+struct Access {
+    url: RemoteUrl,
+    headers: Vec<(HeaderName, SecretString)>,
+    /// The secrets that the headers were made of, for messages.
+    secrets: Vec<String>,
+}
+
+impl RemoteServers {
+    /// Nothing is read or sent yet.
+    #[must_use]
+    pub fn new(store: Store, vault: Arc<dyn Vault>, client: RemoteClient) -> Self {
+        Self {
+            store,
+            vault,
+            client,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Sends `request` to the server of an instance, which is at `url`; returns with the head of its
+    /// answer.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn send(
+        &self,
+        id: InstanceId,
+        epoch: &str,
+        url: &Url,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<UpstreamBody>, ConnectError> {
+        let access = self.access(id, epoch).await?;
+        if access.url.as_url() != url {
+            return Err(ConnectError::Unreachable("its address changed".to_owned()));
+        }
+        let headers = request.headers_mut();
+        // Between us and DTMAs only.
+        headers.remove(agentopia_gateway::SESSION_KEY_HEADER);
+        headers.remove(AUTHORIZATION);
+        headers.remove(COOKIE);
+        for (name, value) in &access.headers {
+            let Ok(mut value) = HeaderValue::from_str(value.expose_secret()) else {
+                return Err(ConnectError::Refused(format!(
+                    "the value of {name} can't be sent: its secret has a line break or a character \
+                     that headers can't hold"
+                )));
+            };
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let sent = self.client.send(&access.url, request).await;
+        let answer = sent.map_err(|error| match error {
+            RemoteError::Refused(refusal) => ConnectError::Refused(refusal.why.to_string()),
+            RemoteError::Broken { reason, .. } => ConnectError::Broken(reason),
+            other => ConnectError::Unreachable(other.to_string()),
+        })?;
+        if let Some(reason) = access.refused(answer.status()) {
+            return Err(ConnectError::Refused(reason));
+        }
+        Ok(answer.map(|body| {
+            body.map_err(|error| Box::new(error) as BodyError)
+                .boxed_unsync()
+        }))
+    }
+
+    /// Whether the server of an instance is there and lets us in; if not, why, for its owner.
+    ///
+    /// # Errors
+    /// The reason.
+    pub async fn look(&self, instance: &Instance) -> Result<(), String> {
+        let Some(remote) = &instance.remote else {
+            return Ok(());
+        };
+        let url =
+            RemoteUrl::new(remote.url.clone()).map_err(|error| format!("its address {error}"))?;
+        // The whole reason, which agents are not told.
+        self.client
+            .check(&url)
+            .await
+            .map_err(|error| error.to_string())?;
+        let request = Request::post("/")
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "server/discover")
+            .body(Bytes::from_static(LOOK.as_bytes()))
+            .map_err(|error| error.to_string())?;
+        let epoch = epoch(instance);
+        let sending = self.send(instance.id, &epoch, &remote.url, request);
+        let answer = match tokio::time::timeout(LOOK_LIMIT, sending).await {
+            Ok(answer) => answer.map_err(|error| error.to_string())?,
+            Err(_) => return Err(format!("no answer within {} s", LOOK_LIMIT.as_secs())),
+        };
+        match answer.status() {
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Err(format!(
+                "the server answered with HTTP status {}",
+                answer.status()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn access(&self, id: InstanceId, epoch: &str) -> Result<Arc<Access>, ConnectError> {
+        let kept = |all: &HashMap<InstanceId, Kept>| {
+            let kept = all.get(&id)?;
+            (kept.epoch == epoch && kept.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&kept.access))
+        };
+        if let Some(access) = kept(&self.kept.lock()) {
+            return Ok(access);
+        }
+        let read = self.read(id).await;
+        let access = Arc::new(read.map_err(|error| {
+            tracing::warn!(instance = %id, %error, "a remote server's credentials can't be read");
+            ConnectError::Unreachable("its credentials can't be read".to_owned())
+        })?);
+        let kept = Kept {
+            epoch: epoch.to_owned(),
+            at: Instant::now(),
+            access: Arc::clone(&access),
+        };
+        let mut all = self.kept.lock();
+        all.retain(|_, kept| kept.at.elapsed() < KEPT_FOR);
+        all.insert(id, kept);
+        Ok(access)
+    }
+
+    async fn read(&self, id: InstanceId) -> anyhow::Result<Access> {
+        let instance = self.store.instances().get_unscoped(id).await?.instance;
+        let Some(remote) = &instance.remote else {
+            anyhow::bail!("the instance is none of a remote server");
+        };
+        anyhow::ensure!(
+            instance.desired == DesiredInstance::Running,
+            "the instance is not to run"
+        );
+        let values = self.values(&instance).await?;
+        let mut headers = Vec::new();
+        for (name, template) in &remote.headers {
+            if let Some(value) = fill(template, &values) {
+                headers.push((name.parse()?, value));
+            }
+        }
+        Ok(Access {
+            url: RemoteUrl::new(remote.url.clone())?,
+            headers,
+            secrets: values.into_keys().collect(),
+        })
+    }
+
+    async fn values(&self, instance: &Instance) -> anyhow::Result<BTreeMap<String, SecretString>> {
+        let ids: Vec<_> = instance.secrets.values().copied().collect();
+        let secrets = self.store.secrets();
+        let sealed = secrets.sealed(instance.account_id, &ids).await?;
+        let mut values = BTreeMap::new();
+        for (name, id) in &instance.secrets {
+            let found = sealed.iter().find(|sealed| sealed.record.id == *id);
+            let Some(found) = found else {
+                anyhow::bail!("the secret of {name} is gone");
+            };
+            let context = Context::Secret {
+                account_id: instance.account_id,
+                secret_id: found.record.id,
+                revision: found.record.revision,
+            };
+            let value = self.vault.open_text(&context, &found.ciphertext).await?;
+            values.insert(name.clone(), value);
+        }
+        Ok(values)
+    }
+}
+
+impl Access {
+    /// What is to be done where the server does not let us in, or sends us elsewhere.
+    fn refused(&self, status: StatusCode) -> Option<String> {
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.headers.is_empty() => {
+                Some(format!(
+                    "the server wants a credential (HTTP status {status}): give the instance a secret for it"
+                ))
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(format!(
+                "the server refused the credential (HTTP status {status}): check the secret {}",
+                self.secrets.join(", ")
+            )),
+            _ if status.is_redirection() => Some(format!(
+                "the server redirects elsewhere (HTTP status {status}), which is not followed: deploy it \
+                 with the address that it redirects to"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The header's value; none where it refers to a secret that nobody set.
+fn fill(template: &str, values: &BTreeMap<String, SecretString>) -> Option<SecretString> {
+    let mut filled = String::new();
+    for piece in pieces(template).ok()? {
+        match piece {
+            Piece::Text(text) => filled.push_str(text),
+            Piece::Secret(name) => filled.push_str(values.get(name)?.expose_secret()),
+        }
+    }
+    Some(SecretString::from(filled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_without_its_secret_is_left_out() {
+        let values = BTreeMap::from([("A".to_owned(), SecretString::from("x"))]);
+        let filled = |template| fill(template, &values).map(|it| it.expose_secret().to_owned());
+        assert_eq!(filled("Bearer ${secret:A}").as_deref(), Some("Bearer x"));
+        assert_eq!(filled("plain").as_deref(), Some("plain"));
+        assert_eq!(filled("${secret:A}${secret:B}"), None);
+    }
+}
