@@ -43,6 +43,14 @@ pub async fn setup(state: &AppState, ip: Option<IpAddr>) -> Answer<()> {
     attempt(state, &ip_rules("setup", ip)).await
 }
 
+/// Counts one attempt of a program to have something done for `what` that anybody may ask for.
+///
+/// # Errors
+/// A refusal with the seconds to wait.
+pub async fn program(state: &AppState, what: &str, ip: Option<IpAddr>) -> Answer<()> {
+    attempt(state, &ip_rules(what, ip)).await
+}
+
 /// Forgets what was counted for `email`: its owner signed in from `ip`.
 ///
 /// # Errors

@@ -135,6 +135,7 @@ impl Parts {
             machines: Arc::clone(&connections) as _,
             gateway: Arc::new(typed),
             offers: Arc::new(Arc::clone(&provider)),
+            documents: Arc::new(crate::oauth::document::Nowhere),
             inspect: Arc::new(Verifier {
                 store: store.clone(),
                 vault: Arc::clone(&vault),
@@ -233,6 +234,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
             account: NonZeroU32::new(config.account_calls_per_minute),
             tool: NonZeroU32::new(config.tool_calls_per_minute),
         },
+        public_url: Some(config.base_url()),
         ..GatewayConfig::default()
     };
     let public = config
