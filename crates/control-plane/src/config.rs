@@ -8,6 +8,7 @@
 mod digitalocean;
 mod env;
 mod hosts;
+mod remote;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -80,6 +81,10 @@ pub struct Config {
     /// Everywhere unless given; an empty list allows nobody.
     #[serde(deserialize_with = "ranges")]
     pub direct_access_ranges: Vec<IpNet>,
+    /// Networks besides everybody's internet that addresses which people enter may lead to: remote
+    /// MCP servers, metadata documents of OAuth clients. None unless given.
+    #[serde(deserialize_with = "ranges")]
+    pub remote_allow: Vec<IpNet>,
     /// How the `local` provider's machine runs tools.
     pub local_runtime: LocalRuntime,
     /// The `dtma` program; found beside our own program unless given.
@@ -156,6 +161,7 @@ impl Default for Config {
             lost_machine: LostMachine::Rebuild,
             orphans: OrphanPolicy::Report,
             direct_access_ranges: vec![Ipv4Net::default().into(), Ipv6Net::default().into()],
+            remote_allow: Vec::new(),
             local_runtime: LocalRuntime::Auto,
             dtma_binary: None,
             dtma_auto_update: true,

@@ -71,6 +71,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
         "direct_access_ranges",
         List,
     ),
+    ("AGENTOPIA_REMOTE_ALLOW", "remote_allow", List),
     ("AGENTOPIA_LOCAL_RUNTIME", "local_runtime", Text),
     ("AGENTOPIA_DTMA_BINARY", "dtma_binary", Text),
     ("AGENTOPIA_DTMA_AUTO_UPDATE", "dtma_auto_update", Switch),
