@@ -3,13 +3,14 @@
 //!
 //! Here are the rules, most of them pure: what a redirect address may look like ([`redirect`]), which
 //! endpoint a resource is ([`resource`]), proofs of possession ([`pkce`]), scopes ([`scope`]), who a
-//! client is ([`client`], [`document`]), whether a request may be shown to a person ([`request`]), and
+//! client is ([`client`], [`document`], [`guarded`]), whether a request may be shown to a person ([`request`]), and
 //! tokens ([`exchange`]). `http/oauth` has the addresses and pages, `agentopia_store::Grants` what is
 //! kept. Why it is our own: `docs/decisions/0009-own-authorization-server.md`.
 
 pub mod client;
 pub mod document;
 pub mod exchange;
+pub mod guarded;
 pub mod pkce;
 pub mod redirect;
 pub mod request;

@@ -41,17 +41,6 @@ pub trait Documents: fmt::Debug + Send + Sync {
     async fn get(&self, url: &str) -> Result<Bytes, String>;
 }
 
-/// Reads nothing: clients have to register.
-#[derive(Debug, Clone, Copy)]
-pub struct Nowhere;
-
-#[async_trait]
-impl Documents for Nowhere {
-    async fn get(&self, _url: &str) -> Result<Bytes, String> {
-        Err("documents of clients are not read".to_owned())
-    }
-}
-
 /// Documents, as they were read last. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DocumentCache {

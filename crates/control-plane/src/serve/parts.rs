@@ -8,6 +8,7 @@ use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
 use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use agentopia_gateway::{CallLimits, Gateway, GatewayConfig, GatewayParts};
+use agentopia_remote::RemoteClient;
 use agentopia_store::{DatabaseConfig, Store, StoreError};
 use agentopia_vault::{BuiltIn, KeySource, Keyring, Vault};
 use anyhow::Context as _;
@@ -27,6 +28,7 @@ use crate::mcp_gateway::names::StoredNames;
 use crate::mcp_gateway::people::Owners;
 use crate::mcp_gateway::restarts::Restarts;
 use crate::mcp_gateway::typed::TypedCalls;
+use crate::oauth::guarded::Published;
 use crate::reconcilers::Bells;
 use crate::reconcilers::routes::RoutesBell;
 use crate::serve::sole::{self, SoleUse};
@@ -135,7 +137,7 @@ impl Parts {
             machines: Arc::clone(&connections) as _,
             gateway: Arc::new(typed),
             offers: Arc::new(Arc::clone(&provider)),
-            documents: Arc::new(crate::oauth::document::Nowhere),
+            documents: Arc::new(Published::new(RemoteClient::new(config.remote_policy()))),
             inspect: Arc::new(Verifier {
                 store: store.clone(),
                 vault: Arc::clone(&vault),
