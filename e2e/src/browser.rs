@@ -69,7 +69,10 @@ impl Browser {
 
     /// The page at `url`, or the address of another program where it leads there.
     async fn open(&mut self, url: Url) -> anyhow::Result<Result<Page, String>> {
-        let request = self.http.get(url.clone()).header(header::COOKIE, self.cookie());
+        let request = self
+            .http
+            .get(url.clone())
+            .header(header::COOKIE, self.cookie());
         let answer = request.send().await?;
         self.follow(url, answer).await
     }
@@ -81,7 +84,8 @@ impl Browser {
     ) -> anyhow::Result<Result<Page, String>> {
         let between = |begin: &str| {
             let (_, rest) = page.text.split_once(begin)?;
-            rest.split_once('"').map(|(value, _)| value.replace("&amp;", "&"))
+            rest.split_once('"')
+                .map(|(value, _)| value.replace("&amp;", "&"))
         };
         let no_form = || format!("no form: {}", page.text);
         let action = between("action=\"").with_context(no_form)?;
@@ -99,11 +103,7 @@ impl Browser {
         self.follow(url, answer).await
     }
 
-    async fn follow(
-        &mut self,
-        url: Url,
-        answer: Response,
-    ) -> anyhow::Result<Result<Page, String>> {
+    async fn follow(&mut self, url: Url, answer: Response) -> anyhow::Result<Result<Page, String>> {
         for cookie in answer.headers().get_all(header::SET_COOKIE) {
             let pair = cookie.to_str()?.split(';').next().unwrap_or_default();
             let (name, value) = pair.split_once('=').context("a cookie without a value")?;
@@ -121,7 +121,10 @@ impl Browser {
     }
 
     fn cookie(&self) -> String {
-        let pairs = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        let pairs = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join("; ")
     }
 }

@@ -80,11 +80,17 @@ async fn connects(package: &str, agent: &TestAgent) -> anyhow::Result<()> {
     let name = format!("agentopia-tests ({package})");
     let shown = [name.as_str(), "echo", email];
     let went = Browser::new()?.allow(open, email, &shown).await?;
-    anyhow::ensure!(went.starts_with("http://127.0.0.1:7777/callback?"), "{went}");
+    anyhow::ensure!(
+        went.starts_with("http://127.0.0.1:7777/callback?"),
+        "{went}"
+    );
     editor.hears(&went).await?;
 
     let seen = editor.says().await?;
-    anyhow::ensure!(seen["refreshed"] == "AUTHORIZED" && seen["changed"] == true, "{seen}");
+    anyhow::ensure!(
+        seen["refreshed"] == "AUTHORIZED" && seen["changed"] == true,
+        "{seen}"
+    );
     let results = seen["results"].as_array().context("no results")?;
     anyhow::ensure!(results.len() == 2, "before and after the refresh: {seen}");
     for result in results {
@@ -93,7 +99,10 @@ async fn connects(package: &str, agent: &TestAgent) -> anyhow::Result<()> {
 
     let path = format!("/api/v1/agents/{}/grants", agent.id());
     let grants: Vec<Grant> = agent.owner.list(&path).await?;
-    anyhow::ensure!(grants.len() == 1 && grants[0].client_name == name, "{grants:?}");
+    anyhow::ensure!(
+        grants.len() == 1 && grants[0].client_name == name,
+        "{grants:?}"
+    );
     let one = format!("/api/v1/grants/{}", grants[0].id);
     agent.owner.delete(&one).await?;
     editor.hears("taken back").await?;

@@ -6,16 +6,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::document::{DEADLINE, Documents, MAX_BYTES};
+use crate::config::Config;
 
 /// See the module's header.
 #[derive(Debug, Clone)]
 pub struct Published(RemoteClient);
 
 impl Published {
-    /// Reads with this client.
+    /// Reads from where the operator lets such addresses lead to.
     #[must_use]
-    pub const fn new(client: RemoteClient) -> Self {
-        Self(client)
+    pub fn within(config: &Config) -> Self {
+        Self(RemoteClient::new(config.remote_policy()))
     }
 }
 
@@ -32,13 +33,11 @@ impl Documents for Published {
 
 #[cfg(test)]
 mod tests {
-    use agentopia_remote::RemotePolicy;
-
     use super::*;
 
     #[tokio::test]
     async fn our_own_network_is_not_read_from() {
-        let published = Published::new(RemoteClient::new(RemotePolicy::default()));
+        let published = Published::within(&Config::default());
         for address in [
             "https://127.0.0.1/client.json",
             "https://[::1]/client.json",

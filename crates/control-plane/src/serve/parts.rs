@@ -8,7 +8,6 @@ use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
 use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use agentopia_gateway::{CallLimits, Gateway, GatewayConfig, GatewayParts};
-use agentopia_remote::RemoteClient;
 use agentopia_store::{DatabaseConfig, Store, StoreError};
 use agentopia_vault::{BuiltIn, KeySource, Keyring, Vault};
 use anyhow::Context as _;
@@ -137,7 +136,7 @@ impl Parts {
             machines: Arc::clone(&connections) as _,
             gateway: Arc::new(typed),
             offers: Arc::new(Arc::clone(&provider)),
-            documents: Arc::new(Published::new(RemoteClient::new(config.remote_policy()))),
+            documents: Arc::new(Published::within(&config)),
             inspect: Arc::new(Verifier {
                 store: store.clone(),
                 vault: Arc::clone(&vault),

@@ -36,9 +36,12 @@ pub(super) async fn check(
     let had_token = headers.contains_key(AUTHORIZATION);
     let bearer = bearer(headers);
     let kind = bearer.and_then(kind_of);
-    let route = bearer
-        .filter(|_| matches!(kind, Some(TokenKind::Agent | TokenKind::Access)))
-        .and_then(|token| valid_token(core, TokenHash::of(token)));
+    let hash = bearer.map(TokenHash::of);
+    let route = match (kind, hash, endpoint) {
+        (Some(TokenKind::Agent), Some(hash), _) => valid_token(core, hash),
+        (Some(TokenKind::Access), Some(hash), Endpoint::Agent(_)) => valid_login(core, hash).await,
+        _ => None,
+    };
     if let Some(route) = route {
         let target = reachable(core, &route, &endpoint).ok_or_else(answer::unknown_endpoint)?;
         let principal = Principal::Agent {
@@ -85,6 +88,15 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     };
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// What the token of a browser login opens now. One that another replica gave a moment ago is not in
+/// the table yet, and its client would take a refusal for the end of the login.
+async fn valid_login(core: &Core, token: TokenHash) -> Option<TokenRoute> {
+    if core.routes.load().tokens.contains_key(&token) {
+        return valid_token(core, token);
+    }
+    core.authoriser.login(token).await
 }
 
 /// What a token opens now. Found by its hash: 256 random bits leave nothing to a comparison's timing.

@@ -15,6 +15,7 @@ mod eras;
 mod faults;
 mod http_sse;
 mod isolation;
+mod logins;
 mod naming;
 mod real;
 mod resuming;

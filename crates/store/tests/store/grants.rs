@@ -6,7 +6,9 @@ use agentopia_domain::oauth::{Audience, ClientShown, Grant};
 use agentopia_domain::page::PageRequest;
 use agentopia_domain::token::{TokenHash, TokenKind};
 use agentopia_domain::{AccountId, AgentId};
-use agentopia_store::{GrantFilter, GrantTokenKind, NewGrant, NewGrantToken, NewOauthClient, StoreError};
+use agentopia_store::{
+    GrantFilter, GrantTokenKind, NewGrant, NewGrantToken, NewOauthClient, StoreError,
+};
 use chrono::TimeDelta;
 
 use crate::common::{TestDb, on_both_engines};
@@ -21,10 +23,17 @@ on_both_engines!(
     registrations_are_bounded_and_kept_while_used,
 );
 
-const PAGE: PageRequest = PageRequest { after: None, limit: 50 };
+const PAGE: PageRequest = PageRequest {
+    after: None,
+    limit: 50,
+};
 
 impl TestDb {
-    async fn grant(&self, account: AccountId, agent: AgentId) -> Result<(Grant, TokenHash), StoreError> {
+    async fn grant(
+        &self,
+        account: AccountId,
+        agent: AgentId,
+    ) -> Result<(Grant, TokenHash), StoreError> {
         let code_hash = self.token(TokenKind::Code);
         let new = NewGrant {
             id: self.id(),
@@ -42,15 +51,27 @@ impl TestDb {
             code_challenge: "challenge".into(),
             code_expires_at: self.ambient.now() + TimeDelta::seconds(60),
         };
-        let made = self.store.grants().create(new, &[event(account, "grant.created")]).await?;
+        let made = self
+            .store
+            .grants()
+            .create(new, &[event(account, "grant.created")])
+            .await?;
         Ok((made, code_hash))
     }
 
     fn pair(&self) -> [NewGrantToken; 2] {
         let now = self.ambient.now();
         [
-            (TokenKind::Access, GrantTokenKind::Access, TimeDelta::hours(1)),
-            (TokenKind::Refresh, GrantTokenKind::Refresh, TimeDelta::days(30)),
+            (
+                TokenKind::Access,
+                GrantTokenKind::Access,
+                TimeDelta::hours(1),
+            ),
+            (
+                TokenKind::Refresh,
+                GrantTokenKind::Refresh,
+                TimeDelta::days(30),
+            ),
         ]
         .map(|(token, kind, life)| NewGrantToken {
             hash: self.token(token),
@@ -62,7 +83,13 @@ impl TestDb {
     async fn redeemed(&self, account: AccountId, agent: AgentId) -> (Grant, [NewGrantToken; 2]) {
         let (grant, _) = self.grant(account, agent).await.unwrap();
         let pair = self.pair();
-        assert!(self.store.grants().redeem_unscoped(grant.id, &pair, &[]).await.unwrap());
+        assert!(
+            self.store
+                .grants()
+                .redeem_unscoped(grant.id, &pair, &[])
+                .await
+                .unwrap()
+        );
         (grant, pair)
     }
 }
@@ -71,7 +98,13 @@ async fn a_code_is_redeemed_once_whoever_is_faster(db: TestDb) {
     let account = db.account("a@b.c").await;
     let agent = db.agent(account, "helper").await;
     let (grant, code) = db.grant(account, agent.id).await.unwrap();
-    let found = db.store.grants().by_code_unscoped(code).await.unwrap().unwrap();
+    let found = db
+        .store
+        .grants()
+        .by_code_unscoped(code)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(found.grant, grant);
     assert_eq!(found.challenge, "challenge");
     assert!(!grant.is_live(db.ambient.now()), "nobody has tokens yet");
@@ -79,17 +112,38 @@ async fn a_code_is_redeemed_once_whoever_is_faster(db: TestDb) {
         let db = db.clone();
         tokio::spawn(async move {
             let pair = db.pair();
-            db.store.grants().redeem_unscoped(grant.id, &pair, &[]).await.unwrap()
+            db.store
+                .grants()
+                .redeem_unscoped(grant.id, &pair, &[])
+                .await
+                .unwrap()
         })
     });
     let done = futures::future::join_all(racing).await;
-    assert_eq!(done.into_iter().filter(|done| *done.as_ref().unwrap()).count(), 1);
-    let found = db.store.grants().by_code_unscoped(code).await.unwrap().unwrap();
+    assert_eq!(
+        done.into_iter()
+            .filter(|done| *done.as_ref().unwrap())
+            .count(),
+        1
+    );
+    let found = db
+        .store
+        .grants()
+        .by_code_unscoped(code)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(found.grant.is_live(db.ambient.now()));
 
     let (late, _) = db.grant(account, agent.id).await.unwrap();
     db.clock.advance(Duration::from_secs(60));
-    assert!(!db.store.grants().redeem_unscoped(late.id, &db.pair(), &[]).await.unwrap());
+    assert!(
+        !db.store
+            .grants()
+            .redeem_unscoped(late.id, &db.pair(), &[])
+            .await
+            .unwrap()
+    );
 }
 
 async fn a_refresh_token_is_turned_once_whoever_is_faster(db: TestDb) {
@@ -106,12 +160,25 @@ async fn a_refresh_token_is_turned_once_whoever_is_faster(db: TestDb) {
         let db = db.clone();
         tokio::spawn(async move {
             let pair = db.pair();
-            db.store.grants().rotate_unscoped(grant.id, refresh.hash, &pair).await.unwrap()
+            db.store
+                .grants()
+                .rotate_unscoped(grant.id, refresh.hash, &pair)
+                .await
+                .unwrap()
         })
     });
     let done = futures::future::join_all(racing).await;
-    assert_eq!(done.into_iter().filter(|done| *done.as_ref().unwrap()).count(), 1);
-    let found = grants.by_token_unscoped(refresh.hash).await.unwrap().unwrap();
+    assert_eq!(
+        done.into_iter()
+            .filter(|done| *done.as_ref().unwrap())
+            .count(),
+        1
+    );
+    let found = grants
+        .by_token_unscoped(refresh.hash)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(found.used_at.is_some());
     assert_eq!(found.kind, GrantTokenKind::Refresh);
 }
@@ -120,23 +187,45 @@ async fn a_grant_is_its_accounts_and_ends_all_its_tokens(db: TestDb) {
     let (mine, other) = (db.account("a@b.c").await, db.account("o@b.c").await);
     let agent = db.agent(mine, "helper").await;
     let foreign = db.grant(other, agent.id).await;
-    assert!(matches!(foreign, Err(StoreError::NotFound { .. })), "{foreign:?}");
+    assert!(
+        matches!(foreign, Err(StoreError::NotFound { .. })),
+        "{foreign:?}"
+    );
     let (grant, [_, refresh]) = db.redeemed(mine, agent.id).await;
     let grants = db.store.grants();
-    let listed = async |account, filter| grants.list(account, filter, PAGE).await.unwrap().items.len();
+    let listed = async |account, filter| {
+        grants
+            .list(account, filter, PAGE)
+            .await
+            .unwrap()
+            .items
+            .len()
+    };
     assert_eq!(listed(mine, GrantFilter::All).await, 1);
     assert_eq!(listed(mine, GrantFilter::Agent(agent.id)).await, 1);
     assert_eq!(listed(mine, GrantFilter::Agent(db.id())).await, 0);
     assert_eq!(listed(mine, GrantFilter::Instance(db.id())).await, 0);
     assert_eq!(listed(other, GrantFilter::All).await, 0);
     let refused = grants.revoke(other, grant.id, &[]).await;
-    assert!(matches!(refused, Err(StoreError::NotFound { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::NotFound { .. })),
+        "{refused:?}"
+    );
 
     assert!(grants.revoke(mine, grant.id, &[]).await.unwrap().changed);
     assert!(!grants.revoke(mine, grant.id, &[]).await.unwrap().changed);
     assert_eq!(listed(mine, GrantFilter::All).await, 0);
-    assert!(!grants.rotate_unscoped(grant.id, refresh.hash, &db.pair()).await.unwrap());
-    let found = grants.by_token_unscoped(refresh.hash).await.unwrap().unwrap();
+    assert!(
+        !grants
+            .rotate_unscoped(grant.id, refresh.hash, &db.pair())
+            .await
+            .unwrap()
+    );
+    let found = grants
+        .by_token_unscoped(refresh.hash)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(!found.grant.is_live(db.ambient.now()));
 
     let (_, [access, _]) = db.redeemed(mine, agent.id).await;
@@ -164,9 +253,17 @@ async fn the_gateway_hears_of_logins_that_are_live(db: TestDb) {
     db.redeemed(account, agent.id).await;
     assert_eq!(logins().await.len(), 1);
     let user = account.as_uuid().into();
-    db.store.users().set_disabled(user, true, &[]).await.unwrap();
+    db.store
+        .users()
+        .set_disabled(user, true, &[])
+        .await
+        .unwrap();
     assert_eq!(logins().await, []);
-    db.store.users().set_disabled(user, false, &[]).await.unwrap();
+    db.store
+        .users()
+        .set_disabled(user, false, &[])
+        .await
+        .unwrap();
     assert_eq!(logins().await, [], "it does not come back with the person");
 }
 
@@ -177,10 +274,20 @@ async fn what_is_over_is_thrown_away(db: TestDb) {
     let (_, [access, refresh]) = db.redeemed(account, agent.id).await;
     let grants = db.store.grants();
     db.clock.advance(Duration::from_secs(2 * 3600));
-    assert_eq!(grants.prune(db.ambient.now()).await.unwrap(), 2, "an access token, an old code");
+    assert_eq!(
+        grants.prune(db.ambient.now()).await.unwrap(),
+        2,
+        "an access token, an old code"
+    );
     assert_eq!(grants.by_code_unscoped(code).await.unwrap(), None);
     assert_eq!(grants.by_token_unscoped(access.hash).await.unwrap(), None);
-    assert!(grants.by_token_unscoped(refresh.hash).await.unwrap().is_some());
+    assert!(
+        grants
+            .by_token_unscoped(refresh.hash)
+            .await
+            .unwrap()
+            .is_some()
+    );
     db.clock.advance(Duration::from_secs(30 * 24 * 3600));
     assert_eq!(grants.prune(db.ambient.now()).await.unwrap(), 2);
     assert_eq!(grants.by_token_unscoped(refresh.hash).await.unwrap(), None);
@@ -197,13 +304,22 @@ async fn registrations_are_bounded_and_kept_while_used(db: TestDb) {
     let first = clients.register(new(), 2).await.unwrap().unwrap();
     let second = clients.register(new(), 2).await.unwrap().unwrap();
     assert_eq!(clients.register(new(), 2).await.unwrap(), None);
-    assert_eq!(clients.get_unscoped(first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(
+        clients.get_unscoped(first.id).await.unwrap(),
+        Some(first.clone())
+    );
     let later = db.ambient.now() + TimeDelta::days(1);
     clients.keep_unscoped(first.id, later).await.unwrap();
-    clients.keep_unscoped(first.id, db.ambient.now()).await.unwrap();
+    clients
+        .keep_unscoped(first.id, db.ambient.now())
+        .await
+        .unwrap();
     db.clock.advance(Duration::from_secs(3600));
     assert_eq!(clients.get_unscoped(second.id).await.unwrap(), None);
-    assert!(clients.register(new(), 2).await.unwrap().is_some(), "there is room again");
+    assert!(
+        clients.register(new(), 2).await.unwrap().is_some(),
+        "there is room again"
+    );
     db.clock.advance(Duration::from_secs(1));
     assert_eq!(clients.prune(db.ambient.now()).await.unwrap(), 1);
     let kept = clients.get_unscoped(first.id).await.unwrap().unwrap();

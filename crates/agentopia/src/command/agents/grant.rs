@@ -27,7 +27,13 @@ impl Command {
 
 fn table(app: &App, grants: &[Grant]) -> String {
     let mut table = Table::new(
-        ["PROGRAM", "ID", "ANSWERED AT", "LAST TOKEN", "ENDS UNLESS USED"],
+        [
+            "PROGRAM",
+            "ID",
+            "ANSWERED AT",
+            "LAST TOKEN",
+            "ENDS UNLESS USED",
+        ],
         "no program was let in by browser login",
     );
     for grant in grants {
