@@ -11,6 +11,7 @@ pub mod client;
 pub mod document;
 pub mod exchange;
 pub mod guarded;
+pub mod owned;
 pub mod pkce;
 pub mod redirect;
 pub mod request;

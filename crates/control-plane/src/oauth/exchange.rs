@@ -5,13 +5,13 @@
 //! from somebody, and nobody can tell from whom, so the whole grant ends (RFC 9700, section 4.14).
 
 use agentopia_domain::event::{NewEvent, ObjectKind, Outcome};
-use agentopia_domain::oauth::{Audience, Grant};
+use agentopia_domain::oauth::Grant;
 use agentopia_domain::token::{self, NewToken, TokenHash, TokenKind};
 use agentopia_store::{GrantTokenKind, NewGrantToken, StoreError};
 use secrecy::SecretString;
 
 use super::request::Asked;
-use super::{ACCESS_LIFE, REFRESH_LIFE, USED_CLIENT_LIFE, pkce, resource, scope};
+use super::{ACCESS_LIFE, REFRESH_LIFE, USED_CLIENT_LIFE, owned, pkce, resource, scope};
 use crate::state::AppState;
 
 /// The tokens of one answer.
@@ -207,20 +207,8 @@ async fn may_use(state: &AppState, grant: &Grant) -> Result<bool, Refused> {
         Err(StoreError::NotFound { .. }) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
-    Ok(!user.disabled && exists(state, grant).await?)
-}
-
-async fn exists(state: &AppState, grant: &Grant) -> Result<bool, Refused> {
-    let (store, account) = (&state.store, grant.account_id);
-    let found = match grant.audience {
-        Audience::Agent(id) => store.agents().get(account, id).await.map(drop),
-        Audience::Instance(id) => store.instances().get(account, id).await.map(drop),
-    };
-    match found {
-        Ok(()) => Ok(true),
-        Err(StoreError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    let has = owned::has(&state.store, grant.account_id, grant.audience);
+    Ok(!user.disabled && has.await?)
 }
 
 /// A client may name the endpoint again; another one it does not get.

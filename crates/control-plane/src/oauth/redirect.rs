@@ -82,7 +82,10 @@ pub fn shown(text: &str) -> String {
 pub fn source(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     match url.scheme() {
-        "http" | "https" => Some(url.origin().ascii_serialization()),
+        // Policies know no addresses of IPv6 (CSP 3, section 2.3.1).
+        "http" | "https" if !matches!(url.host(), Some(Host::Ipv6(_))) => {
+            Some(url.origin().ascii_serialization())
+        }
         scheme => Some(format!("{scheme}:")),
     }
 }
@@ -219,5 +222,6 @@ mod tests {
             "http://127.0.0.1:99"
         );
         assert_eq!(source("cursor://x/cb").unwrap(), "cursor:");
+        assert_eq!(source("http://[::1]:99/cb").unwrap(), "http:");
     }
 }

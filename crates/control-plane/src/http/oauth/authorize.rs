@@ -71,7 +71,7 @@ pub(super) async fn open(
     let id = asked.get("client_id");
     let id = id.ok_or_else(|| wrong("The address does not say which program sent you here."))?;
     if document::is_address(id) {
-        throttle::program(state, "oauth-document", call.meta.source_ip).await?;
+        throttle::document(state, call.meta.source_ip).await?;
     }
     let client = client::find(&state.store, &state.documents, id).await?;
     let redirect = asked.get("redirect_uri");

@@ -13,7 +13,7 @@ use agentopia_domain::page::{MAX_LIMIT, PageRequest};
 use agentopia_domain::token::{self, TokenHash, TokenKind};
 use agentopia_domain::user::User;
 use agentopia_domain::{AccountId, AgentId};
-use agentopia_store::{LinkFilter, NewGrant, StoreError};
+use agentopia_store::{LinkFilter, NewGrant};
 use axum::extract::RawQuery;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
@@ -25,7 +25,7 @@ use super::{authorize, login};
 use crate::auth::csrf;
 use crate::http::extract::PublicCall;
 use crate::oauth::request::{self, AuthorizationRequest};
-use crate::oauth::{CODE_LIFE, redirect};
+use crate::oauth::{CODE_LIFE, owned, redirect};
 use crate::problem::{Answer, Refusal, kind};
 use crate::state::AppState;
 
@@ -201,59 +201,40 @@ async fn about(
     request: &AuthorizationRequest,
     account: AccountId,
 ) -> Answer<Option<About>> {
-    let found = match request.resource.audience {
+    match request.resource.audience {
         Audience::Agent(id) => agent(state, account, id).await,
         Audience::Instance(id) => {
-            let instance = state.store.instances().get(account, id).await;
-            instance.map_err(missing).map(|instance| About {
+            let found = owned::instance(&state.store, account, id).await?;
+            Ok(found.map(|instance| About {
                 what: format!(
                     "the tool instance <strong>{}</strong>",
                     text(instance.name.as_str())
                 ),
                 name: format!("the instance {}", instance.name),
                 tools: String::new(),
-            })
+            }))
         }
+    }
+}
+
+async fn agent(state: &AppState, account: AccountId, id: AgentId) -> Answer<Option<About>> {
+    let Some(agent) = owned::agent(&state.store, account, id).await? else {
+        return Ok(None);
     };
-    match found {
-        Ok(about) => Ok(Some(about)),
-        Err(None) => Ok(None),
-        Err(Some(refusal)) => Err(refusal),
-    }
-}
-
-/// `None` for what is not there.
-fn missing(error: StoreError) -> Option<Refusal> {
-    match error {
-        StoreError::NotFound { .. } => None,
-        error => Some(error.into()),
-    }
-}
-
-async fn agent(
-    state: &AppState,
-    account: AccountId,
-    id: AgentId,
-) -> Result<About, Option<Refusal>> {
-    let agent = state.store.agents().get(account, id).await;
-    let agent = agent.map_err(missing)?;
     let mut tools = String::from("<dt>Tools of this agent now</dt>\n");
-    let links = links(state, account, id).await.map_err(Some)?;
+    let links = links(state, account, id).await?;
     if links.is_empty() {
         tools.push_str("<dd>none yet</dd>\n");
     }
     for link in links {
-        let instance = state.store.instances().get(account, link.instance_id).await;
-        let instance = instance.map_err(Refusal::from).map_err(Some)?;
+        let instances = state.store.instances();
+        let instance = instances.get(account, link.instance_id).await?;
         let some = link
             .policy
             .allowed_tools
-            .as_ref()
             .map_or_else(String::new, |allowed| {
-                format!(
-                    ": {}",
-                    allowed.iter().cloned().collect::<Vec<_>>().join(", ")
-                )
+                let names: Vec<String> = allowed.into_iter().collect();
+                format!(": {}", names.join(", "))
             });
         let _ = writeln!(
             tools,
@@ -262,11 +243,11 @@ async fn agent(
             text(&some)
         );
     }
-    Ok(About {
+    Ok(Some(About {
         what: format!("the agent <strong>{}</strong>", text(agent.name.as_str())),
         name: format!("the agent {}", agent.name),
         tools,
-    })
+    }))
 }
 
 async fn links(state: &AppState, account: AccountId, agent: AgentId) -> Answer<Vec<Link>> {

@@ -43,7 +43,7 @@ pub(super) async fn handler(call: PublicCall, body: Bytes) -> Response {
 
 async fn register(call: &PublicCall, body: &[u8]) -> Result<Response, Refusal> {
     let state = &call.state;
-    throttle::program(state, "oauth-register", call.meta.source_ip).await?;
+    throttle::registration(state, call.meta.source_ip).await?;
     let asked = match read(body) {
         Ok(asked) => asked,
         Err((name, description)) => {

@@ -1,5 +1,8 @@
 //! Codes and tokens: for one client, one address, one endpoint, once.
 
+use agentopia_control_plane::mcp_gateway::people::Owners;
+use agentopia_domain::token::TokenHash;
+use agentopia_gateway::PrincipalAuthoriser as _;
 use serde_json::Value;
 
 use super::browser::{BASE, Scene, challenge, open, post, register};
@@ -215,4 +218,79 @@ async fn a_client_signs_itself_out_and_nobody_else() {
         ("client_id", scene.client_id.clone()),
     ]);
     assert_eq!(post(&app, "/oauth/revoke", &unknown).await.status, 200);
+}
+
+/// Another replica's gateway has the token in its table some seconds later.
+#[tokio::test]
+async fn a_gateway_that_has_not_heard_of_a_login_yet_asks() {
+    let (app, admin) = App::with_admin().await;
+    let scene = Scene::new(&app, &admin).await;
+    let tokens = scene.tokens(&app).await;
+    let owners = Owners {
+        store: app.state.store.clone(),
+        ambient: app.state.ambient.clone(),
+    };
+    let hash = |kind: &str| TokenHash::of(tokens[kind].as_str().unwrap());
+    let route = owners.login(hash("access_token")).await.unwrap();
+    assert_eq!(route.agent_id.to_string(), scene.agent);
+    assert!(route.login.is_some());
+    assert_eq!(owners.login(hash("refresh_token")).await, None);
+    app.advance(3601);
+    assert_eq!(owners.login(hash("access_token")).await, None);
+    let next = scene.refreshing(tokens["refresh_token"].as_str().unwrap());
+    let next = post(&app, "/oauth/token", &next).await.ok(200);
+    let hash = TokenHash::of(next["access_token"].as_str().unwrap());
+    let renewed = owners.login(hash).await.unwrap();
+    assert_eq!(renewed.login, route.login, "sessions go on");
+    let agent = format!("/api/v1/agents/{}", scene.agent);
+    app.send(&admin, "DELETE", &agent, None).await.ok(204);
+    assert_eq!(owners.login(hash).await, None);
+}
+
+/// At an instance's own address a login speaks for its person, and for no other instance.
+#[tokio::test]
+async fn a_login_at_an_instance_opens_this_instance_alone() {
+    let (app, admin) = App::with_admin().await;
+    let mut scene = Scene::new(&app, &admin).await;
+    let mut tool = crate::app::definition("echo");
+    tool["secrets"] = serde_json::json!([]);
+    app.post(&admin, "/api/v1/catalog", tool).await.ok(201);
+    let mut ids = Vec::new();
+    for name in ["one", "two"] {
+        let body = serde_json::json!({"catalog": "echo", "name": name});
+        let made = app.post(&admin, "/api/v1/instances", body).await.ok(202);
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let resource = format!("{BASE}/instances/{}/mcp", ids[0]);
+    scene.request.insert("resource", resource);
+    let tokens = scene.tokens(&app).await;
+    assert_eq!(open(&app).await, 0, "it is no agent's");
+    let owners = Owners {
+        store: app.state.store.clone(),
+        ambient: app.state.ambient.clone(),
+    };
+    let read = app.state.store.gateway_snapshot().await.unwrap();
+    let routes = agentopia_control_plane::reconcilers::routes::routes(read).instances;
+    let bearer = format!("Bearer {}", tokens["access_token"].as_str().unwrap());
+    let mut headers = http::HeaderMap::new();
+    headers.insert(http::header::AUTHORIZATION, bearer.parse().unwrap());
+    for route in &routes {
+        let let_in = owners.authorise(&headers, route).await;
+        assert_eq!(
+            let_in.is_some(),
+            route.id.to_string() == ids[0],
+            "{}",
+            route.name
+        );
+    }
+    let grants = app.get(&admin, "/api/v1/grants").await.ok(200);
+    assert_eq!(grants["items"][0]["instance_id"], ids[0].as_str());
+    let one = format!(
+        "/api/v1/grants/{}",
+        grants["items"][0]["id"].as_str().unwrap()
+    );
+    app.send(&admin, "DELETE", &one, None).await.ok(204);
+    for route in &routes {
+        assert_eq!(owners.authorise(&headers, route).await, None);
+    }
 }
