@@ -1,16 +1,11 @@
 // What both Node clients share: the job from standard input, packages from NODE_MODULES, and the
 // same walk over an endpoint. See ../src/peers.rs.
 
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
 import { readFileSync } from 'node:fs';
 
-export const job = JSON.parse(readFileSync(0, 'utf8'));
+export { load, locate } from './packages.mjs';
 
-// Node looks for packages above the importing file; these are installed elsewhere.
-const require = createRequire(`${process.env.NODE_MODULES}/`);
-export const locate = (name) => require.resolve(name);
-export const load = async (name) => import(pathToFileURL(locate(name)));
+export const job = JSON.parse(readFileSync(0, 'utf8'));
 
 export const headers = { Authorization: `Bearer ${job.token}` };
 

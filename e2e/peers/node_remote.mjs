@@ -22,9 +22,17 @@ const transport = new StdioClientTransport({
 });
 const client = new Client({ name: 'agentopia-tests', version: '1' }, { capabilities });
 client.setRequestHandler(ElicitRequestSchema, answer);
+// Refused, it sends a browser to the endpoint's authorization server, and waits for it for ever.
+let impatience;
+const waited = new Promise((_, reject) => {
+  impatience = setTimeout(() => reject(new Error('mcp-remote waits for a browser login')), 30_000);
+});
 try {
-  await client.connect(transport);
+  await Promise.race([client.connect(transport), waited]);
+  clearTimeout(impatience);
   await walk(client, 'mcp-remote');
 } finally {
+  clearTimeout(impatience);
+  await transport.close();
   rmSync(home, { recursive: true, force: true });
 }

@@ -306,6 +306,7 @@ async fn a_wrong_token_is_a_clear_refusal_for_every_client() -> anyhow::Result<(
     let echo = cluster.deploy("echo").await?;
     let agent = cluster.agent_with("a", &[echo.id]).await?;
     for peer in Peer::ALL {
+        // `mcp-remote` goes on to a browser login, which nobody makes here: `node_remote.mjs` ends it.
         let outcome = peer
             .run(&agent.record.mcp_url, "agt_wrong", &json!([]))
             .await;

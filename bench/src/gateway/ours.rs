@@ -166,6 +166,7 @@ fn routes(upstream: &str, ambient: &Ambient) -> anyhow::Result<(Snapshot, AgentI
         hash: token.hash,
         agent_id,
         expires_at: None,
+        login: None,
     });
     Ok((snapshot, agent_id, token.secret.expose_secret().to_owned()))
 }

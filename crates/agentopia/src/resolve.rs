@@ -1,6 +1,7 @@
 //! Finds the thing that a person means: by id, by name, or by a name that differs in case only.
 
 use agentopia_api::agent::Agent;
+use agentopia_api::grant::Grant;
 use agentopia_api::instance::Instance;
 use agentopia_api::token::Token;
 use agentopia_api::user::User;
@@ -57,6 +58,19 @@ impl Named for Token {
 
     fn name(&self) -> &str {
         self.name.as_str()
+    }
+}
+
+impl Named for Grant {
+    const WHAT: &'static str = "grant";
+    const LIST: &'static str = "agentopia agents grant list";
+
+    fn id(&self) -> Uuid {
+        self.id.as_uuid()
+    }
+
+    fn name(&self) -> &str {
+        &self.client_name
     }
 }
 

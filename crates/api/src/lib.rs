@@ -18,6 +18,7 @@ pub mod discovery;
 pub mod environment;
 pub mod event;
 pub mod expose;
+pub mod grant;
 pub mod health;
 pub mod instance;
 pub mod legacy;

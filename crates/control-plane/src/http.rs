@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod extract;
 pub mod layers;
 pub mod live;
+mod oauth;
 mod ui;
 pub mod v1;
 
@@ -23,8 +24,10 @@ use crate::state::AppState;
 /// Everything that is served on the public address, but for the MCP endpoints.
 pub fn router(state: AppState) -> Router {
     let (api, _) = v1::routes().split_for_parts();
+    // The authorization server's addresses are anybody's, and say themselves who may do what.
     let api = api
         .route_layer(from_fn_with_state(state.clone(), authenticate))
+        .merge(oauth::routes())
         .route_layer(from_fn_with_state(
             state.clone(),
             layers::deadline::deadline,

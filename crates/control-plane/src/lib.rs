@@ -16,6 +16,7 @@ pub mod http;
 pub mod installation;
 pub mod machines;
 pub mod mcp_gateway;
+pub mod oauth;
 pub mod openapi;
 pub mod problem;
 pub mod reconcilers;

@@ -25,6 +25,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
         (name = "catalog", description = "Blueprints of tools"),
         (name = "instances", description = "Running copies of tools"),
         (name = "agents", description = "AI agents, their tokens and links"),
+        (name = "grants", description = "MCP clients that were let in by browser login"),
         (name = "secrets", description = "Values in the vault"),
         (name = "registry_logins", description = "Logins at container registries"),
         (name = "calls", description = "Who called what"),

@@ -1,11 +1,11 @@
 //! What every request handler is given: the store, the vault, time and randomness, the
-//! configuration, and five seams to the parts of the control plane that live outside HTTP.
+//! configuration, and six seams to the parts of the control plane that live outside HTTP.
 //!
 //! The seams are traits so that handlers can be tested without a machine, and so that nothing in
 //! `http` reaches into reconcilers or the gateway: [`Wake`] tells a reconciler to look at a row,
 //! [`Machines`] reads from an account's machine, [`ToolGateway`] speaks MCP with an instance,
-//! [`Offers`] tells what machines there are to choose from, and [`Inspect`] looks whether all of it
-//! works. `serve` wires the real ones in.
+//! [`Offers`] tells what machines there are to choose from, [`Inspect`] looks whether all of it
+//! works, and [`Documents`] reads what MCP clients publish. `serve` wires the real ones in.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use crate::auth::password::Passwords;
 use crate::auth::setup::SetupGate;
 use crate::config::Config;
 use crate::http::live::EventBell;
+use crate::oauth::document::{DocumentCache, Documents};
 
 /// Everything a handler may use. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +52,8 @@ pub struct AppState {
     pub inspect: Arc<dyn Inspect>,
     /// Looks at addresses that people enter before they are kept.
     pub remote: RemoteClient,
+    /// What MCP clients say of themselves at addresses of their own.
+    pub documents: DocumentCache,
     /// Hashes passwords, a few at a time.
     pub passwords: Passwords,
     /// Whether and with which token the first admin may be made.
@@ -61,7 +64,7 @@ pub struct AppState {
     pub shutdown: CancellationToken,
 }
 
-/// The five seams, handed over together.
+/// The six seams, handed over together.
 #[derive(Clone, Debug)]
 pub struct Seams {
     /// Tells reconcilers that intent changed.
@@ -74,6 +77,8 @@ pub struct Seams {
     pub offers: Arc<dyn Offers>,
     /// Looks whether the installation works.
     pub inspect: Arc<dyn Inspect>,
+    /// Reads what MCP clients say of themselves.
+    pub documents: Arc<dyn Documents>,
 }
 
 impl AppState {
@@ -91,6 +96,7 @@ impl AppState {
         Self {
             store,
             vault,
+            documents: DocumentCache::new(seams.documents, ambient.clone()),
             passwords: Passwords::new(ambient.clone()),
             ambient,
             remote: RemoteClient::new(config.remote_policy()),

@@ -61,6 +61,8 @@ pub enum ObjectKind {
     Secret,
     /// Something at the provider that belongs to nobody.
     Orphan,
+    /// What a person allowed an MCP client.
+    Grant,
 }
 
 /// Something that is about to be written to the stream.

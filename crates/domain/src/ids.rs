@@ -77,6 +77,8 @@ typed_ids! {
     EventId,
     /// Something at a provider that belongs to nobody.
     OrphanId,
+    /// A grant: what a person allowed an MCP client.
+    GrantId,
 }
 
 impl From<UserId> for AccountId {

@@ -21,6 +21,7 @@ pub mod instance;
 pub mod link;
 pub mod metrics;
 pub mod name;
+pub mod oauth;
 pub mod observed;
 pub mod orphan;
 pub mod page;

@@ -26,10 +26,24 @@ pub enum TokenKind {
     Dtma,
     /// `enr_`: a machine that has yet to enrol; used once.
     Enrolment,
+    /// `oat_`: an MCP client that somebody let in by browser login, at one endpoint, for an hour.
+    Access,
+    /// `ort_`: the same client, when it wants the next `oat_`; used once.
+    Refresh,
+    /// `oac_`: the same client, once, within a minute of the consent.
+    Code,
 }
 
 impl TokenKind {
-    const ALL: [Self; 4] = [Self::Agent, Self::Personal, Self::Dtma, Self::Enrolment];
+    const ALL: [Self; 7] = [
+        Self::Agent,
+        Self::Personal,
+        Self::Dtma,
+        Self::Enrolment,
+        Self::Access,
+        Self::Refresh,
+        Self::Code,
+    ];
 
     /// What the token begins with.
     #[must_use]
@@ -39,6 +53,9 @@ impl TokenKind {
             Self::Personal => "pat_",
             Self::Dtma => "dtma_",
             Self::Enrolment => "enr_",
+            Self::Access => "oat_",
+            Self::Refresh => "ort_",
+            Self::Code => "oac_",
         }
     }
 }

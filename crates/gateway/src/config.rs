@@ -13,6 +13,9 @@ pub struct GatewayConfig {
     /// Origins (`https://console.example.com`) from which browsers may call us. A request without
     /// an `Origin` header does not come from a browser and passes.
     pub allowed_origins: Vec<String>,
+    /// The address under which clients reach us, without a slash at its end. Clients without a token
+    /// are told to look there how to get one (RFC 9728); without it they are told nothing.
+    pub public_url: Option<String>,
     /// The longest request body, bytes; more is answered with 413.
     pub max_body_bytes: usize,
     /// The longest message that an upstream may send, bytes; more ends that call with an error.
@@ -58,6 +61,7 @@ impl Default for GatewayConfig {
                 .map(str::to_owned)
                 .into(),
             allowed_origins: Vec::new(),
+            public_url: None,
             max_body_bytes: 4 << 20,
             max_upstream_message_bytes: 16 << 20,
             fan_out_deadline: Duration::from_secs(5),

@@ -4,7 +4,7 @@ use agentopia_domain::token::TokenHash;
 use agentopia_domain::{AgentId, UserId};
 use async_trait::async_trait;
 
-use crate::routes::InstanceRoute;
+use crate::routes::{InstanceRoute, TokenRoute};
 
 /// Decides whether a person may use an instance's own endpoint. The gateway knows agent tokens
 /// only; personal tokens and browser sessions are the control plane's.
@@ -18,6 +18,12 @@ pub trait PrincipalAuthoriser: Send + Sync + 'static {
         headers: &http::HeaderMap,
         instance: &InstanceRoute,
     ) -> Option<PersonPrincipal>;
+
+    /// What the access token of a browser login at an agent's endpoint opens now, where the route
+    /// table does not have it (yet).
+    async fn login(&self, _token: TokenHash) -> Option<TokenRoute> {
+        None
+    }
 }
 
 /// A person that was let in.

@@ -72,6 +72,16 @@ pub struct TokenRoute {
     pub agent_id: AgentId,
     /// When it ends by itself; checked at every call.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Of a browser login: what its sessions are bound to in place of this token, so that they go on
+    /// with the next one. Such a token opens the agent's own endpoint and no instance's.
+    pub login: Option<TokenHash>,
+}
+
+impl TokenRoute {
+    /// What sessions are bound to.
+    pub(crate) fn credential(&self) -> TokenHash {
+        self.login.unwrap_or(self.hash)
+    }
 }
 
 /// An instance as an upstream.

@@ -14,6 +14,7 @@ use crate::convert::word;
 use crate::entity::{agent, api_token, environment, event, instance, link, user};
 use crate::environments::to_environment;
 use crate::error::StoreError;
+use crate::grants::{LoginToken, login_tokens};
 use crate::instances::to_instances;
 use crate::links::to_link;
 use crate::store::Store;
@@ -29,6 +30,8 @@ pub struct GatewaySnapshot {
     pub agents: Vec<Agent>,
     /// All tokens, personal and of agents, that were not revoked; they may expire meanwhile.
     pub tokens: Vec<StoredToken>,
+    /// The access tokens of browser logins to agents' endpoints; some are over.
+    pub logins: Vec<LoginToken>,
     /// All links that are enabled, of these agents to these instances.
     pub links: Vec<Link>,
     /// All instances that are neither removed nor being removed.
@@ -64,6 +67,10 @@ impl Store {
             .order_by_asc(api_token::Column::Id)
             .all(&transaction)
             .await?;
+        let logins = login_tokens(&transaction, self.now(), |grant| {
+            disabled.contains(&grant.account_id) || disabled.contains(&grant.user_id)
+        })
+        .await?;
         let links = link::Entity::find()
             .filter(link::Column::Enabled.eq(true))
             .order_by_asc(link::Column::Id)
@@ -99,6 +106,7 @@ impl Store {
                 })
                 .map(to_stored)
                 .collect::<Result<_, _>>()?,
+            logins,
             links: links
                 .into_iter()
                 .filter(|link| {

@@ -35,12 +35,14 @@ mod environments;
 mod error;
 mod events;
 mod gateway;
+mod grants;
 mod instances;
 pub mod leases;
 mod legacy;
 mod links;
 mod metrics;
 mod migration;
+mod oauth_clients;
 mod orphans;
 mod registry_logins;
 mod seam;
@@ -66,6 +68,9 @@ pub use environments::{
 pub use error::{DatabaseFailure, StoreError};
 pub use events::{EventFilter, EventPage, EventScope, Events};
 pub use gateway::GatewaySnapshot;
+pub use grants::{
+    Code, FoundToken, GrantFilter, GrantTokenKind, Grants, LoginToken, NewGrant, NewGrantToken,
+};
 pub use instances::{
     InstanceFilter, InstanceIntent, InstancePatch, InstanceReport, Instances, NewInstance,
     Reconfigure,
@@ -74,6 +79,7 @@ pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
 pub use legacy::read_legacy;
 pub use links::{LinkFilter, LinkPatch, Links, NewLink};
 pub use metrics::Metrics;
+pub use oauth_clients::{NewOauthClient, OauthClient, OauthClients};
 pub use orphans::Orphans;
 pub use registry_logins::{RegistryLogin, RegistryLogins};
 pub use seam::{Access, CutOff, Seam, Turn};

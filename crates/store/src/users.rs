@@ -15,6 +15,7 @@ use crate::dialect::{self, Exclusive};
 use crate::entity::session;
 use crate::entity::user::{ActiveModel, Column, Entity, Model};
 use crate::error::{StoreError, on_duplicate};
+use crate::grants::revoke_all_of;
 use crate::store::Store;
 
 /// Users. See [`Store::users`].
@@ -228,6 +229,9 @@ impl Users<'_> {
             .into_iter()
             .next()
             .ok_or(StoreError::not_found("user"))?;
+        if row.disabled {
+            revoke_all_of(&transaction, id, now).await?;
+        }
         if end_sessions {
             session::Entity::update_many()
                 .set(session::ActiveModel {

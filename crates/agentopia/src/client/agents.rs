@@ -3,9 +3,10 @@
 use agentopia_api::agent::{Agent, CreateAgentRequest, UpdateAgentRequest};
 use agentopia_api::client_config::{Client as McpClient, ClientConfig};
 use agentopia_api::discovery::Discovery;
+use agentopia_api::grant::Grant;
 use agentopia_api::link::{Link, PutLinkRequest};
 use agentopia_api::token::{CreateAgentTokenRequest, CreatedToken, Token};
-use agentopia_domain::{AgentId, ApiTokenId, InstanceId};
+use agentopia_domain::{AgentId, ApiTokenId, GrantId, InstanceId};
 use reqwest::Method;
 
 use super::{Client, ClientError};
@@ -107,6 +108,17 @@ impl Client {
             request,
         )
         .await
+    }
+
+    /// The programs that were let in by browser login.
+    pub(crate) async fn agent_grants(&self, id: AgentId) -> Result<Vec<Grant>, ClientError> {
+        self.list(&["agents", &id.to_string(), "grants"], &[], None)
+            .await
+    }
+
+    /// Shuts one out.
+    pub(crate) async fn revoke_grant(&self, id: GrantId) -> Result<(), ClientError> {
+        self.delete(&["grants", &id.to_string()]).await
     }
 
     /// Takes one of its tokens back.

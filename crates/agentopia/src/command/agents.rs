@@ -4,6 +4,7 @@ pub(in crate::command) mod call;
 mod config;
 mod create;
 mod discovery;
+mod grant;
 mod link;
 mod links;
 mod list;
@@ -31,6 +32,9 @@ pub(crate) enum Command {
     /// Tokens with which an MCP client acts as an agent.
     #[command(subcommand)]
     Token(token::Command),
+    /// Programs that act as an agent because somebody let them in by browser login.
+    #[command(subcommand)]
+    Grant(grant::Command),
     Call(call::Args),
     Config(config::Args),
     Discovery(discovery::Args),
@@ -48,6 +52,7 @@ impl Command {
             Self::Unlink(args) => unlink::run(&args, app).await,
             Self::Links(args) => links::run(&args, app).await,
             Self::Token(command) => command.run(app).await,
+            Self::Grant(command) => command.run(app).await,
             Self::Call(args) => call::run(args, app).await,
             Self::Config(args) => config::run(&args, app).await,
             Self::Discovery(args) => discovery::run(&args, app).await,

@@ -1,8 +1,12 @@
 //! Agents, their links, tokens and configurations.
 
+use agentopia_domain::oauth::{Audience, ClientShown};
+use agentopia_domain::token::{TokenHash, TokenKind, mint};
+use agentopia_domain::{AccountId, AgentId, Ambient, GrantId, UserId};
+use agentopia_store::{GrantTokenKind, NewGrant, NewGrantToken};
 use serde_json::json;
 
-use crate::server::Server;
+use crate::server::{EMAIL, Server};
 
 #[tokio::test]
 async fn an_agent_is_made_linked_and_taken_apart_again() {
@@ -105,4 +109,69 @@ async fn an_agents_token_is_printed_once_and_taken_back_by_name() {
         !shown.contains(token.out.trim()) && shown.contains("revoked"),
         "{shown}"
     );
+}
+
+/// As if somebody had let a program in by browser login.
+async fn let_in(server: &Server, agent: &str, program: &str) {
+    let ambient = Ambient::system();
+    let agent: AgentId = agent.parse().unwrap();
+    let owner = server
+        .store
+        .users()
+        .credentials_by_email(EMAIL)
+        .await
+        .unwrap();
+    let owner: UserId = owner.unwrap().user.id;
+    let id: GrantId = ambient.new_id();
+    let later = ambient.now() + chrono::TimeDelta::hours(1);
+    let new = NewGrant {
+        id,
+        account_id: AccountId::from(owner),
+        user_id: owner,
+        audience: Audience::Agent(agent),
+        resource: format!("{}/agents/{agent}/mcp", server.url),
+        client: ClientShown {
+            id: "client".into(),
+            name: program.into(),
+            host: "app.example".into(),
+        },
+        redirect_uri: "https://app.example/cb".into(),
+        code_hash: TokenHash::of(program),
+        code_challenge: "challenge".into(),
+        code_expires_at: later,
+    };
+    let grants = server.store.grants();
+    grants.create(new, &[]).await.unwrap();
+    let token = NewGrantToken {
+        hash: mint(TokenKind::Access, &ambient).hash,
+        kind: GrantTokenKind::Access,
+        expires_at: later,
+    };
+    assert!(grants.redeem_unscoped(id, &[token], &[]).await.unwrap());
+}
+
+#[tokio::test]
+async fn programs_that_were_let_in_are_seen_and_shut_out() {
+    let server = Server::with_admin().await;
+    let agent = server.json("agents create helper").await;
+    let empty = server.run("agents grant list helper").await.ok().out;
+    assert!(empty.contains("no program"), "{empty}");
+    let_in(&server, agent["id"].as_str().unwrap(), "Cursor").await;
+    let_in(&server, agent["id"].as_str().unwrap(), "Claude").await;
+    let listed = server.run("agents grant list helper").await.ok().out;
+    assert!(
+        listed.contains("Cursor") && listed.contains("app.example"),
+        "{listed}"
+    );
+    server
+        .run("agents grant revoke helper Emacs --yes")
+        .await
+        .failed(4);
+    server
+        .run("agents grant revoke helper cursor --yes")
+        .await
+        .ok();
+    let left = server.json("agents grant list helper").await;
+    assert_eq!(left.as_array().unwrap().len(), 1);
+    assert_eq!(left[0]["client_name"], "Claude");
 }

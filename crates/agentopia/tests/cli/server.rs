@@ -8,6 +8,7 @@ use agentopia_cloud::{GB, MachineSize, ProviderError};
 use agentopia_control_plane::auth::setup::SetupGate;
 use agentopia_control_plane::config::Config;
 use agentopia_control_plane::http::router;
+use agentopia_control_plane::oauth::guarded::Published;
 use agentopia_control_plane::state::{
     AppState, Inspect, MachineError, Machines, Offers, Seams, ServedInstance, ToolGateway,
     ToolGatewayError, Wake,
@@ -173,6 +174,7 @@ impl Server {
             public_url: public_url.map(|url| url.parse().unwrap()),
             ..Config::default()
         };
+        let documents = Published::within(&config);
         let world = Arc::new(World);
         let keyring = Keyring::generate(&ambient);
         let state = AppState::new(
@@ -187,6 +189,7 @@ impl Server {
                 gateway: Arc::clone(&world) as _,
                 offers: Arc::clone(&world) as _,
                 inspect: world as _,
+                documents: Arc::new(documents),
             },
         );
         let service = router(state).into_make_service_with_connect_info::<SocketAddr>();

@@ -24,6 +24,9 @@ const PER_EMAIL_AND_IP: [(u32, u64); 3] = [(5, MINUTE), (15, HOUR), (40, 24 * HO
 const PER_EMAIL: [(u32, u64); 2] = [(30, MINUTE), (200, HOUR)];
 /// Attempts allowed from one address, behind which there may be an office.
 const PER_IP: [(u32, u64); 2] = [(60, MINUTE), (600, HOUR)];
+/// Registrations of MCP clients from one address: few enough that one can not take all the room there
+/// is for them.
+const REGISTRATIONS: [(u32, u64); 2] = [(30, MINUTE), (100, HOUR)];
 
 /// Counts one attempt to sign in as `email` (already normalised).
 ///
@@ -41,6 +44,31 @@ pub async fn sign_in(state: &AppState, email: &str, ip: Option<IpAddr>) -> Answe
 /// A refusal with the seconds to wait.
 pub async fn setup(state: &AppState, ip: Option<IpAddr>) -> Answer<()> {
     attempt(state, &ip_rules("setup", ip)).await
+}
+
+/// Counts one registration of a program, which anybody may make.
+///
+/// # Errors
+/// A refusal with the seconds to wait.
+pub async fn registration(state: &AppState, ip: Option<IpAddr>) -> Answer<()> {
+    let from = from(ip);
+    let rules = REGISTRATIONS.map(|(limit, seconds)| {
+        rule(
+            format!("oauth-register:ip:{from}:{seconds}"),
+            limit,
+            seconds,
+        )
+    });
+    attempt(state, &rules).await
+}
+
+/// Counts one page for a program that says who it is at an address of its own, which may have to be
+/// read.
+///
+/// # Errors
+/// A refusal with the seconds to wait.
+pub async fn document(state: &AppState, ip: Option<IpAddr>) -> Answer<()> {
+    attempt(state, &ip_rules("oauth-document", ip)).await
 }
 
 /// Forgets what was counted for `email`: its owner signed in from `ip`.

@@ -6,6 +6,7 @@ mod calls;
 mod catalog;
 mod environment;
 mod events;
+mod grants;
 mod health;
 mod instances;
 mod internal;
@@ -42,6 +43,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(instances::routes())
         .merge(agents::routes())
         .merge(agent_tokens::routes())
+        .merge(grants::routes())
         .merge(links::routes())
         .merge(secrets::routes())
         .merge(registry_logins::routes())

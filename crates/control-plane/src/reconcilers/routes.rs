@@ -10,6 +10,7 @@ use std::time::Duration;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
+use agentopia_domain::oauth;
 use agentopia_domain::token::TokenSubject;
 use agentopia_gateway::{
     AgentRoute, Gateway, InstanceRoute, LinkRoute, Snapshot, TokenRoute, UpstreamLocation,
@@ -87,6 +88,7 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
     let GatewaySnapshot {
         agents,
         tokens,
+        logins,
         links,
         instances,
         environments,
@@ -116,9 +118,16 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
                 hash: stored.hash,
                 agent_id,
                 expires_at: stored.token.expires_at,
+                login: None,
             }),
             TokenSubject::Personal { .. } => None,
         })
+        .chain(logins.into_iter().map(|login| TokenRoute {
+            hash: login.hash,
+            agent_id: login.agent_id,
+            expires_at: Some(login.expires_at),
+            login: Some(oauth::credential(login.grant_id)),
+        }))
         .collect();
     let instances = instances
         .into_iter()

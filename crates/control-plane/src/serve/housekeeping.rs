@@ -13,6 +13,9 @@ const INTERVAL: Duration = Duration::from_secs(600);
 const RAW_SAMPLES: TimeDelta = TimeDelta::hours(24);
 /// How long failed sign-ins count.
 const THROTTLE: Duration = Duration::from_secs(24 * 3600);
+/// How long grants and tokens that are over are kept: the second use of one is seen until then, and
+/// the gateway knows the sessions of a client that comes back.
+const GRANTS: TimeDelta = TimeDelta::days(1);
 
 /// `calls_kept` is how long it is kept who called what.
 pub(super) async fn run(
@@ -38,5 +41,7 @@ async fn clean(store: &Store, ambient: &Ambient, calls_kept: TimeDelta) -> Resul
     store.calls().prune(now - calls_kept).await?;
     store.sessions().prune(now).await?;
     store.throttling().prune(THROTTLE).await?;
+    store.grants().prune(now - GRANTS).await?;
+    store.oauth_clients().prune(now).await?;
     Ok(())
 }

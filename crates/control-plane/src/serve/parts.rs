@@ -29,6 +29,7 @@ use crate::mcp_gateway::people::Owners;
 use crate::mcp_gateway::remote::RemoteServers;
 use crate::mcp_gateway::restarts::Restarts;
 use crate::mcp_gateway::typed::TypedCalls;
+use crate::oauth::guarded::Published;
 use crate::reconcilers::Bells;
 use crate::reconcilers::routes::RoutesBell;
 use crate::serve::sole::{self, SoleUse};
@@ -145,6 +146,7 @@ impl Parts {
             machines: Arc::clone(&connections) as _,
             gateway: Arc::new(typed),
             offers: Arc::new(Arc::clone(&provider)),
+            documents: Arc::new(Published::within(&config)),
             inspect: Arc::new(Verifier {
                 store: store.clone(),
                 vault: Arc::clone(&vault),
@@ -244,6 +246,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
             account: NonZeroU32::new(config.account_calls_per_minute),
             tool: NonZeroU32::new(config.tool_calls_per_minute),
         },
+        public_url: Some(config.base_url()),
         ..GatewayConfig::default()
     };
     let public = config

@@ -1,6 +1,7 @@
 //! A control plane without a network: its router, its store, a clock that tests move, and a world
 //! of machines that tests script.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use agentopia_cloud::{MachineSize, ProviderError};
 use agentopia_control_plane::auth::setup::SetupGate;
 use agentopia_control_plane::config::Config;
 use agentopia_control_plane::http::router;
+use agentopia_control_plane::oauth::document::Documents;
 use agentopia_control_plane::state::{
     AppState, Inspect, MachineError, Machines, Offers, Seams, ServedInstance, ServedTool,
     ToolGateway, ToolGatewayError, Wake,
@@ -23,6 +25,7 @@ use agentopia_vault::{BuiltIn, Keyring, Vault};
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use chrono::{DateTime, Duration, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -53,6 +56,9 @@ pub(crate) struct World {
     pub(crate) woken: Mutex<Vec<String>>,
     pub(crate) unreachable: Mutex<bool>,
     pub(crate) sizes: Mutex<Vec<MachineSize>>,
+    /// What MCP clients publish, by address; and how often it was read.
+    pub(crate) published: Mutex<HashMap<String, Value>>,
+    pub(crate) reads: AtomicU64,
 }
 
 impl World {
@@ -84,6 +90,16 @@ impl Offers for World {
             return Err(ProviderError::Retryable("the provider is away".into()));
         }
         Ok(self.sizes.lock().unwrap().clone())
+    }
+}
+
+#[async_trait]
+impl Documents for World {
+    async fn get(&self, url: &str) -> Result<Bytes, String> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let published = self.published.lock().unwrap();
+        let document = published.get(url).ok_or("nobody answers there")?;
+        Ok(document.to_string().into())
     }
 }
 
@@ -271,6 +287,7 @@ impl App {
                 gateway: Arc::clone(&world) as _,
                 offers: Arc::clone(&world) as _,
                 inspect: Arc::clone(&world) as _,
+                documents: Arc::clone(&world) as _,
             },
         );
         Self {

@@ -16,6 +16,7 @@ mod environment;
 mod events;
 mod instances;
 mod legacy_import;
+mod oauth;
 mod orphans;
 mod remote;
 mod secrets;

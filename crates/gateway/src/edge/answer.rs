@@ -72,18 +72,22 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> Response {
     response
 }
 
-/// 401, also for a token that is no longer good.
-pub(crate) fn unauthorised(had_token: bool) -> Response {
+/// 401, also for a token that is no longer good; `metadata` is where to learn how to get one.
+pub(crate) fn unauthorised(had_token: bool, metadata: Option<&str>) -> Response {
     let sentence = "send `Authorization: Bearer` with a token that is valid for this endpoint";
     let mut response = refused(StatusCode::UNAUTHORIZED, sentence);
-    let challenge = if had_token {
-        "Bearer realm=\"agentopia\", error=\"invalid_token\""
-    } else {
-        "Bearer realm=\"agentopia\""
-    };
-    response
-        .headers_mut()
-        .insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    let mut challenge = "Bearer realm=\"agentopia\"".to_owned();
+    if had_token {
+        challenge.push_str(", error=\"invalid_token\"");
+    }
+    if let Some(url) = metadata {
+        challenge.push_str(", resource_metadata=\"");
+        challenge.push_str(url);
+        challenge.push_str("\", scope=\"mcp\"");
+    }
+    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
     response
 }
 

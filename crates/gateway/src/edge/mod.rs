@@ -92,7 +92,7 @@ where
     if let Some(refused) = guard::check(&core.config, &parts.uri, &parts.headers) {
         return refused;
     }
-    let (principal, target) = match auth::check(core, &parts.headers, endpoint).await {
+    let (principal, target) = match auth::check(core, &parts.headers, endpoint, door).await {
         Ok(found) => found,
         Err(refused) => return refused,
     };

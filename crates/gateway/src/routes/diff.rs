@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentopia_domain::token::TokenHash;
 use agentopia_domain::{AgentId, InstanceId};
 
-use super::{LinkRoute, Routes};
+use super::{LinkRoute, Routes, TokenRoute};
 
 /// The difference of two snapshots.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) struct RouteChanges {
     pub(crate) changed_agents: HashSet<AgentId>,
     /// Instances that are gone or whose server was started anew.
     pub(crate) stale_instances: HashSet<InstanceId>,
-    /// Tokens that open nothing any more: streams opened with them end.
+    /// Tokens and logins that open nothing any more: streams opened with them end.
     pub(crate) removed_tokens: HashSet<TokenHash>,
 }
 
@@ -69,11 +69,14 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
             changes.changed_agents.insert(*id);
         }
     }
-    for hash in before.tokens.keys() {
-        if !after.tokens.contains_key(hash) {
-            changes.removed_tokens.insert(*hash);
-        }
-    }
+    let credentials = |routes: &Routes| -> HashSet<TokenHash> {
+        routes.tokens.values().map(TokenRoute::credential).collect()
+    };
+    let left = credentials(after);
+    changes.removed_tokens = credentials(before)
+        .into_iter()
+        .filter(|credential| !left.contains(credential))
+        .collect();
     changes.any |= !changes.removed_tokens.is_empty()
         || before.tokens.len() != after.tokens.len()
         || after
@@ -133,6 +136,7 @@ mod tests {
             hash: TokenHash::of("agt_x"),
             agent_id: agent.id,
             expires_at: None,
+            login: None,
         };
         Snapshot {
             agents: vec![agent],
@@ -188,5 +192,19 @@ mod tests {
         assert_eq!(changes.removed_agents, [all.agents[0].id].into());
         assert_eq!(changes.removed_tokens, [all.tokens[0].hash].into());
         assert_eq!(changes.stale_instances, [all.instances[0].id].into());
+    }
+
+    #[test]
+    fn the_next_token_of_a_login_keeps_what_was_opened_with_the_one_before() {
+        let table = RouteTable::default();
+        let login = TokenHash::of("login");
+        let mut next = snapshot();
+        next.tokens[0].login = Some(login);
+        table.replace(next.clone());
+        next.tokens[0].hash = TokenHash::of("oat_next");
+        let changes = table.replace(next.clone());
+        assert!(changes.any && changes.removed_tokens.is_empty());
+        next.tokens.clear();
+        assert_eq!(table.replace(next).removed_tokens, [login].into());
     }
 }

@@ -16,6 +16,7 @@ mod faults;
 mod front;
 mod http_sse;
 mod isolation;
+mod logins;
 mod naming;
 mod real;
 mod resuming;

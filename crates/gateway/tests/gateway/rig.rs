@@ -250,6 +250,7 @@ impl Rig {
             hash: token.hash,
             agent_id: id,
             expires_at: None,
+            login: None,
         });
         Agent {
             id,

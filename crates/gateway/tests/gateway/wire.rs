@@ -75,6 +75,10 @@ impl Wire {
         }
     }
 
+    pub(crate) fn use_token(&mut self, token: &str) {
+        self.token = token.into();
+    }
+
     pub(crate) fn request(&self, method: http::Method) -> reqwest::RequestBuilder {
         let mut request = self
             .http

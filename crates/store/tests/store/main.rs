@@ -16,6 +16,7 @@ mod direct_access;
 mod environments;
 mod events;
 mod gateway;
+mod grants;
 mod identity;
 mod instances;
 mod leases;
