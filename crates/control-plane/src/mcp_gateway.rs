@@ -4,6 +4,7 @@
 //! * [`connector`]: HTTP to an instance, through its machine's DTMA;
 //! * [`names`]: exposed names, kept in the links;
 //! * [`people`]: lets owners use the endpoint of their own instances;
+//! * [`sleep`]: wakes instances for a call;
 //! * [`typed`]: the calls that the product makes itself (`tools call`, discovery).
 
 pub mod audit;
@@ -11,4 +12,5 @@ pub mod connector;
 pub mod names;
 pub mod people;
 pub mod restarts;
+pub mod sleep;
 pub mod typed;

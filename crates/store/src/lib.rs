@@ -67,8 +67,8 @@ pub use error::{DatabaseFailure, StoreError};
 pub use events::{EventFilter, EventPage, EventScope, Events};
 pub use gateway::GatewaySnapshot;
 pub use instances::{
-    InstanceFilter, InstanceIntent, InstancePatch, InstanceReport, Instances, NewInstance,
-    Reconfigure,
+    Idleness, InstanceFilter, InstanceIntent, InstancePatch, InstanceReport, Instances,
+    NewInstance, Reconfigure,
 };
 pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
 pub use legacy::read_legacy;

@@ -50,7 +50,14 @@ impl TypedCalls {
     /// Opens a session. What is just being restarted is waited for: opening one does nothing in the
     /// tool, so it can be tried as often as need be.
     async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
-        if instance.status != InstanceStatus::Running {
+        if instance.status == InstanceStatus::Asleep {
+            self.routes.settled().await;
+            let woken = self.gateway.wake(instance.id).await;
+            woken.map_err(|error| {
+                tracing::info!(instance = %instance.id, %error, "a tool could not be woken");
+                ToolGatewayError::NotRunning(instance.status)
+            })?;
+        } else if instance.status != InstanceStatus::Running {
             return Err(ToolGatewayError::NotRunning(instance.status));
         }
         let mut pauses = Restarts::pauses();
@@ -171,6 +178,7 @@ impl TypedCalls {
 #[async_trait]
 impl ToolGateway for TypedCalls {
     async fn tools(&self, instance: &Instance) -> Result<Vec<serde_json::Value>, ToolGatewayError> {
+        let _in_use = self.gateway.using(instance.id);
         let (tools, _) = self.list(instance).await?;
         Ok(tools
             .iter()
@@ -184,6 +192,7 @@ impl ToolGateway for TypedCalls {
         tool: &str,
         arguments: serde_json::Map<String, serde_json::Value>,
     ) -> Result<serde_json::Value, ToolGatewayError> {
+        let _in_use = self.gateway.using(instance.id);
         let session = self.open(instance).await?;
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let answer = tokio::time::timeout(self.call_limit, session.call_tool(params)).await;

@@ -3,5 +3,6 @@
 mod apply;
 pub mod plan;
 pub mod render;
+pub(crate) mod sleep;
 
 pub use apply::InstanceReconciler;

@@ -12,7 +12,7 @@ use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
 use agentopia_domain::token::TokenSubject;
 use agentopia_gateway::{
-    AgentRoute, Gateway, InstanceRoute, LinkRoute, Snapshot, TokenRoute, UpstreamLocation,
+    AgentRoute, Gateway, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute, UpstreamLocation,
 };
 use agentopia_store::{GatewaySnapshot, Store};
 use tokio::sync::watch;
@@ -149,6 +149,8 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         _ if !serves => Err("its tool environment is not active".to_owned()),
         // A start may be over before we hear of it: trying is cheap, refusing would be wrong.
         InstanceStatus::Running | InstanceStatus::Starting | InstanceStatus::PendingStart => Ok(()),
+        // The gateway has it woken for a call.
+        InstanceStatus::Asleep => Ok(()),
         InstanceStatus::ErrorRuntime => Err(instance
             .error_message
             .unwrap_or_else(|| "it does not come up".to_owned())),
@@ -156,6 +158,12 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         | InstanceStatus::Stopped
         | InstanceStatus::PendingRemoval
         | InstanceStatus::Removed => Err("it is stopped; start it first".to_owned()),
+    };
+    let rest = match instance.status {
+        InstanceStatus::Asleep => Rest::Asleep,
+        _ if instance.idle_limit().is_none() => Rest::Never,
+        InstanceStatus::PendingStart | InstanceStatus::Starting => Rest::Starting,
+        _ => Rest::Awake,
     };
     let container = instance.runtime.container_id.as_deref().unwrap_or_default();
     InstanceRoute {
@@ -168,6 +176,7 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
             "{}/{container}/{}",
             instance.generation, instance.runtime.restarts
         ),
+        rest,
         available,
     }
 }

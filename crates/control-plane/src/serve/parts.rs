@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
@@ -26,6 +27,7 @@ use crate::mcp_gateway::connector::MachineConnector;
 use crate::mcp_gateway::names::StoredNames;
 use crate::mcp_gateway::people::Owners;
 use crate::mcp_gateway::restarts::Restarts;
+use crate::mcp_gateway::sleep::Sleepers;
 use crate::mcp_gateway::typed::TypedCalls;
 use crate::reconcilers::Bells;
 use crate::reconcilers::routes::RoutesBell;
@@ -118,6 +120,11 @@ impl Parts {
                 ambient: ambient.clone(),
             }),
             audit: Arc::new(CallAudit::new(store.clone())),
+            waker: Arc::new(Sleepers {
+                store: store.clone(),
+                bells: bells.clone(),
+                routes: routes.clone(),
+            }),
         });
         let (setup, setup_token) = open_setup(&store, &*vault, &ambient, &config.data_dir).await?;
         let typed = TypedCalls {
@@ -125,7 +132,7 @@ impl Parts {
             routes: routes.clone(),
             store: store.clone(),
             restarts,
-            call_limit: std::time::Duration::from_secs(config.call_timeout_seconds),
+            call_limit: Duration::from_secs(config.call_timeout_seconds),
         };
         let seams = Seams {
             wake: Arc::new(Ringer {
@@ -233,6 +240,9 @@ fn gateway_config(config: &Config) -> GatewayConfig {
             account: NonZeroU32::new(config.account_calls_per_minute),
             tool: NonZeroU32::new(config.tool_calls_per_minute),
         },
+        wake_timeout: Duration::from_secs(config.wake_timeout_seconds.into()),
+        // The use of a tool is known well before its idle time can end.
+        use_interval: Duration::from_secs((config.shortest_idle_seconds / 3).clamp(1, 10).into()),
         ..GatewayConfig::default()
     };
     let public = config

@@ -17,6 +17,12 @@ pub(crate) enum UpstreamError {
     /// It could not be reached several times in a row and is left alone for so long.
     #[error("the server can't be reached; it is tried again in {} s", .0.as_secs() + 1)]
     Resting(Duration),
+    /// It slept, was woken, and does not run yet after so long.
+    #[error(
+        "the server was asleep and is being started; it was not ready after {} s, try again in a \
+         moment", .0.as_secs()
+    )]
+    Waking(Duration),
     /// It is no longer the client's to call.
     #[error("the server was unlinked or removed")]
     Unlinked,

@@ -12,6 +12,7 @@ mod m0005_orphan_removal;
 mod m0006_told;
 mod m0007_search_mode;
 mod m0008_calls;
+mod m0010_sleep;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_told::Told),
             Box::new(m0007_search_mode::SearchMode),
             Box::new(m0008_calls::Calls),
+            Box::new(m0010_sleep::Sleep),
         ]
     }
 }

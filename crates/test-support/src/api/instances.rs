@@ -30,6 +30,7 @@ pub fn deployment(catalog: &str) -> DeployRequest {
         config: Map::new(),
         secrets: std::collections::BTreeMap::new(),
         allow_from: Vec::new(),
+        idle: agentopia_domain::idle::IdleSetting::Inherit,
     }
 }
 

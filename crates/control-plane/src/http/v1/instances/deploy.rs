@@ -12,7 +12,7 @@ use agentopia_store::{NewInstance, Placement, StoreError};
 use axum::Json;
 use http::StatusCode;
 
-use super::{check, direct_access, secrets, shown};
+use super::{check, direct_access, idle, secrets, shown};
 use crate::http::extract::{Body, Call};
 use crate::http::v1::catalog::find;
 use crate::http::v1::environment::ensure::ensure;
@@ -56,6 +56,8 @@ pub(super) async fn handler(
     check::secrets(definition, &request.secrets)?;
     let ranges = &call.state.config.direct_access_ranges;
     let direct_access = direct_access::granted(definition, &request.allow_from, ranges)?;
+    let shortest = call.state.config.shortest_idle_seconds;
+    let idle = idle::checked(request.idle, direct_access.is_some(), shortest)?;
     let secrets = secrets::resolve(&call, &request.secrets).await?;
     let environment = ensure(
         &call.state,
@@ -82,6 +84,7 @@ pub(super) async fn handler(
         resources: version.resources.unwrap_or(definition.resources),
         running: true,
         direct_access: direct_access.clone(),
+        idle,
     };
     let instance = match &request.name {
         Some(name) => create(&call, new(name.clone()), &definition.slug).await?,
