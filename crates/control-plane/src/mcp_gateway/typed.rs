@@ -50,15 +50,18 @@ impl TypedCalls {
     /// Opens a session. What is just being restarted is waited for: opening one does nothing in the
     /// tool, so it can be tried as often as need be.
     async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
-        if instance.status == InstanceStatus::Asleep {
-            self.routes.settled().await;
-            let woken = self.gateway.wake(instance.id).await;
-            woken.map_err(|error| {
-                tracing::info!(instance = %instance.id, %error, "a tool could not be woken");
-                ToolGatewayError::NotRunning(instance.status)
-            })?;
-        } else if instance.status != InstanceStatus::Running {
-            return Err(ToolGatewayError::NotRunning(instance.status));
+        use InstanceStatus as S;
+        match instance.status {
+            S::Running => {}
+            // It sleeps, or somebody else's call is waking it.
+            S::Asleep | S::PendingStart | S::Starting if instance.idle_limit().is_some() => {
+                self.routes.settled().await;
+                if let Err(error) = self.gateway.wake(instance.id).await {
+                    tracing::info!(instance = %instance.id, %error, "a tool could not be woken");
+                    return Err(ToolGatewayError::NotRunning(instance.status));
+                }
+            }
+            status => return Err(ToolGatewayError::NotRunning(status)),
         }
         let mut pauses = Restarts::pauses();
         loop {

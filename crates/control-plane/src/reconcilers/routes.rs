@@ -145,6 +145,12 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         .iter()
         .find(|one| one.id == instance.environment_id);
     let serves = environment.is_some_and(|environment| environment.status.serves());
+    let rest = match instance.status {
+        InstanceStatus::Asleep => Rest::Asleep,
+        _ if instance.idle_limit().is_none() => Rest::Never,
+        InstanceStatus::PendingStart | InstanceStatus::Starting => Rest::Starting,
+        _ => Rest::Awake,
+    };
     let available = match instance.status {
         _ if !serves => Err("its tool environment is not active".to_owned()),
         // A start may be over before we hear of it: trying is cheap, refusing would be wrong.
@@ -158,12 +164,6 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         | InstanceStatus::Stopped
         | InstanceStatus::PendingRemoval
         | InstanceStatus::Removed => Err("it is stopped; start it first".to_owned()),
-    };
-    let rest = match instance.status {
-        InstanceStatus::Asleep => Rest::Asleep,
-        _ if instance.idle_limit().is_none() => Rest::Never,
-        InstanceStatus::PendingStart | InstanceStatus::Starting => Rest::Starting,
-        _ => Rest::Awake,
     };
     let container = instance.runtime.container_id.as_deref().unwrap_or_default();
     InstanceRoute {

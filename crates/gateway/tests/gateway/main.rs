@@ -23,5 +23,6 @@ mod round_trips;
 mod routing;
 mod scripted;
 mod search;
+mod sleeping;
 mod transparency;
 mod wire;

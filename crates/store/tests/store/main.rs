@@ -24,4 +24,5 @@ mod metrics;
 mod orphans;
 mod room;
 mod secrets;
+mod sleep;
 mod start;
