@@ -12,8 +12,8 @@ use agentopia_domain::token::{TokenKind, mint};
 use agentopia_domain::{AgentId, Ambient, InstanceId};
 use agentopia_gateway::{
     AgentRoute, AgentsOnly, BodyError, ConnectError, Gateway, GatewayConfig, GatewayParts,
-    InstanceRoute, LinkRoute, NameBook, NameMaps, Snapshot, TokenRoute, TracingAudit, UpstreamBody,
-    UpstreamConnector, UpstreamLocation,
+    InstanceRoute, LinkRoute, NameBook, NameMaps, NoSleep, Rest, Snapshot, TokenRoute,
+    TracingAudit, UpstreamBody, UpstreamConnector, UpstreamLocation,
 };
 use async_trait::async_trait;
 use axum::body::Body;
@@ -60,6 +60,7 @@ impl Rig {
             name_book: Arc::new(Obliging),
             authoriser: Arc::new(AgentsOnly),
             audit: Arc::new(TracingAudit),
+            waker: Arc::new(NoSleep),
         });
         drop(entered);
         let (agent, instance): (AgentId, InstanceId) = (ambient.new_id(), ambient.new_id());
@@ -85,12 +86,14 @@ impl Rig {
                 slug: "server".into(),
                 location: UpstreamLocation::Url(url::Url::parse("http://server.test/").unwrap()),
                 epoch: "1".into(),
+                rest: Rest::Never,
                 available: Ok(()),
             }],
             tokens: vec![TokenRoute {
                 hash: token.hash,
                 agent_id: agent,
                 expires_at: None,
+                login: None,
             }],
         });
         Self {

@@ -13,8 +13,8 @@ use agentopia_domain::token::{TokenKind, mint};
 use agentopia_domain::{AgentId, Ambient};
 use agentopia_gateway::{
     AgentRoute, AgentsOnly, AuditRecord, AuditSink, CallLimits, ConnectError, Gateway,
-    GatewayConfig, GatewayParts, InstanceRoute, LinkRoute, NameBook, NameMaps, Snapshot,
-    TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation, front,
+    GatewayConfig, GatewayParts, InstanceRoute, LinkRoute, NameBook, NameMaps, NoSleep, Rest,
+    Snapshot, TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation, front,
 };
 use agentopia_http1::{Client, Settings, Tcp};
 use async_trait::async_trait;
@@ -112,6 +112,7 @@ pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
         name_book: Arc::new(Names::default()),
         authoriser: Arc::new(AgentsOnly),
         audit: Arc::new(Forget),
+        waker: Arc::new(NoSleep),
     });
     let (snapshot, agent, token) = routes(upstream, &ambient)?;
     gateway.replace(snapshot);
@@ -143,6 +144,7 @@ fn routes(upstream: &str, ambient: &Ambient) -> anyhow::Result<(Snapshot, AgentI
             slug: name.into(),
             location: UpstreamLocation::Url(upstream.parse()?),
             epoch: "1".into(),
+            rest: Rest::Never,
             available: Ok(()),
         });
         links.push(LinkRoute {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::name::Name;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +36,20 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
             }
             Ok(span)
         })
+}
+
+/// An idle time: a span, `never`, or `inherit`. Its bounds are the server's to say.
+pub(crate) fn idle(text: &str) -> Result<IdleSetting, String> {
+    match text {
+        "inherit" => Ok(IdleSetting::Inherit),
+        "never" => Ok(IdleSetting::Never),
+        other => {
+            let span = duration(other)
+                .map_err(|problem| format!("use `never`, `inherit`, or a time: {problem}"))?;
+            let seconds = span.as_secs().try_into().unwrap_or(u32::MAX);
+            Ok(IdleSetting::After { seconds })
+        }
+    }
 }
 
 /// A name for something.

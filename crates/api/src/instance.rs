@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use agentopia_domain::direct_access::{FirewallRecord, PortProtocol};
 use agentopia_domain::environment::Environment;
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails};
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
@@ -40,6 +41,18 @@ pub struct Instance {
     /// Where the server is, if it runs elsewhere: then it has no container and no machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What the owner says about stopping it while nobody uses it.
+    #[serde(default)]
+    pub idle: IdleSetting,
+    /// After so many seconds without use it is stopped until the next call; `null` if never.
+    #[serde(default)]
+    pub idle_seconds: Option<u32>,
+    /// When it was last used or started, give or take some seconds.
+    #[serde(default)]
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Since when it is asleep, if it is.
+    #[serde(default)]
+    pub asleep_since: Option<DateTime<Utc>>,
     /// What the owner wants.
     pub desired: DesiredInstance,
     /// Grows with every change of what is wanted.
@@ -71,6 +84,7 @@ impl Instance {
         environment: Option<&Environment>,
         base_url: &str,
     ) -> Self {
+        let idle_seconds = instance.idle_limit().and(instance.idle.seconds());
         Self {
             direct_access: DirectAccess::of(&instance, environment),
             mcp_url: format!("{base_url}/instances/{}/mcp", instance.id),
@@ -84,6 +98,10 @@ impl Instance {
             config: instance.config,
             secrets: instance.secrets,
             resources: instance.resources,
+            idle: instance.idle.setting,
+            idle_seconds,
+            last_used_at: instance.last_used_at,
+            asleep_since: instance.asleep_since,
             desired: instance.desired,
             generation: instance.generation,
             observed_generation: instance.observed_generation,
@@ -173,6 +191,14 @@ pub struct DeployRequest {
     /// must not go to another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// After how long without use it is stopped until the next call; what the catalog says unless
+    /// given, which is never for most tools.
+    #[serde(default, skip_serializing_if = "inherits")]
+    pub idle: IdleSetting,
+}
+
+fn inherits(setting: &IdleSetting) -> bool {
+    *setting == IdleSetting::Inherit
 }
 
 /// Changes an instance; what is absent stays. A changed configuration restarts the tool.
@@ -194,6 +220,9 @@ pub struct UpdateInstanceRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 50)]
     pub allow_from: Option<Vec<String>>,
+    /// After how long without use it is stopped until the next call. Does not restart the tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<IdleSetting>,
 }
 
 /// How an instance is removed.

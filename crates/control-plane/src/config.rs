@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use agentopia_domain::direct_access;
 use agentopia_domain::environment::{LostMachine, ProviderKind};
+use agentopia_domain::idle;
 use agentopia_domain::orphan::OrphanPolicy;
 use figment::Figment;
 use figment::providers::{Format as _, Toml};
@@ -61,6 +62,10 @@ pub struct Config {
     pub request_timeout_seconds: u64,
     /// Seconds that a tool call by hand may take.
     pub call_timeout_seconds: u64,
+    /// The shortest idle time after which people may have their tools stopped, in seconds.
+    pub shortest_idle_seconds: u32,
+    /// Seconds that a call waits for a tool that was asleep.
+    pub wake_timeout_seconds: u32,
     /// Calls a minute that one agent or person may make through the gateway; 0 for no limit.
     pub agent_calls_per_minute: u32,
     /// The same for all agents of an account together.
@@ -153,6 +158,8 @@ impl Default for Config {
             body_limit_bytes: 1 << 20,
             request_timeout_seconds: 30,
             call_timeout_seconds: 300,
+            shortest_idle_seconds: idle::SHORTEST,
+            wake_timeout_seconds: 60,
             agent_calls_per_minute: 3_000,
             account_calls_per_minute: 12_000,
             tool_calls_per_minute: 6_000,
@@ -305,6 +312,12 @@ impl Config {
             if seconds == 0 {
                 return wrong(key, "must be 1 or more");
             }
+        }
+        if !idle::is_allowed(self.shortest_idle_seconds, 3) {
+            return wrong("shortest_idle_seconds", "must be 3 to 2592000 (30 days)");
+        }
+        if self.wake_timeout_seconds == 0 {
+            return wrong("wake_timeout_seconds", "must be 1 or more");
         }
         if self
             .internal_api_secret
@@ -498,6 +511,8 @@ mod tests {
                 &["AGENTOPIA_DTMA_AUTO_UPDATE", "`true` or `false`"],
             ),
             ("calls_kept_days = -1", &[], &["calls_kept_days"]),
+            ("shortest_idle_seconds = 2", &[], &["shortest_idle_seconds"]),
+            ("wake_timeout_seconds = 0", &[], &["wake_timeout_seconds"]),
             ("calls_kept_days = 70000", &[], &["calls_kept_days"]),
             ("public_url = 'http://a/b'", &[], &["public_url"]),
             ("allowed_origins = ['a.example']", &[], &["allowed_origins"]),

@@ -5,6 +5,7 @@
 //! * [`names`]: exposed names, kept in the links;
 //! * [`people`]: lets owners use the endpoint of their own instances;
 //! * [`remote`]: servers that run elsewhere, with their credentials;
+//! * [`sleep`]: wakes instances for a call;
 //! * [`typed`]: the calls that the product makes itself (`tools call`, discovery).
 
 pub mod audit;
@@ -14,4 +15,5 @@ pub mod people;
 pub mod remote;
 mod remote_typed;
 pub mod restarts;
+pub mod sleep;
 pub mod typed;

@@ -267,9 +267,10 @@ pub enum ToolGatewayError {
 
 fn not_running(status: InstanceStatus) -> &'static str {
     match status {
-        InstanceStatus::PendingStart | InstanceStatus::Starting | InstanceStatus::Running => {
-            "the instance is starting; try again in a moment"
-        }
+        InstanceStatus::PendingStart
+        | InstanceStatus::Starting
+        | InstanceStatus::Running
+        | InstanceStatus::Asleep => "the instance is starting; try again in a moment",
         InstanceStatus::ErrorRuntime => "the instance does not run; its error message says why",
         InstanceStatus::Stopping | InstanceStatus::Stopped => {
             "the instance is stopped; start it first"

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::direct_access::DirectPort;
+use crate::idle;
 use crate::ids::CatalogEntryId;
 use crate::name::Name;
 use crate::remote;
@@ -245,6 +246,10 @@ pub struct CatalogDefinition {
     /// speak MCP without the gateway's checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_access: Option<DirectPort>,
+    /// After so many seconds without use an instance is stopped until the next call, unless its owner
+    /// says otherwise: 60 to 2,592,000 (30 days). Not there: never (TOOL-9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u32>,
     /// How far to trust it.
     pub status: CatalogStatus,
 }
@@ -402,6 +407,28 @@ impl CatalogDefinition {
             if direct.protocols.is_empty() {
                 wrong("direct_access.protocols", "name `tcp`, `udp` or both");
             }
+        }
+        if self
+            .idle_seconds
+            .is_some_and(|seconds| !idle::is_allowed(seconds, idle::SHORTEST))
+        {
+            wrong(
+                "idle_seconds",
+                "use 60 to 2592000 (30 days), or leave it out for a tool that is never stopped",
+            );
+        }
+        if self.idle_seconds.is_some() && self.direct_access.is_some() {
+            wrong(
+                "idle_seconds",
+                "leave it out: a tool with `direct_access` is never stopped, because nobody sees who \
+                 uses its port",
+            );
+        }
+        if self.idle_seconds.is_some() && self.packaging.is_remote() {
+            wrong(
+                "idle_seconds",
+                "leave it out: a server that runs elsewhere is not ours to stop",
+            );
         }
         if let Transport::StreamableHttp { port, path } = &self.transport {
             if *port == 0 {
@@ -561,6 +588,25 @@ mod tests {
         ] {
             let problems = entry(bad).check().unwrap_err();
             assert_eq!(problems[0].field, field);
+        }
+    }
+
+    #[test]
+    fn an_idle_time_of_an_entry_has_bounds() {
+        let entry = |idle: &str| -> CatalogDefinition {
+            let text = format!(
+                r#"{{"slug":"t","name":"T","status":"available","packaging":{{"type":"docker_image","image":"t"}},
+                "transport":{{"type":"stdio"}},"versions":[{{"version":"1","tag":"1"}}],
+                "default_version":"1","idle_seconds":{idle}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        for good in ["null", "60", "2592000"] {
+            assert_eq!(entry(good).check(), Ok(()), "{good}");
+        }
+        for bad in ["0", "59", "2592001"] {
+            let problems = entry(bad).check().unwrap_err();
+            assert_eq!(problems[0].field, "idle_seconds", "{bad}");
         }
     }
 

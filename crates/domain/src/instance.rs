@@ -1,11 +1,13 @@
 //! A running copy of a catalog entry: its record and its state machine (TOOL-3).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::direct_access::DirectAccess;
+use crate::idle::Idle;
 use crate::ids::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use crate::name::Name;
 use crate::remote::RemoteServer;
@@ -40,6 +42,8 @@ pub enum InstanceStatus {
     Stopping,
     /// Stopped because its owner said so.
     Stopped,
+    /// Stopped because nobody used it; the next call starts it (TOOL-9).
+    Asleep,
     /// Can't run; the error says why.
     ErrorRuntime,
     /// Being taken away.
@@ -66,6 +70,8 @@ pub enum InstanceEvent {
     StopRequested,
     /// It is stopped.
     StopFinished,
+    /// Nobody used it for its idle time.
+    FellAsleep,
     /// The owner wants it gone.
     RemoveRequested,
     /// It is gone.
@@ -84,12 +90,13 @@ pub struct InvalidInstanceTransition {
 
 impl InstanceStatus {
     /// Every status, for tests and documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::PendingStart,
         Self::Starting,
         Self::Running,
         Self::Stopping,
         Self::Stopped,
+        Self::Asleep,
         Self::ErrorRuntime,
         Self::PendingRemoval,
         Self::Removed,
@@ -109,6 +116,7 @@ impl InstanceStatus {
                 | S::Running
                 | S::Stopping
                 | S::Stopped
+                | S::Asleep
                 | S::ErrorRuntime,
                 E::StartRequested,
             ) => S::PendingStart,
@@ -116,16 +124,19 @@ impl InstanceStatus {
             (S::PendingStart | S::Starting | S::ErrorRuntime, E::Healthy) => S::Running,
             (S::PendingStart | S::Starting | S::Running, E::Failed) => S::ErrorRuntime,
             (S::Running, E::Crashed) => S::Starting,
-            (S::PendingStart | S::Starting | S::Running | S::ErrorRuntime, E::StopRequested) => {
-                S::Stopping
-            }
+            (
+                S::PendingStart | S::Starting | S::Running | S::Asleep | S::ErrorRuntime,
+                E::StopRequested,
+            ) => S::Stopping,
             (S::Stopping, E::StopFinished) => S::Stopped,
+            (S::Running, E::FellAsleep) => S::Asleep,
             (
                 S::PendingStart
                 | S::Starting
                 | S::Running
                 | S::Stopping
                 | S::Stopped
+                | S::Asleep
                 | S::ErrorRuntime,
                 E::RemoveRequested,
             ) => S::PendingRemoval,
@@ -183,6 +194,12 @@ pub struct Instance {
     pub direct_access: Option<DirectAccess>,
     /// Where the server is, if it runs elsewhere: then no machine has to do with it.
     pub remote: Option<RemoteServer>,
+    /// After how long without use it is stopped until the next call.
+    pub idle: Idle,
+    /// When it was last used or started, give or take some seconds; `None` before.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Since when it is asleep, if it is.
+    pub asleep_since: Option<DateTime<Utc>>,
     /// What the owner wants.
     pub desired: DesiredInstance,
     /// Grows with every change of what is wanted.
@@ -203,6 +220,19 @@ pub struct Instance {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Instance {
+    /// After how long without use it is stopped; `None` if never. One that is reached directly never
+    /// is: nobody sees who uses it, and nobody could wake it. Nor is one that runs elsewhere, which is
+    /// not ours to stop.
+    #[must_use]
+    pub fn idle_limit(&self) -> Option<Duration> {
+        match (&self.direct_access, &self.remote) {
+            (None, None) => self.idle.limit(),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -230,6 +260,19 @@ mod tests {
             .iter()
             .fold(S::PendingStart, |status, event| status.on(*event).unwrap());
         assert_eq!(end, S::Removed);
+    }
+
+    #[test]
+    fn only_what_runs_falls_asleep_and_everything_but_a_call_is_heard_asleep() {
+        for status in S::ALL {
+            assert_eq!(status.on(E::FellAsleep).is_ok(), status == S::Running);
+        }
+        assert_eq!(S::Asleep.on(E::StartRequested), Ok(S::PendingStart));
+        assert_eq!(S::Asleep.on(E::StopRequested), Ok(S::Stopping));
+        assert_eq!(S::Asleep.on(E::RemoveRequested), Ok(S::PendingRemoval));
+        for event in [E::StartBegun, E::Healthy, E::Failed, E::Crashed] {
+            assert!(S::Asleep.on(event).is_err(), "{event:?}");
+        }
     }
 
     #[test]

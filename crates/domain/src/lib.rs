@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod direct_access;
 pub mod environment;
 pub mod event;
+pub mod idle;
 pub mod ids;
 pub mod instance;
 pub mod link;

@@ -31,6 +31,10 @@ pub struct GatewayConfig {
     pub handshake_timeout: Duration,
     /// How long an upstream that could not be reached several times in a row is left alone at first.
     pub breaker_rest: Duration,
+    /// How long a call waits for a server that was asleep.
+    pub wake_timeout: Duration,
+    /// How often it is told which servers are used; shorter than a third of the shortest idle time.
+    pub use_interval: Duration,
     /// How long a call may go without a sign of life from its upstream.
     pub call_idle_timeout: Duration,
     /// The largest number of pages drained from one upstream for one list.
@@ -68,6 +72,8 @@ impl Default for GatewayConfig {
             first_contact_deadline: Duration::from_secs(20),
             handshake_timeout: Duration::from_secs(30),
             breaker_rest: Duration::from_secs(5),
+            wake_timeout: Duration::from_mins(1),
+            use_interval: Duration::from_secs(10),
             call_idle_timeout: Duration::from_mins(5),
             max_list_pages: 100,
             calls: CallLimits::default(),

@@ -18,7 +18,11 @@ use crate::names::NameBook;
 use crate::principal::{Principal, PrincipalAuthoriser};
 use crate::relay::suspended::Suspended;
 use crate::relay::trace::NewTraces;
-use crate::routes::{RouteTable, Snapshot};
+use crate::routes::{Rest, RouteTable, Snapshot};
+use crate::sleepers::Waker;
+use crate::sleepers::kept::KeptLists;
+use crate::sleepers::uses::Uses;
+use crate::sleepers::wakes::Wakes;
 use crate::upstream::breaker::Breakers;
 use crate::upstream::connector::UpstreamConnector;
 use crate::upstream::era::EraBook;
@@ -31,6 +35,10 @@ pub(crate) struct Core {
     pub(crate) connector: Arc<dyn UpstreamConnector>,
     pub(crate) name_book: Arc<dyn NameBook>,
     pub(crate) authoriser: Arc<dyn PrincipalAuthoriser>,
+    pub(crate) waker: Arc<dyn Waker>,
+    pub(crate) uses: Uses,
+    pub(crate) wakes: Wakes,
+    pub(crate) kept: KeptLists,
     pub(crate) limits: Limits,
     pub(crate) audit: AuditQueue,
     pub(crate) eras: EraBook,
@@ -67,6 +75,10 @@ impl Core {
             connector: parts.connector,
             name_book: parts.name_book,
             authoriser: parts.authoriser,
+            waker: parts.waker,
+            uses: Uses::default(),
+            wakes: Wakes::default(),
+            kept: KeptLists::default(),
             audit,
             eras: EraBook::default(),
             breakers: Breakers::default(),
@@ -104,7 +116,24 @@ impl Core {
             self.breakers.forget(*instance);
         }
         let routes = self.routes.load();
+        let route = |instance| routes.instances.get(&instance);
+        for instance in &changes.stale_instances {
+            if route(*instance).is_none() {
+                self.uses.forget(*instance);
+            }
+        }
+        self.kept
+            .retain(|instance| route(instance).is_some_and(|route| route.rest != Rest::Never));
+        for instance in &changes.fell_asleep {
+            if self.uses.is_open(*instance) {
+                // Whoever put it to sleep did not know of this call yet.
+                self.wakes.begin(self, *instance);
+            }
+        }
         for client in self.clients.all() {
+            if !changes.fell_asleep.is_empty() {
+                client.rest_upstreams(|instance| changes.fell_asleep.contains(&instance));
+            }
             let lost_its_link = match (client.target, client.principal) {
                 (Target::Instance(instance), Principal::Agent { agent_id, .. }) => {
                     !routes.is_open(agent_id, instance)
@@ -138,6 +167,16 @@ impl Core {
                 client.listen_upstream(self);
             }
         }
+    }
+
+    /// Tells of the use of instances until the end.
+    pub(crate) fn tell_uses(self: &Arc<Self>) {
+        let core = self.clone();
+        self.farewells.spawn(async move {
+            let stopped = core.stopped.clone();
+            let interval = core.config.use_interval;
+            core.uses.tell(&*core.waker, interval, stopped).await;
+        });
     }
 
     pub(crate) fn expire_idle(self: &Arc<Self>) {

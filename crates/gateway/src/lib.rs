@@ -11,11 +11,12 @@
 //! | [`NameBook`] | keeps exposed names (rule 7) |
 //! | [`PrincipalAuthoriser`] | lets people (not agents) use an instance's endpoint |
 //! | [`AuditSink`] | keeps a record of every call |
+//! | [`Waker`] | stops servers that nobody uses, and starts them for a call |
 //!
 //! Where to look next, in the order in which a call passes: [`front`] (connections), `edge` (guards, authentication, body),
 //! `downstream` (the two eras as clients speak them), `aggregate` (an agent's many servers as
 //! one), `search` (or as two tools that find and call them), `clients` (what is kept for each client), `upstream` (sessions with servers, exchanges,
-//! listening), `limits` (how many calls), `relay` (one call there and back).
+//! listening), `sleepers` (servers that are asleep), `limits` (how many calls), `relay` (one call there and back).
 
 mod aggregate;
 pub mod audit;
@@ -31,12 +32,13 @@ pub mod principal;
 mod relay;
 pub mod routes;
 mod search;
+mod sleepers;
 mod upstream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use agentopia_domain::{AgentId, Ambient, LinkId};
+use agentopia_domain::{AgentId, Ambient, InstanceId, LinkId};
 use secrecy::SecretBox;
 
 pub use audit::{AuditRecord, AuditSink, CallOutcome, TracingAudit};
@@ -44,7 +46,10 @@ pub use config::GatewayConfig;
 pub use limits::CallLimits;
 pub use names::{NameBook, NameKind, NameMaps, book_key, read_book_key};
 pub use principal::{AgentsOnly, PersonPrincipal, PrincipalAuthoriser};
-pub use routes::{AgentRoute, InstanceRoute, LinkRoute, Snapshot, TokenRoute, UpstreamLocation};
+pub use routes::{
+    AgentRoute, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute, UpstreamLocation,
+};
+pub use sleepers::{NoSleep, Waker};
 pub use upstream::connector::{
     BodyError, ConnectError, SESSION_KEY_HEADER, UpstreamBody, UpstreamConnector,
 };
@@ -67,6 +72,8 @@ pub struct GatewayParts {
     pub authoriser: Arc<dyn PrincipalAuthoriser>,
     /// Keeps records of calls; [`TracingAudit`] if nothing better.
     pub audit: Arc<dyn AuditSink>,
+    /// Stops and starts servers; [`NoSleep`] if none ever sleeps.
+    pub waker: Arc<dyn Waker>,
 }
 
 impl std::fmt::Debug for GatewayParts {
@@ -91,6 +98,10 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
+/// Keeps an instance awake, see [`Gateway::using`].
+#[derive(Debug)]
+pub struct InUse(#[expect(dead_code, reason = "counts while it lives")] sleepers::uses::Using);
+
 /// What the gateway holds at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
@@ -109,6 +120,7 @@ impl Gateway {
     pub fn start(parts: GatewayParts) -> Self {
         let core = Core::new(parts);
         clients::reaper::start(&core);
+        core.tell_uses();
         Self { core }
     }
 
@@ -144,6 +156,25 @@ impl Gateway {
         tools: &[(LinkId, String)],
     ) -> BTreeMap<(LinkId, String), String> {
         aggregate::names::tool_names(&self.core, agent, tools).await
+    }
+
+    /// Returns once an instance runs; wakes it if it is asleep, together with all calls that wait for
+    /// it. For what speaks with the instance besides the gateway.
+    ///
+    /// # Errors
+    /// Why it does not run, for people.
+    pub async fn wake(&self, instance: InstanceId) -> Result<(), String> {
+        let Some(route) = self.core.routes.get(instance) else {
+            return Ok(());
+        };
+        let up = sleepers::wakes::up(&self.core, &route).await;
+        up.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// An instance is in use, and is kept awake, until what this gives is dropped.
+    #[must_use]
+    pub fn using(&self, instance: InstanceId) -> InUse {
+        InUse(self.core.uses.begin(instance))
     }
 
     /// What is held at the moment.

@@ -16,6 +16,7 @@ use agentopia_domain::token::TokenHash;
 use agentopia_domain::{AccountId, AgentId, EnvironmentId, InstanceId, LinkId};
 use arc_swap::{ArcSwap, Guard};
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 use url::Url;
 
 pub(crate) use diff::RouteChanges;
@@ -100,8 +101,24 @@ pub struct InstanceRoute {
     /// Changes whenever its server was started anew or replaced (generation, restart, container):
     /// sessions and the known era end with it. Any text that differs will do.
     pub epoch: String,
+    /// Whether it sleeps while nobody uses it (TOOL-9).
+    pub rest: Rest,
     /// Whether it is worth trying: `Err` with the reason (for people) if it is known not to run.
     pub available: Result<(), String>,
+}
+
+/// Whether an instance sleeps while nobody uses it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rest {
+    /// It never sleeps.
+    #[default]
+    Never,
+    /// It will sleep some time, and runs now.
+    Awake,
+    /// It will sleep some time, and is being started.
+    Starting,
+    /// It sleeps: a call wakes it. Its epoch counts for nothing until it is awake.
+    Asleep,
 }
 
 /// Where an instance is reached. Only the connector looks inside.
@@ -151,6 +168,8 @@ impl Routes {
 #[derive(Debug, Default)]
 pub struct RouteTable {
     current: ArcSwap<Routes>,
+    /// How often they changed.
+    changed: watch::Sender<u64>,
 }
 
 impl RouteTable {
@@ -170,6 +189,16 @@ impl RouteTable {
         current.instances.get(&route.id).unwrap_or(route).clone()
     }
 
+    /// The current route of an instance, if there is one.
+    pub(crate) fn get(&self, instance: InstanceId) -> Option<Arc<InstanceRoute>> {
+        self.load().instances.get(&instance).cloned()
+    }
+
+    /// Changes whenever the routes do.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
     /// Whose agent it is, if there is such an agent.
     pub(crate) fn account_of(&self, agent: AgentId) -> Option<AccountId> {
         self.load().agents.get(&agent).map(|agent| agent.account_id)
@@ -183,6 +212,7 @@ impl RouteTable {
         let changes = diff::between(&before, &after);
         if !changes.is_empty() {
             self.current.store(after);
+            self.changed.send_modify(|count| *count += 1);
         }
         changes
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use agentopia_domain::direct_access::{DirectAccess, Sources};
 use agentopia_domain::environment::{DesiredEnvironment, ProviderKind};
 use agentopia_domain::event::{NewEvent, ObjectKind};
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::user::Role;
@@ -135,6 +136,7 @@ pub(crate) async fn deploy(world: &World, account: AccountId, open: bool) -> any
         running: true,
         direct_access,
         remote: None,
+        idle: IdleSetting::Inherit,
     };
     let object = (ObjectKind::Instance, id.as_uuid());
     let event = NewEvent::system(account, "instance.created", object, "A person wants it.");

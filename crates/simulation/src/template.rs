@@ -125,6 +125,7 @@ fn tool() -> anyhow::Result<CatalogDefinition> {
             protocols: BTreeSet::from([PortProtocol::Tcp]),
             purpose: String::new(),
         }),
+        idle_seconds: None,
         status: CatalogStatus::Available,
     })
 }

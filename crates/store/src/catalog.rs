@@ -99,6 +99,7 @@ impl Catalog<'_> {
                     search_text: Set(row.search_text.clone()),
                     categories: Set(row.categories.clone()),
                     definition: Set(row.definition.clone()),
+                    idle_seconds: Set(row.idle_seconds),
                     updated_at: Set(row.updated_at),
                     ..ActiveModel::default()
                 })
@@ -194,6 +195,7 @@ impl Catalog<'_> {
                 .map(|category| category_key(category))
                 .collect(),
             definition: json("tool_catalog.definition", definition)?,
+            idle_seconds: definition.idle_seconds.map(i64::from),
             created_at: now,
             updated_at: now,
         })

@@ -72,8 +72,8 @@ pub use grants::{
     Code, FoundToken, GrantFilter, GrantTokenKind, Grants, LoginToken, NewGrant, NewGrantToken,
 };
 pub use instances::{
-    InstanceFilter, InstanceIntent, InstancePatch, InstanceReport, Instances, NewInstance,
-    Reconfigure,
+    Idleness, InstanceFilter, InstanceIntent, InstancePatch, InstanceReport, Instances,
+    NewInstance, Reconfigure,
 };
 pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
 pub use legacy::read_legacy;

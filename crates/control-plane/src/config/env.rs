@@ -62,6 +62,16 @@ const VARIABLES: &[(&str, &str, Form)] = &[
         "tool_calls_per_minute",
         Number,
     ),
+    (
+        "AGENTOPIA_SHORTEST_IDLE_SECONDS",
+        "shortest_idle_seconds",
+        Number,
+    ),
+    (
+        "AGENTOPIA_WAKE_TIMEOUT_SECONDS",
+        "wake_timeout_seconds",
+        Number,
+    ),
     ("AGENTOPIA_CALLS_KEPT_DAYS", "calls_kept_days", Number),
     ("AGENTOPIA_PROVIDER", "provider", Text),
     ("AGENTOPIA_LOST_MACHINE", "lost_machine", Text),

@@ -55,8 +55,18 @@ impl TypedCalls {
     /// Opens a session. What is just being restarted is waited for: opening one does nothing in the
     /// tool, so it can be tried as often as need be.
     async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
-        if instance.status != InstanceStatus::Running {
-            return Err(ToolGatewayError::NotRunning(instance.status));
+        use InstanceStatus as S;
+        match instance.status {
+            S::Running => {}
+            // It sleeps, or somebody else's call is waking it.
+            S::Asleep | S::PendingStart | S::Starting if instance.idle_limit().is_some() => {
+                self.routes.settled().await;
+                if let Err(error) = self.gateway.wake(instance.id).await {
+                    tracing::info!(instance = %instance.id, %error, "a tool could not be woken");
+                    return Err(ToolGatewayError::NotRunning(instance.status));
+                }
+            }
+            status => return Err(ToolGatewayError::NotRunning(status)),
         }
         if instance.remote.is_some() {
             return self.open_remote(instance).await;
@@ -197,6 +207,7 @@ impl TypedCalls {
 #[async_trait]
 impl ToolGateway for TypedCalls {
     async fn tools(&self, instance: &Instance) -> Result<Vec<serde_json::Value>, ToolGatewayError> {
+        let _in_use = self.gateway.using(instance.id);
         let (tools, _) = self.list(instance).await?;
         Ok(tools
             .iter()
@@ -210,6 +221,7 @@ impl ToolGateway for TypedCalls {
         tool: &str,
         arguments: serde_json::Map<String, serde_json::Value>,
     ) -> Result<serde_json::Value, ToolGatewayError> {
+        let _in_use = self.gateway.using(instance.id);
         let session = self.open(instance).await?;
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let answer = tokio::time::timeout(self.call_limit, session.call_tool(params)).await;

@@ -4,5 +4,6 @@ mod apply;
 pub mod plan;
 mod remote;
 pub mod render;
+pub(crate) mod sleep;
 
 pub use apply::InstanceReconciler;

@@ -13,7 +13,7 @@ use agentopia_domain::link::Link;
 use agentopia_domain::oauth;
 use agentopia_domain::token::TokenSubject;
 use agentopia_gateway::{
-    AgentRoute, Gateway, InstanceRoute, LinkRoute, Snapshot, TokenRoute, UpstreamLocation,
+    AgentRoute, Gateway, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute, UpstreamLocation,
 };
 use agentopia_store::{GatewaySnapshot, Store};
 use tokio::sync::watch;
@@ -155,12 +155,20 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         .find(|one| one.id == instance.environment_id);
     let serves = environment.is_some_and(|environment| environment.status.serves());
     let epoch = epoch(&instance);
+    let rest = match instance.status {
+        InstanceStatus::Asleep => Rest::Asleep,
+        _ if instance.idle_limit().is_none() => Rest::Never,
+        InstanceStatus::PendingStart | InstanceStatus::Starting => Rest::Starting,
+        _ => Rest::Awake,
+    };
     let available = match instance.status {
         _ if !serves && instance.remote.is_none() => {
             Err("its tool environment is not active".to_owned())
         }
         // A start may be over before we hear of it: trying is cheap, refusing would be wrong.
         InstanceStatus::Running | InstanceStatus::Starting | InstanceStatus::PendingStart => Ok(()),
+        // The gateway has it woken for a call.
+        InstanceStatus::Asleep => Ok(()),
         InstanceStatus::ErrorRuntime => Err(instance
             .error_message
             .unwrap_or_else(|| "it does not come up".to_owned())),
@@ -179,6 +187,7 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
             None => UpstreamLocation::Machine(instance.environment_id),
         },
         epoch,
+        rest,
         available,
     }
 }

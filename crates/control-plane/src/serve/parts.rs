@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
@@ -28,6 +29,7 @@ use crate::mcp_gateway::names::StoredNames;
 use crate::mcp_gateway::people::Owners;
 use crate::mcp_gateway::remote::RemoteServers;
 use crate::mcp_gateway::restarts::Restarts;
+use crate::mcp_gateway::sleep::Sleepers;
 use crate::mcp_gateway::typed::TypedCalls;
 use crate::oauth::guarded::Published;
 use crate::reconcilers::Bells;
@@ -128,6 +130,11 @@ impl Parts {
                 ambient: ambient.clone(),
             }),
             audit: Arc::new(CallAudit::new(store.clone())),
+            waker: Arc::new(Sleepers {
+                store: store.clone(),
+                bells: bells.clone(),
+                routes: routes.clone(),
+            }),
         });
         let (setup, setup_token) = open_setup(&store, &*vault, &ambient, &config.data_dir).await?;
         let typed = TypedCalls {
@@ -136,7 +143,7 @@ impl Parts {
             store: store.clone(),
             restarts,
             remotes: Arc::clone(&remotes),
-            call_limit: std::time::Duration::from_secs(config.call_timeout_seconds),
+            call_limit: Duration::from_secs(config.call_timeout_seconds),
         };
         let seams = Seams {
             wake: Arc::new(Ringer {
@@ -247,6 +254,9 @@ fn gateway_config(config: &Config) -> GatewayConfig {
             tool: NonZeroU32::new(config.tool_calls_per_minute),
         },
         public_url: Some(config.base_url()),
+        wake_timeout: Duration::from_secs(config.wake_timeout_seconds.into()),
+        // The use of a tool is known well before its idle time can end.
+        use_interval: Duration::from_secs((config.shortest_idle_seconds / 3).clamp(1, 10).into()),
         ..GatewayConfig::default()
     };
     let public = config

@@ -14,6 +14,7 @@ mod catalog;
 mod document;
 mod environment;
 mod events;
+mod idle;
 mod instances;
 mod legacy_import;
 mod oauth;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use agentopia_domain::catalog::CatalogDefinition;
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::Instance;
 use agentopia_domain::name::Name;
 use agentopia_domain::{InstanceId, SecretId};
@@ -57,6 +58,7 @@ async fn deploy(at: &Installation, machine: &Machine) -> Instance {
         running: true,
         direct_access: None,
         remote: None,
+        idle: IdleSetting::Inherit,
     };
     at.store
         .instances()

@@ -8,6 +8,7 @@ use agentopia_domain::InstanceId;
 use agentopia_domain::catalog::CatalogDefinition;
 use agentopia_domain::direct_access::{DirectAccess, FirewallRecord, PortProtocol, Sources};
 use agentopia_domain::environment::{EnvironmentEvent, EnvironmentStatus};
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::{InstanceEvent as E, InstanceStatus as S, RuntimeDetails};
 use agentopia_domain::name::Name;
 use agentopia_store::{EnvironmentPatch, InstanceIntent, InstancePatch, NewInstance};
@@ -42,6 +43,7 @@ async fn deploy(droplets: &Droplets, name: &str) -> InstanceId {
             protocols: [PortProtocol::Tcp].into(),
             sources: Sources::parse(["203.0.113.0/24"]).unwrap(),
         }),
+        idle: IdleSetting::Inherit,
     };
     let instances = at.store.instances();
     instances

@@ -17,8 +17,9 @@ use super::names::names_for;
 use crate::clients::Client;
 use crate::core::Core;
 use crate::names::NameKind;
-use crate::routes::{AgentRoute, InstanceRoute};
+use crate::routes::{AgentRoute, InstanceRoute, Rest};
 use crate::search;
+use crate::sleepers::wakes;
 use crate::upstream::live::Listed;
 use crate::upstream::{Upstream, UpstreamError, call};
 
@@ -77,7 +78,8 @@ pub(crate) async fn gather(
     parts
 }
 
-/// All pages of one server's list.
+/// All pages of one server's list. One that sleeps is not woken for it, if it is known what it listed
+/// last.
 async fn fetch(
     core: &Arc<Core>,
     client: &Arc<Client>,
@@ -85,9 +87,21 @@ async fn fetch(
     route: &Arc<InstanceRoute>,
     kind: ListKind,
 ) -> Result<Arc<Listed>, UpstreamError> {
+    if !wakes::is_up(core, route)
+        && let Some(kept) = core.kept.get(route.id, client, kind)
+    {
+        return Ok(kept);
+    }
+    let keep = |listed: &Arc<Listed>| {
+        if route.rest != Rest::Never {
+            core.kept.keep(route.id, client, kind, listed);
+        }
+    };
     let live = upstream.live(core, client, route).await?;
     if !live.offers(kind) {
-        return Ok(Arc::new(Listed::new(kind, Vec::new(), None)));
+        let nothing = Arc::new(Listed::new(kind, Vec::new(), None));
+        keep(&nothing);
+        return Ok(nothing);
     }
     if let Some(kept) = live.listed(kind) {
         return Ok(kept);
@@ -132,6 +146,7 @@ async fn fetch(
         }
     }
     let listed = Arc::new(Listed::new(kind, items, ttl_ms));
+    keep(&listed);
     // The session may have been opened anew meanwhile: keep it with the one that is current.
     match upstream.current() {
         Some(now) if Arc::ptr_eq(&now, &live) => live.keep(kind, listed.clone(), changes),

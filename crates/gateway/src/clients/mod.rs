@@ -202,6 +202,16 @@ impl Client {
         }
     }
 
+    /// Lets go of the connections with instances that went to sleep. Their machine ends what was
+    /// open; a call that is under way there all the same keeps what it has.
+    pub(crate) fn rest_upstreams(&self, which: impl Fn(InstanceId) -> bool) {
+        for upstream in self.upstreams() {
+            if which(upstream.instance) {
+                upstream.rest();
+            }
+        }
+    }
+
     fn forget_what_they_asked(&self, upstreams: &[Arc<Upstream>]) {
         if upstreams.is_empty() {
             return;

@@ -20,6 +20,7 @@ use crate::core::Core;
 use crate::edge::answer;
 use crate::relay::Asking;
 use crate::routes::AgentRoute;
+use crate::sleepers::wakes;
 
 /// Opens the stream.
 pub(super) async fn open(asking: &Asking<'_>, agent: Option<&Arc<AgentRoute>>) -> Response {
@@ -63,7 +64,9 @@ pub(super) async fn open(asking: &Asking<'_>, agent: Option<&Arc<AgentRoute>>) -
 fn connect_all(core: &Arc<Core>, client: &Arc<Client>, agent: Option<&Arc<AgentRoute>>) {
     let routes = core.routes.load_full();
     for link in agent.iter().flat_map(|agent| &agent.links) {
-        if let Some(route) = routes.instances.get(&link.instance_id).cloned() {
+        // One that sleeps has nothing to say; it is listened to when a call has woken it.
+        let route = routes.instances.get(&link.instance_id);
+        if let Some(route) = route.filter(|route| wakes::is_up(core, route)).cloned() {
             let (core, client) = (core.clone(), client.clone());
             tokio::spawn(async move {
                 // A server that does not come up has nothing to say.

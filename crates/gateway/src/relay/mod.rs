@@ -5,7 +5,7 @@
 //! `suspended` the calls of session-era servers that wait for a modern client's answer. Back: a JSON
 //! answer gets the client's id (`whole`, or `head` and then the rest as it streams in), an event
 //! stream is passed on message by message (`stream`), and can be taken up again (`resumable`). `incoming` is what is changed in the final
-//! answer, `trace` the trace that it belongs to, `record` the audit.
+//! answer, `waking` how it waits for a server that sleeps, `trace` the trace that it belongs to, `record` the audit.
 
 mod incoming;
 mod outgoing;
@@ -17,6 +17,7 @@ mod stream;
 pub(crate) mod suspended;
 pub(crate) mod trace;
 mod trip;
+mod waking;
 mod whole;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::clients::Client;
 use crate::core::Core;
 use crate::edge::answer;
 use crate::limits::{self, TooMany};
+use crate::sleepers::wakes;
 use crate::upstream::UpstreamError;
 use crate::upstream::call::OpenCall;
 use crate::upstream::exchange::{self, Reply};
@@ -211,6 +213,10 @@ async fn send_once(
 ) -> Result<(OpenCall, Reply), UpstreamError> {
     // A server that was started anew meanwhile has another route.
     let route = asking.core.routes.now(&hop.route);
+    let route = match wakes::is_up(asking.core, &route) {
+        true => route,
+        false => Box::pin(waking::up(asking, &route)).await?,
+    };
     let live = hop
         .upstream
         .live(asking.core, asking.client, &route)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agentopia_domain::token::TokenHash;
 use agentopia_domain::{AgentId, InstanceId};
 
-use super::{LinkRoute, Routes, TokenRoute};
+use super::{LinkRoute, Rest, Routes, TokenRoute};
 
 /// The difference of two snapshots.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) struct RouteChanges {
     pub(crate) changed_agents: HashSet<AgentId>,
     /// Instances that are gone or whose server was started anew.
     pub(crate) stale_instances: HashSet<InstanceId>,
+    /// Instances that went to sleep. Nothing changes for clients: their lists stay.
+    pub(crate) fell_asleep: HashSet<InstanceId>,
     /// Tokens and logins that open nothing any more: streams opened with them end.
     pub(crate) removed_tokens: HashSet<TokenHash>,
 }
@@ -37,7 +39,11 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
             Some(new) if Arc::ptr_eq(old, new) => {}
             Some(new) => {
                 changes.any = true;
-                if old.epoch != new.epoch || old.location != new.location {
+                if new.rest == Rest::Asleep {
+                    if old.rest != Rest::Asleep {
+                        changes.fell_asleep.insert(*id);
+                    }
+                } else if old.epoch != new.epoch || old.location != new.location {
                     changes.stale_instances.insert(*id);
                 }
             }
@@ -117,6 +123,7 @@ mod tests {
             slug: "echo".into(),
             location: UpstreamLocation::Machine(ambient.new_id::<EnvironmentId>()),
             epoch: "1".into(),
+            rest: Rest::Never,
             available: Ok(()),
         };
         let agent = AgentRoute {
@@ -181,6 +188,25 @@ mod tests {
         let changes = table.replace(next.clone());
         assert_eq!(changes.stale_instances, [next.instances[0].id].into());
         assert_eq!(changes.changed_agents, [next.agents[0].id].into());
+    }
+
+    #[test]
+    fn falling_asleep_concerns_no_client_and_waking_is_a_new_start() {
+        let table = RouteTable::default();
+        let mut next = snapshot();
+        next.instances[0].rest = Rest::Awake;
+        table.replace(next.clone());
+        let id = next.instances[0].id;
+        next.instances[0].rest = Rest::Asleep;
+        next.instances[0].epoch = "2".into();
+        let asleep = table.replace(next.clone());
+        assert_eq!(asleep.fell_asleep, [id].into());
+        assert!(asleep.stale_instances.is_empty() && asleep.changed_agents.is_empty());
+        next.instances[0].rest = Rest::Starting;
+        next.instances[0].epoch = "3".into();
+        let woken = table.replace(next.clone());
+        assert_eq!(woken.stale_instances, [id].into());
+        assert!(woken.fell_asleep.is_empty());
     }
 
     #[test]

@@ -131,6 +131,7 @@ mod tests {
             slug: "one".to_owned(),
             location: UpstreamLocation::Machine(ambient.new_id::<EnvironmentId>()),
             epoch: epoch.to_owned(),
+            rest: crate::routes::Rest::Never,
             available: Ok(()),
         }
     }

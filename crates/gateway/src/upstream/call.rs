@@ -21,6 +21,7 @@ use crate::clients::Client;
 use crate::core::Core;
 use crate::relay::SESSIONS;
 use crate::routes::InstanceRoute;
+use crate::sleepers::uses::Using;
 
 /// A request that was or is about to be sent.
 pub(crate) struct OpenCall {
@@ -31,6 +32,8 @@ pub(crate) struct OpenCall {
     /// Our id of it, also its progress token on this hop.
     pub(crate) number: u64,
     client_id: Option<Id>,
+    /// Keeps the server awake.
+    _using: Using,
     /// Set off by the client's notifications/cancelled.
     pub(crate) cancelled: CancellationToken,
     finished: bool,
@@ -65,6 +68,7 @@ impl OpenCall {
             live: live.clone(),
             number,
             client_id,
+            _using: core.uses.begin(live.route.id),
             cancelled,
             finished: false,
         }

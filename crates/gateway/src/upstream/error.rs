@@ -20,6 +20,12 @@ pub(crate) enum UpstreamError {
     /// It does not let us in; the text says what to do.
     #[error("{0}")]
     Refused(String),
+    /// It slept, was woken, and does not run yet after so long.
+    #[error(
+        "the server was asleep and is being started; it was not ready after {} s, try again in a \
+         moment", .0.as_secs()
+    )]
+    Waking(Duration),
     /// It is no longer the client's to call.
     #[error("the server was unlinked or removed")]
     Unlinked,

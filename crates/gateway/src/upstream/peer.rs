@@ -19,6 +19,7 @@ use super::{Live, UpstreamError, handshake, listen};
 use crate::clients::Client;
 use crate::core::Core;
 use crate::routes::InstanceRoute;
+use crate::sleepers::wakes;
 
 type Opening = Shared<BoxFuture<'static, Result<Arc<Live>, UpstreamError>>>;
 
@@ -83,13 +84,21 @@ impl Upstream {
         }
     }
 
-    /// The open connection; opens it if need be.
+    /// The open connection; opens it if need be, and wakes the server if it sleeps.
     pub(crate) async fn live(
         self: &Arc<Self>,
         core: &Arc<Core>,
         client: &Arc<Client>,
         route: &Arc<InstanceRoute>,
     ) -> Result<Arc<Live>, UpstreamError> {
+        let woken;
+        let route = match wakes::is_up(core, route) {
+            true => route,
+            false => {
+                woken = Box::pin(wakes::up(core, route)).await?;
+                &woken
+            }
+        };
         let opening = {
             let mut state = self.state.lock();
             match &*state {
@@ -124,6 +133,7 @@ impl Upstream {
     ) -> Opening {
         let this = self.clone();
         let task = tokio::spawn(async move {
+            let _using = core.uses.begin(route.id);
             let shaking = handshake::perform(&core, &client, &this, &route);
             let outcome = tokio::select! {
                 outcome = tokio::time::timeout(core.config.handshake_timeout, shaking) => {
@@ -203,6 +213,16 @@ impl Upstream {
         drop(state);
         if let State::Live(live) = before {
             farewell(core, client, self.instance, &live);
+        }
+    }
+
+    /// The server went to sleep: the connection is of no use any more, and nobody is there to say
+    /// goodbye to.
+    pub(crate) fn rest(&self) {
+        let mut state = self.state.lock();
+        if let State::Live(live) = &*state {
+            live.lose();
+            *state = State::Idle;
         }
     }
 

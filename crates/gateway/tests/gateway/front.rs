@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use agentopia_domain::Ambient;
 use agentopia_gateway::{
-    Gateway, GatewayConfig, GatewayParts, InstanceRoute, PersonPrincipal, PrincipalAuthoriser,
-    Snapshot, TracingAudit, UpstreamLocation, front,
+    Gateway, GatewayConfig, GatewayParts, InstanceRoute, NoSleep, PersonPrincipal,
+    PrincipalAuthoriser, Rest, Snapshot, TracingAudit, UpstreamLocation, front,
 };
 use async_trait::async_trait;
 use axum::body::Body;
@@ -71,6 +71,7 @@ async fn a_mistake_of_ours_costs_its_own_request_alone() {
         name_book: Arc::new(Book::default()),
         authoriser: Arc::new(Mistaken),
         audit: Arc::new(TracingAudit),
+        waker: Arc::new(NoSleep),
     });
     let id = ambient.new_id();
     let mut snapshot = Snapshot::default();
@@ -81,6 +82,7 @@ async fn a_mistake_of_ours_costs_its_own_request_alone() {
         slug: "one".into(),
         location: UpstreamLocation::Url("http://127.0.0.1:1/".parse().unwrap()),
         epoch: "1".into(),
+        rest: Rest::Never,
         available: Ok(()),
     });
     gateway.replace(snapshot);

@@ -25,5 +25,6 @@ mod round_trips;
 mod routing;
 mod scripted;
 mod search;
+mod sleeping;
 mod transparency;
 mod wire;

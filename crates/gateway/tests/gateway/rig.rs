@@ -9,8 +9,9 @@ use agentopia_domain::token::{TokenHash, TokenKind, mint};
 use agentopia_domain::{AgentId, Ambient, InstanceId, LinkId, UserId};
 use agentopia_gateway::{
     AgentRoute, AuditRecord, AuditSink, ConnectError, Gateway, GatewayConfig, GatewayParts,
-    InstanceRoute, LinkRoute, NameBook, NameMaps, PersonPrincipal, PrincipalAuthoriser, Snapshot,
-    TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation, front, read_book_key,
+    InstanceRoute, LinkRoute, NameBook, NameMaps, NoSleep, PersonPrincipal, PrincipalAuthoriser,
+    Rest, Snapshot, TokenRoute, UpstreamBody, UpstreamConnector, UpstreamLocation, Waker, front,
+    read_book_key,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -175,6 +176,14 @@ impl Rig {
     }
 
     pub(crate) async fn with(config: GatewayConfig, ambient: Ambient) -> Self {
+        Self::woken_by(config, ambient, Arc::new(NoSleep)).await
+    }
+
+    pub(crate) async fn woken_by(
+        config: GatewayConfig,
+        ambient: Ambient,
+        waker: Arc<dyn Waker>,
+    ) -> Self {
         let _installed_before = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::new();
         let book = Arc::new(Book::default());
@@ -188,6 +197,7 @@ impl Rig {
             name_book: book.clone(),
             authoriser: Arc::new(Owner(person.hash, ambient.new_id())),
             audit: records.clone(),
+            waker,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -226,6 +236,7 @@ impl Rig {
             slug: name.into(),
             location: UpstreamLocation::Url(url.parse().unwrap()),
             epoch: "1".into(),
+            rest: Rest::Never,
             available: Ok(()),
         });
         id

@@ -12,6 +12,7 @@ pub(crate) struct Model {
     pub(crate) search_text: String,
     pub(crate) categories: String,
     pub(crate) definition: String,
+    pub(crate) idle_seconds: Option<i64>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }

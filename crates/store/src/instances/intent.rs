@@ -6,6 +6,7 @@ use agentopia_domain::admission::DoesNotFit;
 use agentopia_domain::direct_access::DirectAccess;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::event::NewEvent;
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::{DesiredInstance, Instance, InstanceEvent, InstanceStatus};
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
@@ -16,7 +17,7 @@ use sea_orm::{
 };
 
 use super::{
-    Instances, WHAT, admit_rules, direct_access_text, map_secrets, name_is_free, read, row,
+    Instances, WHAT, admit_rules, direct_access_text, map_secrets, name_is_free, read, row, sleep,
     wanted_resources,
 };
 use crate::convert::{json, word};
@@ -64,13 +65,16 @@ pub struct Reconfigure {
     pub resources: Option<Resources>,
     /// Others may reach its port directly.
     pub direct_access: Option<DirectAccess>,
+    /// Another idle time, which begins now.
+    pub idle: Option<IdleSetting>,
 }
 
 impl Reconfigure {
     /// Whether what runs is not concerned.
-    fn renames_only(&self) -> bool {
+    fn keeps_what_runs(&self) -> bool {
         let named = Self {
             name: self.name.clone(),
+            idle: self.idle,
             ..Self::default()
         };
         *self == named
@@ -122,12 +126,16 @@ impl Instances<'_> {
             updated_at: Set(self.0.now()),
             ..ActiveModel::default()
         };
+        if next.status != InstanceStatus::Asleep {
+            change.asleep_since = Set(None);
+        }
         if next.status == InstanceStatus::PendingStart {
             change.error_message = Set(None);
             change.progress = Set(None);
         }
         let mut resources = current.resources;
         let mut has_port = current.direct_access.is_some();
+        let mut begins_anew = false;
         if let InstanceIntent::Reconfigure(new) = intent {
             if let Some(name) = new.name {
                 name_is_free(&transaction, account, name.as_str(), id).await?;
@@ -146,6 +154,10 @@ impl Instances<'_> {
                 resources = new;
                 change.resources = Set(json("account_tool_instances.resources", &new)?);
             }
+            if let Some(idle) = new.idle {
+                change.idle_seconds = Set(sleep::column_of(idle));
+                begins_anew = true;
+            }
             if let Some(access) = new.direct_access {
                 admit_rules(&transaction, environment_id, id, Some(&access)).await?;
                 change.direct_access = Set(direct_access_text(Some(&access))?);
@@ -158,8 +170,12 @@ impl Instances<'_> {
             let present = wanted_resources(&transaction, environment_id, id).await?;
             admit(&environment, &present, resources)?;
         }
-        Entity::update_many()
-            .set(change)
+        let mut update = Entity::update_many().set(change);
+        if begins_anew {
+            let now = Expr::cust(transaction.now_sql());
+            update = update.col_expr(Column::LastUsedAt, now);
+        }
+        update
             .filter(Column::Id.eq(id.as_uuid()))
             .exec(&transaction)
             .await
@@ -223,15 +239,20 @@ fn plan(current: &Instance, intent: &InstanceIntent) -> Result<Option<Next>, Sto
     let wanted = current.desired;
     let removing = matches!(wanted, DesiredInstance::Removed { .. });
     let failed = current.status == InstanceStatus::ErrorRuntime;
+    let asleep = current.status == InstanceStatus::Asleep;
     let (desired, event) = match intent {
-        InstanceIntent::Start if wanted == DesiredInstance::Running && !failed => return Ok(None),
+        InstanceIntent::Start if wanted == DesiredInstance::Running && !failed && !asleep => {
+            return Ok(None);
+        }
         InstanceIntent::Stop if wanted == DesiredInstance::Stopped => return Ok(None),
         InstanceIntent::Start | InstanceIntent::Restart => {
             (DesiredInstance::Running, InstanceEvent::StartRequested)
         }
         InstanceIntent::Stop => (DesiredInstance::Stopped, InstanceEvent::StopRequested),
         InstanceIntent::Reconfigure(new)
-            if wanted == DesiredInstance::Stopped || (!removing && new.renames_only()) =>
+            if wanted == DesiredInstance::Stopped
+                || asleep
+                || (!removing && new.keeps_what_runs()) =>
         {
             return Ok(Some(Next {
                 desired: wanted,

@@ -1,11 +1,12 @@
 //! Running copies of catalog entries (TOOL-3): creating, reading and listing them.
 //!
-//! `intent.rs` has what the API changes, `observe.rs` what reconcilers and machines write, `row.rs`
-//! the way between rows and domain types.
+//! `intent.rs` has what the API changes, `observe.rs` what reconcilers and machines write, `sleep.rs`
+//! what happens to those that nobody uses, `row.rs` the way between rows and domain types.
 
 mod intent;
 mod observe;
 mod row;
+mod sleep;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use agentopia_domain::admission::DoesNotFit;
 use agentopia_domain::direct_access::{self, DirectAccess};
 use agentopia_domain::environment::Environment;
 use agentopia_domain::event::NewEvent;
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::name::Name;
 use agentopia_domain::page::{Page, PageRequest};
@@ -36,6 +38,7 @@ pub(crate) use intent::start_afresh;
 pub use intent::{InstanceIntent, Reconfigure};
 pub use observe::{InstancePatch, InstanceReport};
 pub(crate) use row::to_instances;
+pub use sleep::Idleness;
 
 pub(crate) const WHAT: &str = "instance";
 const DIRECT_ACCESS: &str = "account_tool_instances.direct_access";
@@ -80,6 +83,8 @@ pub struct NewInstance {
     pub direct_access: Option<DirectAccess>,
     /// Where the server is, if it runs elsewhere.
     pub remote: Option<RemoteServer>,
+    /// After how long without use it is stopped until the next call.
+    pub idle: IdleSetting,
 }
 
 /// Which instances are asked for; the default is all that are not removed.
@@ -127,6 +132,7 @@ impl Instances<'_> {
             remote: Set((new.remote.as_ref())
                 .map(|remote| json(REMOTE, remote))
                 .transpose()?),
+            idle_seconds: Set(sleep::column_of(new.idle)),
             desired: Set(desired.to_owned()),
             purge_data: Set(false),
             generation: Set(1),

@@ -5,6 +5,7 @@ use agentopia_domain::event::NewEvent;
 use agentopia_domain::instance::{Instance, InstanceEvent, InstanceStatus, RuntimeDetails};
 use agentopia_domain::observed::ObservedInstance;
 use agentopia_domain::{EnvironmentId, InstanceId};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, ExprTrait as _, QueryFilter as _,
     QueryOrder as _,
@@ -161,8 +162,16 @@ impl Instances<'_> {
                 ..change
             })
             .filter(Column::Id.eq(id.as_uuid()));
-        if let Some((from, _)) = step {
+        if let Some((from, next)) = step {
             update = update.filter(Column::Status.eq(word(&from)));
+            if next == InstanceStatus::Running {
+                // Whoever started it is about to use it: its idle time begins now.
+                let now = Expr::cust(transaction.now_sql());
+                update = update.col_expr(Column::LastUsedAt, now);
+            }
+            if from == InstanceStatus::Asleep {
+                update = update.col_expr(Column::AsleepSince, Expr::value(None::<i64>));
+            }
         }
         if let Some(LeaseToken(token)) = lease {
             update = update

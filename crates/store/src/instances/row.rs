@@ -4,12 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use agentopia_domain::SecretId;
+use agentopia_domain::idle::Idle;
 use agentopia_domain::instance::{DesiredInstance, Instance};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+};
 use uuid::Uuid;
 
-use super::{DIRECT_ACCESS, REMOTE, WHAT};
-use crate::convert::{corrupt, from_json, from_word, name, time};
+use super::{DIRECT_ACCESS, REMOTE, WHAT, sleep};
+use crate::convert::{corrupt, from_json, from_word, name, time, time_opt};
+use crate::entity::catalog_entry;
 use crate::entity::instance::Model;
 use crate::entity::instance_secret as mapping;
 use crate::error::StoreError;
@@ -36,7 +40,7 @@ fn join_desired(word: &str, purge_data: bool) -> Result<DesiredInstance, StoreEr
     })
 }
 
-/// Reads the secrets of all rows at once and joins them.
+/// Reads the secrets of all rows at once, and what the catalog says of idle times, and joins them.
 pub(crate) async fn to_instances(
     connection: &impl ConnectionTrait,
     rows: Vec<Model>,
@@ -56,11 +60,36 @@ pub(crate) async fn to_instances(
                 .insert(one.name, one.secret_id.into());
         }
     }
+    let idle = idle_times(connection, &rows).await?;
     rows.into_iter()
         .map(|row| {
             let secrets = secrets.remove(&row.id).unwrap_or_default();
-            to_instance(row, secrets)
+            let idle = idle.get(&row.catalog_entry_id).copied();
+            to_instance(row, secrets, idle)
         })
+        .collect()
+}
+
+/// The idle times of those catalog entries that have one; nothing is read where no row asks for it.
+async fn idle_times(
+    connection: &impl ConnectionTrait,
+    rows: &[Model],
+) -> Result<HashMap<Uuid, u32>, StoreError> {
+    use catalog_entry::{Column, Entity};
+    if rows.iter().all(|row| row.idle_seconds.is_some()) {
+        return Ok(HashMap::new());
+    }
+    let found: Vec<(Uuid, i64)> = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::IdleSeconds])
+        .filter(Column::IdleSeconds.is_not_null())
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let wrong = |_| corrupt("tool_catalog.idle_seconds", "no idle time");
+    found
+        .into_iter()
+        .map(|(id, seconds)| Ok((id, seconds.try_into().map_err(wrong)?)))
         .collect()
 }
 
@@ -73,7 +102,11 @@ pub(super) async fn one(
     found.pop().ok_or(StoreError::not_found(WHAT))
 }
 
-fn to_instance(row: Model, secrets: BTreeMap<String, SecretId>) -> Result<Instance, StoreError> {
+fn to_instance(
+    row: Model,
+    secrets: BTreeMap<String, SecretId>,
+    catalog_idle: Option<u32>,
+) -> Result<Instance, StoreError> {
     Ok(Instance {
         id: row.id.into(),
         account_id: row.account_id.into(),
@@ -91,6 +124,13 @@ fn to_instance(row: Model, secrets: BTreeMap<String, SecretId>) -> Result<Instan
         remote: (row.remote)
             .map(|text| from_json(REMOTE, &text))
             .transpose()?,
+        idle: Idle {
+            setting: sleep::setting_of(row.idle_seconds)
+                .ok_or_else(|| corrupt("account_tool_instances.idle_seconds", "no idle time"))?,
+            catalog: catalog_idle,
+        },
+        last_used_at: time_opt("account_tool_instances.last_used_at", row.last_used_at)?,
+        asleep_since: time_opt("account_tool_instances.asleep_since", row.asleep_since)?,
         desired: join_desired(&row.desired, row.purge_data)?,
         generation: row.generation,
         restart_nonce: row.restart_nonce,

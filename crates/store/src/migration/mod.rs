@@ -13,6 +13,7 @@ mod m0006_told;
 mod m0007_search_mode;
 mod m0008_calls;
 mod m0009_remote_instances;
+mod m0010_sleep;
 mod m0011_oauth;
 
 use sea_orm::{DatabaseTransaction, DbErr};
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_search_mode::SearchMode),
             Box::new(m0008_calls::Calls),
             Box::new(m0009_remote_instances::RemoteInstances),
+            Box::new(m0010_sleep::Sleep),
             Box::new(m0011_oauth::Oauth),
         ]
     }

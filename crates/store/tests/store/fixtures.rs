@@ -10,6 +10,7 @@ use agentopia_domain::catalog::{
 };
 use agentopia_domain::environment::{Environment, ProviderKind};
 use agentopia_domain::event::{NewEvent, ObjectKind};
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::Instance;
 use agentopia_domain::link::{Link, LinkPolicy};
 use agentopia_domain::name::Name;
@@ -70,6 +71,7 @@ pub(crate) fn definition(slug: &str) -> CatalogDefinition {
         resources: Resources::default(),
         volume: None,
         direct_access: None,
+        idle_seconds: None,
         status: CatalogStatus::Available,
     }
 }
@@ -137,6 +139,7 @@ impl TestDb {
             running: true,
             direct_access: None,
             remote: None,
+            idle: IdleSetting::Inherit,
         }
     }
 

@@ -25,4 +25,5 @@ mod metrics;
 mod orphans;
 mod room;
 mod secrets;
+mod sleep;
 mod start;

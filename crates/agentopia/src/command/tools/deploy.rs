@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use agentopia_api::instance::DeployRequest;
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::name::Name;
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use super::watch::{Goal, reach};
 use crate::app::App;
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::values::{self, name, object, pair};
+use crate::values::{self, idle, name, object, pair};
 use crate::wait::WaitArgs;
 
 /// Deploy a tool from the catalog and wait until it answers.
@@ -24,6 +25,7 @@ Examples:
   agentopia tools deploy echo
   agentopia tools deploy time --name berlin --set local_timezone=Europe/Berlin
   agentopia tools deploy github --secret GITHUB_TOKEN=my-github-token
+  agentopia tools deploy fetch --idle 30m
   agentopia tools deploy filesystem --config @settings.json --detach -o json
   agentopia tools deploy remote --name linear --url https://mcp.linear.app/mcp --secret TOKEN=my-linear-token
   agentopia tools deploy git-server --allow-from 203.0.113.0/24 --allow-from 198.51.100.7")]
@@ -61,6 +63,10 @@ pub(super) struct Settings {
     /// may be given several times. Nobody else is let in; everybody is 0.0.0.0/0 and ::/0.
     #[arg(long, value_name = "CIDR")]
     pub(super) allow_from: Vec<String>,
+    /// Stop the tool when nobody used it for so long; the next call starts it, and waits for that.
+    /// `never` keeps it running, `inherit` is what the catalog says.
+    #[arg(long, value_name = "TIME", value_parser = idle)]
+    pub(super) idle: Option<IdleSetting>,
 }
 
 impl Settings {
@@ -99,6 +105,7 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
         secrets: BTreeMap::from_iter(args.settings.secret),
         allow_from: args.settings.allow_from,
         url: args.url,
+        idle: args.settings.idle.unwrap_or_default(),
     };
     let instance = client.deploy(&request).await?;
     reach(app, &client, instance, Goal::Running, &args.wait).await

@@ -1,6 +1,9 @@
 //! `agentopia tools show`.
 
+use std::time::Duration;
+
 use agentopia_api::instance::{Instance, ToolList};
+use agentopia_domain::idle::{IdleSetting, Spoken};
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -83,9 +86,30 @@ fn describe(app: &App, instance: &Instance, slug: Option<String>) -> String {
         ("restarts", runtime.restarts.to_string()),
         ("MCP address", instance.mcp_url.clone()),
         ("direct access", direct_access(instance)),
+        ("idle time", idle_time(instance)),
+        (
+            "last used",
+            optional(instance.last_used_at.map(|at| ago(app.now(), at))),
+        ),
+        (
+            "asleep",
+            optional(instance.asleep_since.map(|at| ago(app.now(), at))),
+        ),
         ("deployed", ago(app.now(), instance.created_at)),
         ("changed", ago(app.now(), instance.updated_at)),
     ])
+}
+
+/// After how long it is stopped, and who said so.
+fn idle_time(instance: &Instance) -> String {
+    let who = match instance.idle {
+        IdleSetting::Inherit => "from the catalog",
+        IdleSetting::Never | IdleSetting::After { .. } => "set for this tool",
+    };
+    match instance.idle_seconds {
+        Some(seconds) => format!("{} ({who})", Spoken(Duration::from_secs(seconds.into()))),
+        None => "never stopped".to_owned(),
+    }
 }
 
 /// Where it is reached directly and by whom; empty where it has no such port.

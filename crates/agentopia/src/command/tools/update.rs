@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agentopia_api::instance::UpdateInstanceRequest;
-use agentopia_domain::instance::DesiredInstance;
+use agentopia_domain::instance::{DesiredInstance, InstanceStatus};
 use agentopia_domain::name::Name;
 
 use super::deploy::Settings;
@@ -14,16 +14,18 @@ use crate::resolve;
 use crate::values::name;
 use crate::wait::WaitArgs;
 
-/// Change a tool's name, settings, secrets or who may reach it, and wait until it answers again.
+/// Change a tool's name, settings, secrets, who may reach it or its idle time, and wait until it answers again.
 ///
 /// What you don't mention stays. --config replaces all settings, --set changes single ones; --secret
 /// adds or changes single mappings, --no-secrets drops all others; --allow-from replaces all networks.
-/// A running tool is restarted, unless only its name or the networks change.
+/// A running tool is restarted, unless only its name, the networks or its idle time change; one that is
+/// asleep stays so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   agentopia tools update berlin --set local_timezone=Europe/Vienna
   agentopia tools update berlin --name vienna
+  agentopia tools update berlin --idle 30m
   agentopia tools update github --secret GITHUB_TOKEN=other-github-token
   agentopia tools update git-server --allow-from 198.51.100.0/24")]
 pub(crate) struct Args {
@@ -46,9 +48,14 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
     let changes_config = settings.config.is_some() || !settings.set.is_empty();
     let changes_secrets = args.no_secrets || !settings.secret.is_empty();
     let changes_networks = !settings.allow_from.is_empty();
-    if args.name.is_none() && !changes_config && !changes_secrets && !changes_networks {
+    if args.name.is_none()
+        && !changes_config
+        && !changes_secrets
+        && !changes_networks
+        && settings.idle.is_none()
+    {
         return Err(Failure::Usage(
-            "say what to change: --name, --config, --set, --secret, --no-secrets or --allow-from"
+            "say what to change: --name, --config, --set, --secret, --no-secrets, --allow-from or --idle"
                 .to_owned(),
         ));
     }
@@ -56,6 +63,7 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
     let found = resolve::instance(&client, &args.tool).await?;
     let mut request = UpdateInstanceRequest {
         name: args.name,
+        idle: args.settings.idle,
         ..UpdateInstanceRequest::default()
     };
     if changes_secrets {
@@ -77,6 +85,11 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
     }
     let instance = client.update_instance(found.id, &request).await?;
     let goal = match instance.desired {
+        DesiredInstance::Running if instance.status == InstanceStatus::Asleep => {
+            return app.out.result(&instance, || {
+                format!("{} is asleep; the next call starts it", instance.name)
+            });
+        }
         DesiredInstance::Running => Goal::Running,
         DesiredInstance::Stopped => Goal::Stopped,
         DesiredInstance::Removed { .. } => Goal::Gone,

@@ -164,6 +164,7 @@ pub(super) fn step(instance: &Instance) -> String {
         S::Running => "running",
         S::Stopping => "stopping",
         S::Stopped => "stopped",
+        S::Asleep => "asleep; the next call starts it",
         S::ErrorRuntime => "can't run",
         S::PendingRemoval => "removing",
         S::Removed => "removed",

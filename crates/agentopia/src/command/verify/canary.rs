@@ -9,6 +9,7 @@ use agentopia_api::instance::{DeployRequest, Instance};
 use agentopia_api::link::PutLinkRequest;
 use agentopia_api::token::CreateAgentTokenRequest;
 use agentopia_domain::environment::EnvironmentStatus;
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::name::Name;
 use agentopia_domain::verification::Check;
 use serde_json::{Map, Value, json};
@@ -87,6 +88,7 @@ async fn attempt(
         secrets: BTreeMap::new(),
         allow_from: Vec::new(),
         url: None,
+        idle: IdleSetting::Inherit,
     };
     let deployed = made.instance.insert(client.deploy(&request).await?).clone();
     let instance = watch(client, deployed, Goal::Running, limit, progress).await?;

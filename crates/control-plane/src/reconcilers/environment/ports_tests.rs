@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use agentopia_domain::Ambient;
 use agentopia_domain::direct_access::{DirectAccess, PortProtocol, Sources};
+use agentopia_domain::idle::Idle;
 use agentopia_domain::instance::RuntimeDetails;
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
@@ -40,6 +41,9 @@ fn instance(desired: DesiredInstance, status: InstanceStatus) -> Instance {
         resources: Resources::default(),
         direct_access: Some(access("10.0.0.0/8")),
         remote: None,
+        idle: Idle::default(),
+        last_used_at: None,
+        asleep_since: None,
         desired,
         generation: 1,
         restart_nonce: 0,

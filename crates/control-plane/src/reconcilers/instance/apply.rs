@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use agentopia_domain::environment::{DesiredEnvironment, Environment};
 use agentopia_domain::event::ObjectKind;
-use agentopia_domain::instance::{Instance, InstanceEvent, RuntimeDetails};
+use agentopia_domain::instance::{Instance, InstanceEvent, InstanceStatus, RuntimeDetails};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_dtma_api::to_dtma::DtmaError;
-use agentopia_store::{Claim, InstancePatch, InstanceReport, LeaseKind, Store};
+use agentopia_store::{Claim, Idleness, InstancePatch, InstanceReport, LeaseKind, Store};
 use async_trait::async_trait;
 
 use super::plan::{Machine, Observation, Step, plan};
 use super::render::{UnknownVersion, render};
+use super::sleep;
 use crate::machines::{MachineCommands, MachineDirectory};
 use crate::mcp_gateway::remote::RemoteServers;
 use crate::reconcilers::Bells;
@@ -49,6 +50,8 @@ struct Seen {
     environment: Environment,
     client: Option<Arc<dyn MachineCommands>>,
     observed: Option<ObservedInstance>,
+    /// Of one that may sleep or does.
+    idleness: Option<Idleness>,
     machine: Machine,
 }
 
@@ -84,6 +87,16 @@ impl Reconcile for InstanceReconciler {
                     Ok(observed) => answer = Some(observed),
                     Err(next) => return Ok(next),
                 },
+                Step::Sleep => {
+                    if !self.sleep(claim, &seen).await? {
+                        // Somebody used it at this moment.
+                        return Ok(Next::After(INTENT_POLL));
+                    }
+                }
+                Step::Wake(reason) => {
+                    sleep::wake(&self.store, &seen.instance, reason).await?;
+                    self.routes.ring();
+                }
                 Step::Watch => answer = self.watch(&seen).await?,
                 Step::Wait(delay) => return Ok(Next::After(delay)),
                 Step::Done => return Ok(Next::Never),
@@ -95,7 +108,12 @@ impl Reconcile for InstanceReconciler {
 
 impl Seen {
     fn observation(&self) -> Observation {
+        let unused = self.idleness.map_or(Duration::ZERO, |idle| idle.unused);
+        let asleep = self.idleness.and_then(|idle| idle.asleep);
+        let limit = self.instance.idle_limit();
         Observation {
+            sleeps_in: limit.map(|limit| limit.saturating_sub(unused)),
+            asleep_for: asleep.unwrap_or_default(),
             desired: self.instance.desired,
             generation: self.instance.generation,
             status: self.instance.status,
@@ -115,7 +133,22 @@ impl InstanceReconciler {
         let instance = report.instance;
         let environments = self.store.environments();
         let environment = environments.get_unscoped(instance.environment_id).await?;
+        let idleness = match instance.status {
+            InstanceStatus::Asleep => true,
+            InstanceStatus::Running => instance.idle_limit().is_some(),
+            _ => false,
+        };
+        let idleness = match idleness {
+            true => Some(
+                self.store
+                    .instances()
+                    .idleness_unscoped(instance.id)
+                    .await?,
+            ),
+            false => None,
+        };
         let mut seen = Seen {
+            idleness,
             instance,
             environment,
             client: None,
@@ -218,6 +251,22 @@ impl InstanceReconciler {
             .await?;
         self.routes.ring();
         self.wake_firewall(instance).await
+    }
+
+    /// Puts one to sleep that nobody uses; `false` if somebody did in between.
+    async fn sleep(&self, claim: Claim, seen: &Seen) -> anyhow::Result<bool> {
+        let Some(idle) = seen.instance.idle_limit() else {
+            return Ok(false);
+        };
+        let event = sleep::fell_asleep(&seen.instance, idle);
+        let instances = self.store.instances();
+        let asleep = instances
+            .fall_asleep_unscoped(seen.instance.id, claim.token, idle, &[event])
+            .await?;
+        if asleep.is_some() {
+            self.routes.ring();
+        }
+        Ok(asleep.is_some())
     }
 
     /// Whether a tool that is reached directly runs decides what its machine's firewall lets in,

@@ -13,6 +13,11 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How soon to look again at an instance whose machine should be there and can't be reached.
 const SOON: Duration = Duration::from_secs(1);
 
+/// How long one that fell asleep is left running: another replica may have sent it a call a moment
+/// ago, which wakes it before its machine hears of anything. Longer than it takes a replica to write
+/// the use down, and to hear that the instance sleeps.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// What the machine says of the instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {
@@ -44,6 +49,10 @@ pub struct Observation {
     pub environment: EnvironmentStatus,
     /// Whether the environment is wanted.
     pub environment_wanted: bool,
+    /// In how long it falls asleep if nobody uses it; `None` for one that never does.
+    pub sleeps_in: Option<Duration>,
+    /// For how long it is asleep.
+    pub asleep_for: Duration,
     /// What the machine says.
     pub machine: Machine,
 }
@@ -53,6 +62,10 @@ pub struct Observation {
 pub enum Step {
     /// Write down that something happened, with the reason for the timeline.
     Transition(InstanceEvent, &'static str),
+    /// Put it to sleep: nobody used it for its idle time (TOOL-9).
+    Sleep,
+    /// Wake it, with the reason for the timeline.
+    Wake(&'static str),
     /// Hand the machine the whole desired state.
     Put,
     /// Wait until the machine reports another phase, then look again.
@@ -84,11 +97,21 @@ pub fn plan(seen: &Observation) -> Step {
         Machine::Unknown if seen.status == S::Stopping => {
             Step::Transition(E::StopFinished, "its machine does not run it")
         }
+        Machine::Unknown | Machine::Reports { .. } if falls_asleep(seen).is_some() => {
+            Step::Wait(falls_asleep(seen).unwrap_or(SOON))
+        }
         // Also what is to stay stopped: the machine's word is what shows that a change was taken up.
         Machine::Unknown => Step::Put,
         Machine::Reports { generation, .. } if generation < seen.generation => Step::Put,
         Machine::Reports { phase, .. } => follow(seen, phase),
     }
+}
+
+/// How long one that fell asleep still runs.
+fn falls_asleep(seen: &Observation) -> Option<Duration> {
+    let is_asleep = seen.status == InstanceStatus::Asleep;
+    let left = GRACE.checked_sub(seen.asleep_for)?;
+    (is_asleep && !left.is_zero()).then_some(left)
 }
 
 /// Brings the status in line with a wish that was written but not yet taken up.
@@ -102,8 +125,13 @@ fn intent(seen: &Observation) -> Option<Step> {
         }
         (
             DesiredInstance::Stopped,
-            S::PendingStart | S::Starting | S::Running | S::ErrorRuntime,
+            S::PendingStart | S::Starting | S::Running | S::Asleep | S::ErrorRuntime,
         ) => Some(Step::Transition(E::StopRequested, "its owner stopped it")),
+        (DesiredInstance::Running, S::Asleep)
+            if seen.environment_wanted && seen.sleeps_in.is_none() =>
+        {
+            Some(Step::Wake("it is not to sleep any more"))
+        }
         (DesiredInstance::Running, S::Stopped | S::Stopping) if seen.environment_wanted => {
             Some(Step::Transition(E::StartRequested, "it is to run"))
         }
@@ -151,8 +179,13 @@ fn follow(seen: &Observation, phase: Phase) -> Step {
         (S::PendingRemoval, _) => Step::Watch,
         (S::Stopping, Phase::Stopped) => Step::Transition(E::StopFinished, "it has stopped"),
         (S::Stopping, _) => Step::Watch,
-        (S::Stopped, _) => Step::Wait(IDLE),
-        (S::Running, Phase::Running) => Step::Wait(IDLE),
+        (S::Stopped, _) | (S::Asleep, Phase::Stopped) => Step::Wait(IDLE),
+        (S::Asleep, _) => Step::Watch,
+        (S::Running, Phase::Running) => match seen.sleeps_in {
+            None => Step::Wait(IDLE),
+            Some(Duration::ZERO) => Step::Sleep,
+            Some(rest) => Step::Wait(rest.min(IDLE)),
+        },
         (S::PendingStart | S::Starting | S::ErrorRuntime, Phase::Running) => {
             Step::Transition(E::Healthy, "it answers MCP")
         }
@@ -200,6 +233,8 @@ mod tests {
             status,
             environment: EnvironmentStatus::Active,
             environment_wanted: true,
+            sleeps_in: None,
+            asleep_for: Duration::ZERO,
             machine,
         }
     }
@@ -306,6 +341,82 @@ mod tests {
             plan(&again),
             Step::Transition(E::StartRequested, _)
         ));
+    }
+
+    fn sleepy(status: S, machine: Machine, sleeps_in: u64, asleep_for: u64) -> Observation {
+        Observation {
+            sleeps_in: Some(Duration::from_secs(sleeps_in)),
+            asleep_for: Duration::from_secs(asleep_for),
+            ..seen(DesiredInstance::Running, status, machine)
+        }
+    }
+
+    #[test]
+    fn one_that_runs_and_is_not_used_falls_asleep() {
+        let runs = reports(Phase::Running);
+        let step = |sleeps_in| plan(&sleepy(S::Running, runs, sleeps_in, 0));
+        assert_eq!(step(7), Step::Wait(Duration::from_secs(7)));
+        assert_eq!(step(3600), Step::Wait(IDLE));
+        assert_eq!(step(0), Step::Sleep);
+        let never = seen(DesiredInstance::Running, S::Running, runs);
+        assert_eq!(plan(&never), Step::Wait(IDLE));
+        for (status, phase) in [
+            (S::Starting, Phase::Starting),
+            (S::PendingStart, Phase::Pending),
+            (S::ErrorRuntime, Phase::Failed),
+            (S::Running, Phase::Backoff),
+        ] {
+            assert_ne!(plan(&sleepy(status, reports(phase), 0, 0)), Step::Sleep);
+        }
+    }
+
+    #[test]
+    fn its_machine_hears_of_it_after_a_moment_of_grace() {
+        let old = Machine::Reports {
+            generation: 1,
+            phase: Phase::Running,
+        };
+        let step = |machine, asleep_for| plan(&sleepy(S::Asleep, machine, 0, asleep_for));
+        for machine in [old, Machine::Unknown] {
+            assert_eq!(step(machine, 1), Step::Wait(GRACE - Duration::from_secs(1)));
+            assert_eq!(step(machine, GRACE.as_secs()), Step::Put);
+            assert_eq!(step(machine, 3600), Step::Put);
+        }
+        assert_eq!(step(reports(Phase::Stopping), 6), Step::Watch);
+        assert_eq!(step(reports(Phase::Stopped), 6), Step::Wait(IDLE));
+    }
+
+    #[test]
+    fn one_that_sleeps_sleeps_on_whatever_becomes_of_its_environment() {
+        for (status, wanted) in [
+            (EnvironmentStatus::Deleting, false),
+            (EnvironmentStatus::Deleted, false),
+            (EnvironmentStatus::Deleted, true),
+        ] {
+            let observation = Observation {
+                environment: status,
+                environment_wanted: wanted,
+                ..sleepy(S::Asleep, Machine::Absent, 0, 60)
+            };
+            assert!(matches!(plan(&observation), Step::Wait(_)), "{status:?}");
+        }
+        let stopped = Observation {
+            desired: DesiredInstance::Stopped,
+            ..sleepy(S::Asleep, reports(Phase::Stopped), 0, 60)
+        };
+        let stopped = plan(&stopped);
+        assert!(matches!(stopped, Step::Transition(E::StopRequested, _)));
+    }
+
+    #[test]
+    fn one_that_is_no_longer_to_sleep_is_woken() {
+        let asleep = seen(DesiredInstance::Running, S::Asleep, reports(Phase::Stopped));
+        assert!(matches!(plan(&asleep), Step::Wake(_)));
+        let off = Observation {
+            environment_wanted: false,
+            ..asleep
+        };
+        assert!(!matches!(plan(&off), Step::Wake(_)));
     }
 
     #[test]

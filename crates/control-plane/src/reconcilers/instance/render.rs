@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use agentopia_domain::catalog::{
     CatalogDefinition, ConfigTarget, Packaging, StdioProcesses, ToolVersion, Transport,
 };
-use agentopia_domain::instance::{DesiredInstance, Instance};
+use agentopia_domain::instance::{DesiredInstance, Instance, InstanceStatus};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::spec::{ImageRef, InstanceSpec, Program, VolumeSpec};
 use agentopia_store::InstanceReport;
@@ -40,7 +40,11 @@ pub fn render(
         environment_id: instance.environment_id,
         account_id: instance.account_id,
         generation: instance.generation,
-        desired: instance.desired,
+        desired: match instance.status {
+            // Its machine knows no difference between one that sleeps and one that is stopped.
+            InstanceStatus::Asleep => DesiredInstance::Stopped,
+            _ => instance.desired,
+        },
         restart_nonce: instance.restart_nonce,
         version: version.version.clone(),
         program: Program {

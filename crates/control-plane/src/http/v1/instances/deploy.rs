@@ -13,7 +13,8 @@ use agentopia_store::{NewInstance, Placement, StoreError};
 use axum::Json;
 use http::StatusCode;
 
-use super::{check, direct_access, remote, secrets, shown};
+use super::idle::Sleeper;
+use super::{check, direct_access, idle, remote, secrets, shown};
 use crate::http::extract::{Body, Call};
 use crate::http::v1::catalog::find;
 use crate::http::v1::environment::ensure::ensure;
@@ -57,6 +58,9 @@ pub(super) async fn handler(
     check::secrets(definition, &request.secrets)?;
     let ranges = &call.state.config.direct_access_ranges;
     let direct_access = direct_access::granted(definition, &request.allow_from, ranges)?;
+    let sleeper = Sleeper::of(direct_access.is_some(), definition.packaging.is_remote());
+    let shortest = call.state.config.shortest_idle_seconds;
+    let idle = idle::checked(request.idle, sleeper, shortest)?;
     let secrets = secrets::resolve(&call, &request.secrets).await?;
     let remote = remote::server(&call, definition, request.url.as_deref()).await?;
     let environment = if remote.is_some() {
@@ -87,6 +91,7 @@ pub(super) async fn handler(
         running: true,
         direct_access: direct_access.clone(),
         remote: remote.clone(),
+        idle,
     };
     let instance = match &request.name {
         Some(name) => create(&call, new(name.clone()), &definition.slug).await?,

@@ -1,4 +1,5 @@
-//! `PATCH /api/v1/instances/{id}`: changes name, configuration, secrets or who may reach its port.
+//! `PATCH /api/v1/instances/{id}`: changes name, configuration, secrets, who may reach its port, or
+//! after how long without use it is stopped.
 
 use agentopia_api::Problem;
 use agentopia_api::instance::{Instance, UpdateInstanceRequest};
@@ -7,8 +8,9 @@ use agentopia_store::{InstanceIntent, Reconfigure};
 use axum::Json;
 use http::StatusCode;
 
+use super::idle::Sleeper;
 use super::intend::intend;
-use super::{check, direct_access, secrets, shown};
+use super::{check, direct_access, idle, secrets, shown};
 use crate::http::extract::{Body, Call, PathId};
 use crate::problem::Answer;
 
@@ -64,6 +66,14 @@ pub(super) async fn handler(
         }
         None => None,
     };
+    let idle = match request.idle {
+        Some(setting) => {
+            let sleeper = Sleeper::of(instance.direct_access.is_some(), instance.remote.is_some());
+            let shortest = call.state.config.shortest_idle_seconds;
+            Some(idle::checked(setting, sleeper, shortest)?)
+        }
+        None => None,
+    };
     let renamed = request.name.is_some();
     let answer = intend(
         &call,
@@ -73,6 +83,7 @@ pub(super) async fn handler(
             config: request.config,
             secrets,
             direct_access,
+            idle,
             ..Reconfigure::default()
         }),
         "instance.reconfigured",

@@ -3,6 +3,7 @@
 
 use agentopia_api::legacy::{ImportProblem, ImportStep, ImportedAccount, LegacyImport};
 use agentopia_domain::event::{NewEvent, ObjectKind};
+use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::link::LinkPolicy;
 use agentopia_domain::name::Name;
 use agentopia_domain::{AgentId, EnvironmentId, InstanceId, LinkId};
@@ -154,6 +155,7 @@ async fn instance(
         // The earlier model knew no sources: its owner names them with a change of the instance.
         direct_access: None,
         remote: None,
+        idle: IdleSetting::Inherit,
     };
     let instances = call.store().instances();
     let deployed = event(call, account, "instance.deployed", object, message);

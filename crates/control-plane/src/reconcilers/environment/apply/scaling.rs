@@ -218,7 +218,10 @@ fn ending(
 /// Whether a tool that is to run does so, or can't for a reason that its own status tells.
 fn is_back(report: &InstanceReport) -> bool {
     let wanted = report.instance.desired == DesiredInstance::Running
-        && report.instance.status != InstanceStatus::ErrorRuntime;
+        && !matches!(
+            report.instance.status,
+            InstanceStatus::ErrorRuntime | InstanceStatus::Asleep
+        );
     let phase = report.observed.as_ref().map(|observed| observed.phase);
     // One that was never on the machine has nowhere to come back to.
     !wanted
