@@ -41,12 +41,15 @@ pub trait Documents: fmt::Debug + Send + Sync {
     async fn get(&self, url: &str) -> Result<Bytes, String>;
 }
 
+/// What was read when, by address.
+type Kept = HashMap<String, (DateTime<Utc>, Client)>;
+
 /// Documents, as they were read last. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct DocumentCache {
     source: Arc<dyn Documents>,
     ambient: Ambient,
-    kept: Arc<Mutex<HashMap<String, (DateTime<Utc>, Client)>>>,
+    kept: Arc<Mutex<Kept>>,
 }
 
 impl DocumentCache {

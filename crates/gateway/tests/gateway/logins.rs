@@ -78,11 +78,12 @@ async fn a_login_opens_its_agents_endpoint_and_nothing_else() {
         elsewhere.modern_call("tools/list", json!({})).await.status,
         404
     );
-    // The agent's own tokens open it; a login was for the endpoint that the consent page named.
+    // The agent's own tokens open it; a login was for the endpoint that the consent page named. There
+    // its client is told where to get another (RFC 6750).
     let direct = rig.wire_to(instance, &token);
     assert_eq!(
         direct.modern_call("tools/list", json!({})).await.status,
-        404
+        401
     );
     let linked = rig.wire_to(instance, &agent.token);
     assert_eq!(
