@@ -1,5 +1,5 @@
 //! Everything in `fuzz/corpus`: the seeds, and what fuzzers once broke something with.
-#![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 

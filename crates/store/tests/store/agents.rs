@@ -137,6 +137,7 @@ async fn a_link_is_unique_and_keeps_its_times(db: TestDb) {
     let policy = LinkPolicy {
         allowed_tools: Some(vec!["echo".into()]),
         renamed_tools: BTreeMap::from([("echo".into(), "say".into())]),
+        described_tools: BTreeMap::from([("echo".into(), "Says it".into())]),
         always_prefix: true,
     };
     let patch = LinkPatch {
