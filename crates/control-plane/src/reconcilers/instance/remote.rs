@@ -44,7 +44,7 @@ fn plan(desired: DesiredInstance, status: InstanceStatus) -> Step {
             Step::Transition(E::StopFinished, "it is called no more")
         }
         (DesiredInstance::Stopped, _) => Step::Transition(E::StopRequested, "its owner stopped it"),
-        (DesiredInstance::Running, S::Stopped | S::Stopping) => {
+        (DesiredInstance::Running, S::Stopped | S::Stopping | S::Asleep) => {
             Step::Transition(E::StartRequested, "it is to run")
         }
         (DesiredInstance::Running, _) => Step::Look,
