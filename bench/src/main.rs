@@ -63,6 +63,8 @@ enum Bench {
     Gateway,
     /// From the start of a killed control plane to the first answered tool call.
     Restart,
+    /// Memory of the gateway for idle sessions and open streams.
+    Sessions,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -94,6 +96,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Bench::Footprint => footprint::run().await?,
             Bench::Gateway => gateway::run(arguments.repeats, &arguments.only).await?,
             Bench::Restart => restart::run(arguments.repeats).await?,
+            Bench::Sessions => gateway::sessions::run().await?,
         };
         output.add(records)?;
     }

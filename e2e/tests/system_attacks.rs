@@ -282,6 +282,96 @@ async fn cve_2026_110279_no_header_of_a_caller_reaches_its_server() -> anyhow::R
     cluster.finish().await
 }
 
+/// mcp-remote ran a command that stood in the address where it was told to log in. What we tell is made of the
+/// address that the operator set, and of nothing that came with a request.
+#[tokio::test(flavor = "multi_thread")]
+async fn cve_2025_6514_where_to_log_in_is_never_the_callers_to_say() -> anyhow::Result<()> {
+    let cluster = Cluster::local().start().await?;
+    let agent = cluster.agent_with("a", &[]).await?;
+    let base = cluster.admin.base_url();
+    let http = http_client()?;
+    let door = agentopia_api::agent::mcp_url(base, agent.id());
+    let evil = [
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "evil"),
+        ("forwarded", "host=evil.example;proto=https"),
+        ("x-original-url", "https://evil.example/$(calc)"),
+    ];
+    let lied = |request: RequestBuilder| {
+        evil.into_iter().fold(request, |request, (name, value)| {
+            request.header(name, value)
+        })
+    };
+    let refused = lied(initialize(http.post(&door))).send().await?;
+    let challenge = refused
+        .headers()
+        .get("www-authenticate")
+        .and_then(|value| value.to_str().ok());
+    let challenge = challenge.unwrap_or_default();
+    let (_, rest) = challenge
+        .split_once("resource_metadata=\"")
+        .ok_or_else(|| anyhow::anyhow!("no metadata in {challenge:?}"))?;
+    let metadata = rest.split('"').next().unwrap_or_default();
+    anyhow::ensure!(metadata.starts_with(&format!("{base}/")), "{metadata}");
+    let resource: Value = lied(http.get(metadata)).send().await?.json().await?;
+    assert_eq!(resource["resource"], door.as_str());
+    assert_eq!(resource["authorization_servers"], json!([base]));
+    let url = format!("{base}/.well-known/oauth-authorization-server");
+    let server: Value = lied(http.get(url)).send().await?.json().await?;
+    assert_eq!(server["issuer"], base);
+    for (name, value) in server.as_object().into_iter().flatten() {
+        if name.ends_with("_endpoint") {
+            let address = value.as_str().unwrap_or_default();
+            anyhow::ensure!(
+                address.starts_with(&format!("{base}/")),
+                "{name}: {address}"
+            );
+        }
+    }
+    cluster.finish().await
+}
+
+/// Servers that called any address which a user, or a name, gave them: the cloud's metadata, their neighbours.
+#[tokio::test(flavor = "multi_thread")]
+async fn cve_2026_77822_no_address_of_ours_is_called_for_anybody() -> anyhow::Result<()> {
+    let cluster = Cluster::local().start().await?;
+    let admin = &cluster.admin;
+    for url in [
+        "http://169.254.169.254/metadata/v1/user-data",
+        "https://169.254.169.254/metadata/v1/user-data",
+        "https://127.0.0.1/mcp",
+        "https://localhost/mcp",
+        "https://2130706433/mcp",
+        "https://0x7f.1/mcp",
+        "https://0177.0.0.1/mcp",
+        "https://[::1]/mcp",
+        "https://[::ffff:169.254.169.254]/mcp",
+        "https://[64:ff9b::a9fe:a9fe]/mcp",
+        "https://10.0.0.1/mcp",
+        "https://100.64.0.1/mcp",
+        "https://[fd00::1]/mcp",
+        "https://0.0.0.0/mcp",
+        "https://user:secret@example.com/mcp",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1:6379/_x",
+    ] {
+        let body = json!({"catalog": "remote", "url": url});
+        let asked = admin
+            .request(Method::POST, "/api/v1/instances")
+            .json(&body)
+            .send()
+            .await?;
+        let status = asked.status();
+        anyhow::ensure!(
+            status == StatusCode::UNPROCESSABLE_ENTITY,
+            "{url}: {status}"
+        );
+    }
+    let made: Vec<Value> = admin.list("/api/v1/instances").await?;
+    assert!(made.is_empty(), "{made:?}");
+    cluster.finish().await
+}
+
 /// MCP's security pages: a session's id is no credential, and good for its own token only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_session_id_opens_nothing() -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ mod nginx;
 mod ours;
 mod pass;
 mod role;
+pub(crate) mod sessions;
 mod upstream;
 mod wire;
 

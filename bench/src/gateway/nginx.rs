@@ -16,24 +16,27 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Starts it before `upstream`.
 pub(super) async fn start(upstream: &str) -> anyhow::Result<Part> {
-    let directory = std::env::temp_dir().join(format!("agentopia-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&directory)?;
+    let directory = tempfile::Builder::new()
+        .prefix("agentopia-bench-")
+        .tempdir()?;
+    let path = directory.path();
     let port = free_port()?;
-    let file = directory.join("nginx.conf");
+    let file = path.join("nginx.conf");
     std::fs::write(
         &file,
-        configuration(upstream, port, &directory.display().to_string()),
+        configuration(upstream, port, &path.display().to_string()),
     )?;
     let child = Command::new("nginx")
         .arg("-p")
-        .arg(&directory)
+        .arg(path)
         .arg("-c")
         .arg(&file)
         .args(["-e", "stderr"])
         .stdout(Stdio::null())
         .spawn()
         .context("nginx can't be started: is it installed?")?;
-    let part = Part::of(child, format!("http://127.0.0.1:{port}/mcp"), None);
+    let mut part = Part::of(child, format!("http://127.0.0.1:{port}/mcp"), None);
+    part.keep(directory);
     let listening = async {
         while TcpStream::connect(part.authority()).await.is_err() {
             tokio::time::sleep(PAUSE).await;

@@ -33,6 +33,9 @@ use super::role::tell;
 /// More than any machine here makes: they are counted, and nothing is refused.
 const LIMIT: Option<NonZeroU32> = NonZeroU32::new(u32::MAX);
 
+/// One agent here stands for as many as `sessions` opens sessions for.
+const SESSIONS: usize = 20_000;
+
 /// Plain HTTP to wherever the route says.
 struct Plain(Client<Tcp, Full<Bytes>>);
 
@@ -104,6 +107,7 @@ pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
                 account: LIMIT,
                 tool: LIMIT,
             },
+            max_sessions_per_principal: SESSIONS,
             ..GatewayConfig::default()
         },
         ambient: ambient.clone(),

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -35,6 +36,8 @@ pub(super) struct Part {
     /// What it wants to be shown.
     pub(super) token: Option<String>,
     child: Child,
+    /// Files of its own, which go with it.
+    directory: Option<TempDir>,
 }
 
 impl Part {
@@ -64,7 +67,17 @@ impl Part {
 
     /// A process that is there.
     pub(super) const fn of(child: Child, url: String, token: Option<String>) -> Self {
-        Self { url, token, child }
+        Self {
+            url,
+            token,
+            child,
+            directory: None,
+        }
+    }
+
+    /// Takes away a directory of its own when it ends.
+    pub(super) fn keep(&mut self, directory: TempDir) {
+        self.directory = Some(directory);
     }
 
     /// Host and port.
@@ -78,9 +91,14 @@ impl Part {
         rest.find('/').map_or("/", |at| &rest[at..])
     }
 
+    /// Its process.
+    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("it has ended")
+    }
+
     /// Processor time that it and its children that live have used.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
-        let pid = self.child.id().context("it has ended")?;
+        let pid = self.pid()?;
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
         let children = children.split_ascii_whitespace().map(str::parse);
         let mut ticks = 0;
