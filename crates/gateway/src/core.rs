@@ -26,6 +26,7 @@ use crate::sleepers::wakes::Wakes;
 use crate::upstream::breaker::Breakers;
 use crate::upstream::connector::UpstreamConnector;
 use crate::upstream::era::EraBook;
+use crate::upstream::shelf::Shelf;
 
 /// The shared inside of a [`crate::Gateway`].
 pub(crate) struct Core {
@@ -43,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) audit: AuditQueue,
     pub(crate) eras: EraBook,
     pub(crate) breakers: Breakers,
+    pub(crate) shelf: Shelf,
     pub(crate) names: NameTables,
     pub(crate) clients: Clients,
     pub(crate) suspended: Suspended,
@@ -82,6 +84,7 @@ impl Core {
             audit,
             eras: EraBook::default(),
             breakers: Breakers::default(),
+            shelf: Shelf::default(),
             names: NameTables::default(),
             farewells: TaskTracker::new(),
             stopped: CancellationToken::new(),
@@ -114,6 +117,7 @@ impl Core {
         for instance in &changes.stale_instances {
             self.eras.forget(*instance);
             self.breakers.forget(*instance);
+            self.shelf.forget(*instance);
         }
         let routes = self.routes.load();
         let route = |instance| routes.instances.get(&instance);

@@ -99,7 +99,10 @@ async fn fetch(
     };
     let live = upstream.live(core, client, route).await?;
     if !live.offers(kind) {
-        let nothing = Arc::new(Listed::new(kind, Vec::new(), None));
+        let nothing = Arc::new(Listed::new(
+            core.shelf.place(route.id, kind, Vec::new()),
+            None,
+        ));
         keep(&nothing);
         return Ok(nothing);
     }
@@ -145,7 +148,7 @@ async fn fetch(
             _ => break,
         }
     }
-    let listed = Arc::new(Listed::new(kind, items, ttl_ms));
+    let listed = Arc::new(Listed::new(core.shelf.place(route.id, kind, items), ttl_ms));
     keep(&listed);
     // The session may have been opened anew meanwhile: keep it with the one that is current.
     match upstream.current() {
@@ -235,7 +238,7 @@ fn shown<'a>(
     let mut all = Vec::new();
     for part in parts {
         let policy = &agent.links[part.link].policy;
-        for item in part.outcome.iter().flat_map(|listed| &listed.items) {
+        for item in part.outcome.iter().flat_map(|listed| listed.items()) {
             if kind != ListKind::Tools {
                 all.push((part.link, Cow::Borrowed(item)));
             } else if allows(policy, item.key()) {
@@ -262,7 +265,7 @@ pub(crate) fn allows(policy: &agentopia_domain::link::LinkPolicy, own_name: &str
 fn ttl_of(parts: &[Part]) -> u64 {
     let ttl = |part: &Part| match &part.outcome {
         // It has nothing of the kind, so nothing of it gets old.
-        Ok(listed) if listed.items.is_empty() && listed.ttl_ms.is_none() => u64::MAX,
+        Ok(listed) if listed.items().is_empty() && listed.ttl_ms.is_none() => u64::MAX,
         Ok(listed) => listed.ttl_ms.unwrap_or(0),
         Err(_) => 0,
     };

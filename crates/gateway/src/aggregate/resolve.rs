@@ -142,7 +142,7 @@ async fn by_uri(core: &Arc<Core>, client: &Arc<Client>, agent: &Arc<AgentRoute>,
     }
     let templates = list::gather(core, client, agent, ListKind::ResourceTemplates).await;
     let offers = |part: &list::Part| {
-        let items = part.outcome.iter().flat_map(|listed| &listed.items);
+        let items = part.outcome.iter().flat_map(|listed| listed.items());
         items
             .into_iter()
             .any(|item| item.key() == uri || uris::matches(item.key(), uri))

@@ -160,11 +160,7 @@ fn discover_of_session(live: &crate::upstream::Live) -> Json<'static> {
     let mut result: ObjectWriter = jsonrpc::modern_result("complete", &live.server_info());
     about::add_versions(&mut result);
     result.raw("capabilities", capabilities.to_json());
-    let instructions = live
-        .hello
-        .as_ref()
-        .and_then(|h| h.raw(Field::ResultInstructions));
-    if let Some(instructions) = instructions {
+    if let Some(instructions) = live.instructions() {
         result.raw("instructions", instructions);
     }
     result.raw("ttlMs", 0).text("cacheScope", "private");

@@ -166,8 +166,8 @@ async fn pass_initialize(
         .live(core, client, &hop.route)
         .await
         .map_err(|error| error.to_rpc(&hop.route.name))?;
-    if let (Era::Session, Some(hello)) = (live.era, &live.hello) {
-        return Ok(Splice::new(hello).id(id).finish());
+    if let (Era::Session, Some(hello)) = (live.era, live.hello()) {
+        return Ok(Splice::new(&hello).id(id).finish());
     }
     let mut capabilities = live.capabilities.clone();
     // Asked for with every request there, once for all here; the gateway sees to it.
@@ -177,11 +177,7 @@ async fn pass_initialize(
         .text("protocolVersion", client.hello.version.as_str())
         .raw("capabilities", capabilities.to_json())
         .raw("serverInfo", live.server_info());
-    let instructions = live
-        .hello
-        .as_ref()
-        .and_then(|h| h.raw(Field::ResultInstructions));
-    if let Some(instructions) = instructions {
+    if let Some(instructions) = live.instructions() {
         result.raw("instructions", instructions);
     }
     Ok(jsonrpc::response(id, &result.finish()))

@@ -80,7 +80,10 @@ async fn initialize(
         .filter(|version| version.era() == Era::Session)
         .ok_or(UpstreamError::NotMcp("it speaks no revision that we know"))?;
     drop(said);
-    let session = headers.get(headers::SESSION_ID).cloned();
+    // Copied: it is kept, and a header is a slice of a read buffer of several KiB.
+    let session = headers
+        .get(headers::SESSION_ID)
+        .and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
     let live = Live::new(
         route.clone(),
         Era::Session,

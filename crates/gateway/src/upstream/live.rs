@@ -1,62 +1,52 @@
 //! An open connection with a server: what the handshake brought.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agentopia_mcp::{
-    Capabilities, Envelope, Era, Field, Json, ListItem, ListKind, ParamHeaders, ProtocolVersion,
+    Capabilities, Envelope, Era, Field, Json, Limits, ListItem, ListKind, ParamHeaders,
+    ProtocolVersion,
 };
 use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::shelf::Items;
 use crate::clients::empty_object;
 use crate::routes::InstanceRoute;
 
 /// All pages of one list.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    pub(crate) items: Vec<ListItem>,
+    shared: Arc<Items>,
     /// The smallest `ttlMs` of its pages.
     pub(crate) ttl_ms: Option<u64>,
-    /// Of tools with arguments that are mirrored into headers, which.
-    param_headers: HashMap<String, ParamHeaders>,
     at: Instant,
 }
 
 impl Listed {
-    pub(crate) fn new(kind: ListKind, items: Vec<ListItem>, ttl_ms: Option<u64>) -> Self {
-        let mut param_headers = HashMap::new();
-        if kind == ListKind::Tools {
-            for item in &items {
-                let schema = item.get("inputSchema");
-                let headers = schema
-                    .map(|s| ParamHeaders::from_schema(&s))
-                    .unwrap_or_default();
-                if !headers.is_empty() {
-                    param_headers.insert(item.key().to_owned(), headers);
-                }
-            }
-        }
+    pub(crate) fn new(shared: Arc<Items>, ttl_ms: Option<u64>) -> Self {
         Self {
-            items,
+            shared,
             ttl_ms,
-            param_headers,
             at: Instant::now(),
         }
     }
 
+    pub(crate) fn items(&self) -> &[ListItem] {
+        &self.shared.items
+    }
+
     /// The names or URIs of all items.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.items.iter().map(ListItem::key)
+        self.items().iter().map(ListItem::key)
     }
 
     /// The arguments of a tool that are mirrored into headers, if it has any.
     pub(crate) fn param_headers(&self, tool: &str) -> Option<&ParamHeaders> {
-        self.param_headers.get(tool)
+        self.shared.param_headers.get(tool)
     }
 }
 
@@ -70,8 +60,10 @@ pub(crate) struct Live {
     /// The server's `Mcp-Session-Id`.
     pub(crate) session: Option<HeaderValue>,
     pub(crate) capabilities: Capabilities,
-    /// The answer to initialize or server/discover; `None` if a modern server refused to discover.
-    pub(crate) hello: Option<Envelope>,
+    /// The answer to initialize or server/discover, see [`Self::hello`].
+    hello: Option<Box<[u8]>>,
+    /// Of it, for every answer of a session-era server to a modern client.
+    server_info: Json<'static>,
     lists: Mutex<[(u64, Option<Arc<Listed>>); 4]>,
     lost: AtomicBool,
     /// A stream is open on which the server tells of changes: only then lists are kept.
@@ -111,13 +103,31 @@ impl Live {
             version,
             session,
             capabilities,
-            hello,
+            server_info: server_info(era, hello.as_ref()),
+            // In memory of its own: it is kept, and what came is a slice of a read buffer of several KiB.
+            hello: hello.map(|hello| hello.bytes().into()),
             lists: Mutex::default(),
             lost: AtomicBool::new(false),
             listening: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
+    }
+
+    /// The answer to initialize or server/discover; `None` if a modern server refused to discover. Scanned
+    /// anew each time: it is asked for seldom, and kept in every session.
+    pub(crate) fn hello(&self) -> Option<Envelope<&[u8]>> {
+        let limits = Limits {
+            max_bytes: u32::MAX as usize,
+            ..Limits::default()
+        };
+        Envelope::scan(self.hello.as_deref()?, &limits).ok()
+    }
+
+    /// Advice for the model, if the server gave any.
+    pub(crate) fn instructions(&self) -> Option<Json<'static>> {
+        let hello = self.hello()?;
+        Some(hello.raw(Field::ResultInstructions)?.into_owned())
     }
 
     /// Whether it is still good for `route`.
@@ -208,14 +218,17 @@ impl Live {
 
     /// `serverInfo`, wherever its era puts it.
     pub(crate) fn server_info(&self) -> Json<'_> {
-        let field = match self.era {
-            Era::Session => Field::ResultServerInfo,
-            Era::Modern => Field::ResultMetaServerInfo,
-        };
-        self.hello
-            .as_ref()
-            .and_then(|hello| hello.raw(field))
-            .filter(Json::is_object)
-            .unwrap_or_else(crate::aggregate::own_info)
+        self.server_info.borrowed()
     }
+}
+
+fn server_info(era: Era, hello: Option<&Envelope>) -> Json<'static> {
+    let field = match era {
+        Era::Session => Field::ResultServerInfo,
+        Era::Modern => Field::ResultMetaServerInfo,
+    };
+    hello
+        .and_then(|hello| hello.raw(field))
+        .filter(Json::is_object)
+        .map_or_else(crate::aggregate::own_info, Json::into_owned)
 }

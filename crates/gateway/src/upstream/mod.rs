@@ -18,6 +18,7 @@ mod listen;
 pub(crate) mod live;
 pub(crate) mod peer;
 pub(crate) mod reader;
+pub(crate) mod shelf;
 
 use agentopia_mcp::{ListKind, method};
 
