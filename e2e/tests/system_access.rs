@@ -243,7 +243,7 @@ async fn links_and_tokens_that_are_taken_back_stop_working() -> anyhow::Result<(
     let echo = cluster.deploy("echo").await?;
     let agent = cluster.agent_with("a", &[echo.id]).await?;
     let session = agent.session().await?;
-    assert_eq!(session.tools().await?.len(), 4);
+    assert_eq!(session.tools().await?.len(), 5);
 
     agent.link(echo.id, false).await?;
     assert!(agent.tools().await?.is_empty());
@@ -260,7 +260,7 @@ async fn links_and_tokens_that_are_taken_back_stop_working() -> anyhow::Result<(
     })
     .await?;
     agent.link(echo.id, true).await?;
-    assert_eq!(agent.tools().await?.len(), 4);
+    assert_eq!(agent.tools().await?.len(), 5);
 
     // Some of the tools, under other names.
     let policy = json!({"enabled": true, "policy": {
@@ -401,7 +401,7 @@ async fn other_accounts_things_do_not_exist() -> anyhow::Result<()> {
         (still.status, still.generation),
         (InstanceStatus::Running, echo.generation)
     );
-    assert_eq!(agent.tools().await?.len(), 4);
+    assert_eq!(agent.tools().await?.len(), 5);
     let outcome = stranger.post::<Value>("/api/v1/catalog", &json!({})).await;
     let refusal = outcome
         .err()

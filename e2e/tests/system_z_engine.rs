@@ -14,7 +14,7 @@ async fn tools_come_back_after_the_engine_was_killed() -> anyhow::Result<()> {
     let http = cluster.deploy("echo-http").await?;
     let echo = cluster.deploy("echo").await?;
     let agent = cluster.agent_with("a", &[http.id, echo.id]).await?;
-    assert_eq!(agent.tools().await?.len(), 8);
+    assert_eq!(agent.tools().await?.len(), 10);
 
     engine::kill_and_start().await?;
 
