@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use agentopia_api::call::Call;
+use agentopia_api::call::{Call, CallDetail};
 use agentopia_domain::call::CallOutcome;
 use agentopia_test_support::Cluster;
 use anyhow::Context as _;
@@ -116,5 +116,74 @@ async fn a_call_that_did_not_work_is_kept_as_what_it_was() -> anyhow::Result<()>
     .await?;
     let outcome = |wanted| kept.iter().filter(|call| call.outcome == wanted).count();
     assert_eq!(outcome(CallOutcome::Limited), limited);
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_has_as_many_calls_as_were_allowed_also_after_a_restart() -> anyhow::Result<()> {
+    let mut cluster = Cluster::local().start().await?;
+    let echo = cluster.deploy("echo").await?;
+    let agent = cluster.agent_with("helper", &[echo.id]).await?;
+    let cli = cluster.cli()?;
+    let limit = ["agents", "update", "helper", "--calls-per-day", "3"];
+    cli.run(&limit).await?;
+    let client = agent.modern()?;
+    for _ in 0..2 {
+        client.call("echo", json!({"text": "x"})).await?;
+    }
+    cluster.control_plane.stop().await?;
+    cluster.control_plane.start().await?;
+    let client = agent.modern()?;
+    client.call("echo", json!({"text": "the third"})).await?;
+    let refused = client.call("echo", json!({"text": "the fourth"})).await;
+    let refused = refused.err().context("the fourth call was made")?;
+    let told = format!("{refused:#}");
+    anyhow::ensure!(told.contains("3 a day (UTC) are allowed"), "{told}");
+    let told = cli.run(&["calls", "counts"]).await?.stdout;
+    anyhow::ensure!(
+        told.lines()
+            .any(|line| line.contains("helper") && line.ends_with('3')),
+        "{told}"
+    );
+    cli.run(&["agents", "update", "helper", "--calls-per-day", "none"])
+        .await?;
+    client.call("echo", json!({"text": "the fifth"})).await?;
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_is_kept_if_wanted_and_without_secrets() -> anyhow::Result<()> {
+    let cluster = Cluster::local().start().await?;
+    let echo = cluster.deploy("echo").await?;
+    let agent = cluster.agent_with("helper", &[echo.id]).await?;
+    let client = agent.modern()?;
+    client.call("echo", json!({"text": "before"})).await?;
+    let cli = cluster.cli()?;
+    cli.run(&["settings", "update", "--keep-payloads", "true"])
+        .await?;
+    let text = "the sky is blue and the key ghp_0123456789abcdefghij";
+    client.call("echo", json!({"text": text})).await?;
+    let calls = agentopia_test_support::wait_for(
+        std::time::Duration::from_secs(10),
+        "the calls to be kept",
+        async || {
+            let calls: Vec<Call> = cluster.admin.list("/api/v1/calls").await?;
+            anyhow::ensure!(calls.len() == 2, "{} calls", calls.len());
+            Ok(calls)
+        },
+    )
+    .await?;
+    let number = calls[0].sequence.to_string();
+    let kept: CallDetail = cli.json(&["calls", "show", &number]).await?;
+    for said in [&kept.arguments, &kept.result] {
+        let said = said.as_deref().context("not kept")?;
+        anyhow::ensure!(
+            said.contains("the sky is blue and the key [redacted]") && !said.contains("ghp_"),
+            "{said}"
+        );
+    }
+    let number = calls[1].sequence.to_string();
+    let before: CallDetail = cli.json(&["calls", "show", &number]).await?;
+    assert_eq!((before.arguments, before.result), (None, None));
     cluster.finish().await
 }

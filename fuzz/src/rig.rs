@@ -72,6 +72,7 @@ impl Rig {
                 name: "Agent".into(),
                 description: String::new(),
                 search: false,
+                calls_per_day: None,
                 links: vec![LinkRoute {
                     id: ambient.new_id(),
                     instance_id: instance,
@@ -95,6 +96,7 @@ impl Rig {
                 expires_at: None,
                 login: None,
             }],
+            ..Snapshot::default()
         });
         Self {
             runtime,

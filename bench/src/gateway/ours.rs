@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentopia_domain::account::CallCount;
 use agentopia_domain::link::LinkPolicy;
 use agentopia_domain::token::{TokenKind, mint};
 use agentopia_domain::{AgentId, Ambient};
@@ -89,7 +90,9 @@ struct Forget;
 
 #[async_trait]
 impl AuditSink for Forget {
-    async fn write(&self, _records: Vec<AuditRecord>) {}
+    async fn write(&self, _records: Vec<AuditRecord>) -> Vec<CallCount> {
+        Vec::new()
+    }
 }
 
 pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
@@ -165,6 +168,7 @@ fn routes(upstream: &str, ambient: &Ambient) -> anyhow::Result<(Snapshot, AgentI
         name: "bench".into(),
         description: String::new(),
         search: false,
+        calls_per_day: None,
         links,
     });
     let token = mint(TokenKind::Agent, ambient);

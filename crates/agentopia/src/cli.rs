@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app::App;
 use crate::command::{
     admin, agents, auth, calls, catalog, completions, env, events, import_legacy, openapi,
-    registry, secrets, serve, setup, tokens, tools, users, verify, version,
+    registry, secrets, serve, settings, setup, tokens, tools, users, verify, version,
 };
 use crate::failure::{self, Failure};
 use crate::output::{Format, Output};
@@ -103,6 +103,9 @@ enum Command {
     /// What your agents called, when, for how long, and how it ended.
     #[command(subcommand)]
     Calls(calls::Command),
+    /// What is decided for all agents of your account: what is kept of calls, and how many there may be.
+    #[command(subcommand)]
+    Settings(settings::Command),
     /// What happened in your account: the timeline and audit log.
     #[command(subcommand)]
     Events(events::Command),
@@ -215,6 +218,7 @@ impl Command {
             Self::Registry(command) => command.run(app).await,
             Self::Tokens(command) => command.run(app).await,
             Self::Calls(command) => command.run(app).await,
+            Self::Settings(command) => command.run(app).await,
             Self::Events(command) => command.run(app).await,
             Self::Users(command) => command.run(app).await,
             Self::Verify(args) => verify::run(args, app).await,

@@ -14,6 +14,7 @@ pub(crate) mod openapi;
 pub(crate) mod registry;
 pub(crate) mod secrets;
 pub(crate) mod serve;
+pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod tokens;
 pub(crate) mod tools;

@@ -117,6 +117,21 @@ pub(crate) fn properties(
     })
 }
 
+/// `1000`, or `none` for no limit, which programs write as 0.
+pub(crate) fn daily_limit(text: &str) -> Result<u32, String> {
+    match text {
+        "none" => Ok(0),
+        number => number
+            .parse()
+            .map_err(|_| "give a whole number, or none".to_owned()),
+    }
+}
+
+/// A limit for people.
+pub(crate) fn limit_text(limit: Option<u32>) -> String {
+    limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use agentopia_domain::instance::InstanceStatus;

@@ -1,5 +1,7 @@
 //! AI agents (AGT-1).
 
+use std::num::NonZeroU32;
+
 use agentopia_domain::AgentId;
 use agentopia_domain::name::Name;
 use chrono::{DateTime, Utc};
@@ -17,6 +19,8 @@ pub struct Agent {
     /// Whether it sees two tools, `find_tool` and `call_tool`, in place of all its tools, which may be
     /// more than a model can choose from.
     pub search_mode: bool,
+    /// How many calls it may make in a day (UTC); null is as many as it likes.
+    pub calls_per_day: Option<u32>,
     /// The address of its MCP endpoint.
     pub mcp_url: String,
     /// When it was made.
@@ -36,6 +40,7 @@ impl Agent {
             name: agent.name,
             description: agent.description,
             search_mode: agent.search_mode,
+            calls_per_day: agent.calls_per_day.map(NonZeroU32::get),
             created_at: agent.created_at,
             updated_at: agent.updated_at,
         }
@@ -61,6 +66,9 @@ pub struct CreateAgentRequest {
     /// more than a model can choose from.
     #[serde(default)]
     pub search_mode: bool,
+    /// How many calls it may make in a day (UTC); 0, or absent, is as many as it likes.
+    #[serde(default)]
+    pub calls_per_day: u32,
 }
 
 /// Changes an agent; what is absent stays.
@@ -77,4 +85,7 @@ pub struct UpdateAgentRequest {
     /// more than a model can choose from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_mode: Option<bool>,
+    /// How many calls it may make in a day (UTC); 0 is as many as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_per_day: Option<u32>,
 }

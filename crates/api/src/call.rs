@@ -1,11 +1,12 @@
 //! Who called what through the gateway (AGT-8).
 
+use agentopia_domain::account;
 use agentopia_domain::call::{CallOutcome, RecordedCall};
 use agentopia_domain::{AgentId, InstanceId, UserId};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A call that was made. Neither its arguments nor its result are kept.
+/// A call that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Call {
     /// Its place among all calls.
@@ -78,4 +79,67 @@ pub struct CallQuery {
     /// Only those that ended so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CallOutcome>,
+}
+
+/// A call with what was said in it, as far as that was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CallDetail {
+    /// The call.
+    #[serde(flatten)]
+    pub call: Call,
+    /// Its arguments without what looks like a secret: JSON, or how it begins if it was longer than 8 KiB. Null
+    /// where none were kept.
+    pub arguments: Option<String>,
+    /// Its result, or the error's object, likewise.
+    pub result: Option<String>,
+}
+
+impl From<RecordedCall> for CallDetail {
+    fn from(mut recorded: RecordedCall) -> Self {
+        let payload = std::mem::take(&mut recorded.call.payload);
+        Self {
+            call: recorded.into(),
+            arguments: payload.arguments,
+            result: payload.result,
+        }
+    }
+}
+
+/// How many calls were made in a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CallCount {
+    /// The day, UTC.
+    pub day: NaiveDate,
+    /// By this agent, which may be gone by now; null counts everybody of the account.
+    pub agent_id: Option<AgentId>,
+    /// How many, without those that were refused by a limit.
+    pub calls: u64,
+}
+
+impl From<account::CallCount> for CallCount {
+    fn from(count: account::CallCount) -> Self {
+        Self {
+            day: count.day,
+            agent_id: count.agent_id,
+            calls: count.calls,
+        }
+    }
+}
+
+/// Calls by day, the newest day first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CallCounts {
+    /// By day, and within one by how many.
+    pub items: Vec<CallCount>,
+}
+
+/// Which days are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CallCountQuery {
+    /// So many days, today (UTC) among them: 1 to 400; 7 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 400)]
+    pub days: Option<u32>,
 }

@@ -28,6 +28,7 @@ pub mod page;
 pub mod problem;
 pub mod registry_login;
 pub mod secret;
+pub mod settings;
 pub mod token;
 pub mod user;
 pub mod verification;

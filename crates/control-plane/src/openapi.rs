@@ -29,6 +29,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
         (name = "secrets", description = "Values in the vault"),
         (name = "registry_logins", description = "Logins at container registries"),
         (name = "calls", description = "Who called what"),
+        (name = "settings", description = "What is decided for all agents of an account"),
         (name = "events", description = "The timeline"),
         (name = "orphans", description = "What belongs to nobody at the provider (admins)"),
         (name = "verification", description = "Whether the installation works (admins)"),

@@ -1,5 +1,7 @@
 //! An AI agent that a user owns (AGT-1).
 
+use std::num::NonZeroU32;
+
 use chrono::{DateTime, Utc};
 
 use crate::ids::{AccountId, AgentId};
@@ -18,6 +20,8 @@ pub struct Agent {
     pub description: String,
     /// Whether it sees two tools, `find_tool` and `call_tool`, in place of all (AGT-11).
     pub search_mode: bool,
+    /// How many calls it may make in a day (UTC); `None` is as many as it likes.
+    pub calls_per_day: Option<NonZeroU32>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.

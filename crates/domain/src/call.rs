@@ -1,6 +1,7 @@
 //! What is kept of every call that an agent or a person made through the gateway (AGT-8).
 //!
-//! Neither arguments nor results are: who called what, when, for how long, and how it ended.
+//! Who called what, when, for how long, and how it ended; arguments and results only where the account's owner
+//! wants them kept, and only what [`crate::redact`] lets through.
 
 use std::time::Duration;
 
@@ -39,6 +40,17 @@ pub struct Call {
     pub outcome: CallOutcome,
     /// The JSON-RPC error's code of a call that was [`CallOutcome::Refused`].
     pub error_code: Option<i32>,
+    /// What may be kept of it, where it is wanted.
+    pub payload: Payload,
+}
+
+/// What was said in a call, without secrets, at most [`crate::redact::MAX_KEPT`] bytes each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// JSON, or how it begins.
+    pub arguments: Option<String>,
+    /// The result or the error: JSON, or how it begins.
+    pub result: Option<String>,
 }
 
 /// How a call ended.

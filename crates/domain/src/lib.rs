@@ -8,6 +8,7 @@
 //! reconcilers drive, [`spec`] is what the control plane asks a machine for, [`observed`] what
 //! the machine answers.
 
+pub mod account;
 pub mod admission;
 pub mod agent;
 pub mod ambient;
@@ -26,6 +27,7 @@ pub mod oauth;
 pub mod observed;
 pub mod orphan;
 pub mod page;
+pub mod redact;
 pub mod remote;
 pub mod resources;
 pub mod secret;

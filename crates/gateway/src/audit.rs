@@ -1,23 +1,18 @@
-//! What is remembered of every call (AGT-8), written off the hot path.
-//!
-//! Calls put a record into a bounded channel and go on; one task hands records in batches to the
-//! [`AuditSink`]. When the sink is slower than the calls for so long that the channel is full,
-//! records are counted as lost and the count is logged: a slow disk must not stop the agents.
+//! What is remembered of every call (AGT-8). `queue` brings it to the [`AuditSink`], off the hot path.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod queue;
+
 use std::time::Duration;
+
+use agentopia_domain::account::CallCount;
 
 use agentopia_domain::token::TokenHash;
 use agentopia_domain::{AccountId, AgentId, InstanceId, UserId};
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use tokio::sync::mpsc;
 
-/// How many records a sink gets at once at most.
-const BATCH: usize = 256;
-/// Between batches. Meanwhile nobody waits for a record, so that calls need not wake anybody.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(crate) use queue::AuditQueue;
 
 /// One call that an agent made.
 #[derive(Debug, Clone)]
@@ -48,6 +43,28 @@ pub struct AuditRecord {
     pub response_bytes: u64,
     /// How it ended.
     pub outcome: CallOutcome,
+    /// What was said, where the account's owner wants it kept.
+    pub payload: Option<Box<RawPayload>>,
+}
+
+/// What was said in a call, **as it was said**: whoever keeps it takes secrets out first
+/// ([`agentopia_domain::redact`]). Of what is longer than [`agentopia_domain::redact::MAX_KEPT`], the
+/// beginning, which is one byte longer than that.
+#[derive(Clone, Default)]
+pub struct RawPayload {
+    /// The arguments, JSON; empty if there are none.
+    pub arguments: Bytes,
+    /// The result, or the error's object, JSON; empty if none came.
+    pub result: Bytes,
+}
+
+impl std::fmt::Debug for RawPayload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawPayload")
+            .field("arguments", &self.arguments.len())
+            .field("result", &self.result.len())
+            .finish()
+    }
 }
 
 /// How a call ended.
@@ -68,8 +85,9 @@ pub enum CallOutcome {
 /// Where audit records go.
 #[async_trait]
 pub trait AuditSink: Send + Sync + 'static {
-    /// Takes some records, oldest first. Called by one task, one call at a time.
-    async fn write(&self, records: Vec<AuditRecord>);
+    /// Takes some records, oldest first. Called by one task, one call at a time. Returns what the counts
+    /// that they belong to are now, as far as it knows: other replicas count too.
+    async fn write(&self, records: Vec<AuditRecord>) -> Vec<CallCount>;
 }
 
 /// Writes each record as one log line of level `info`, target `agentopia::audit`.
@@ -78,7 +96,7 @@ pub struct TracingAudit;
 
 #[async_trait]
 impl AuditSink for TracingAudit {
-    async fn write(&self, records: Vec<AuditRecord>) {
+    async fn write(&self, records: Vec<AuditRecord>) -> Vec<CallCount> {
         for r in records {
             tracing::info!(
                 target: "agentopia::audit",
@@ -97,124 +115,6 @@ impl AuditSink for TracingAudit {
                 "call"
             );
         }
-    }
-}
-
-/// The sending end.
-#[derive(Debug, Clone)]
-pub(crate) struct AuditQueue {
-    sender: mpsc::Sender<Entry>,
-    lost: Arc<AtomicU64>,
-}
-
-#[derive(Debug)]
-enum Entry {
-    Record(Box<AuditRecord>),
-    /// Answered when everything before it is written.
-    Flush(tokio::sync::oneshot::Sender<()>),
-}
-
-impl AuditQueue {
-    /// Starts the task that writes. It ends when the last sender is gone.
-    pub(crate) fn start(sink: Arc<dyn AuditSink>, capacity: usize) -> Self {
-        let (sender, receiver) = mpsc::channel(capacity.max(1));
-        let lost = Arc::new(AtomicU64::new(0));
-        tokio::spawn(write_all(sink, receiver, lost.clone()));
-        Self { sender, lost }
-    }
-
-    pub(crate) fn record(&self, record: AuditRecord) {
-        if self
-            .sender
-            .try_send(Entry::Record(Box::new(record)))
-            .is_err()
-        {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Returns when everything recorded so far has been given to the sink.
-    pub(crate) async fn flush(&self) {
-        let (done, written) = tokio::sync::oneshot::channel();
-        if self.sender.send(Entry::Flush(done)).await.is_ok() {
-            // An error means that the writer is gone, and with it all there was to wait for.
-            let _gone = written.await;
-        }
-    }
-}
-
-async fn write_all(
-    sink: Arc<dyn AuditSink>,
-    mut receiver: mpsc::Receiver<Entry>,
-    lost: Arc<AtomicU64>,
-) {
-    let mut entries = Vec::with_capacity(BATCH);
-    while receiver.recv_many(&mut entries, BATCH).await > 0 {
-        let mut records = Vec::with_capacity(entries.len());
-        let mut flushes = Vec::new();
-        for entry in entries.drain(..) {
-            match entry {
-                Entry::Record(record) => records.push(*record),
-                Entry::Flush(done) => flushes.push(done),
-            }
-        }
-        if !records.is_empty() {
-            sink.write(records).await;
-        }
-        for done in flushes {
-            let _receiver_gone = done.send(());
-        }
-        if receiver.len() < BATCH {
-            tokio::time::sleep(PAUSE).await;
-        }
-        match lost.swap(0, Ordering::Relaxed) {
-            0 => {}
-            count => tracing::warn!(
-                count,
-                "audit records lost: the sink is slower than the calls"
-            ),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Default)]
-    struct Kept(parking_lot::Mutex<Vec<String>>);
-
-    #[async_trait]
-    impl AuditSink for Kept {
-        async fn write(&self, records: Vec<AuditRecord>) {
-            self.0.lock().extend(records.into_iter().map(|r| r.target));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_flush_returns_when_all_before_it_is_written() {
-        let ambient = agentopia_domain::Ambient::system();
-        let kept = Arc::new(Kept::default());
-        let queue = AuditQueue::start(kept.clone(), 1_000);
-        for n in 0..600 {
-            queue.record(AuditRecord {
-                at: ambient.now(),
-                account_id: ambient.new_id(),
-                agent_id: None,
-                user_id: None,
-                trace_id: [b'1'; 32],
-                credential: TokenHash::of("agt_test"),
-                instance_id: ambient.new_id(),
-                method: "tools/call",
-                target: n.to_string(),
-                duration: Duration::ZERO,
-                request_bytes: 0,
-                response_bytes: 0,
-                outcome: CallOutcome::Answered,
-            });
-        }
-        queue.flush().await;
-        let wanted: Vec<_> = (0..600).map(|n| n.to_string()).collect();
-        assert_eq!(*kept.0.lock(), wanted);
+        Vec::new()
     }
 }

@@ -16,6 +16,7 @@ use crate::config::GatewayConfig;
 use crate::limits::Limits;
 use crate::names::NameBook;
 use crate::principal::{Principal, PrincipalAuthoriser};
+use crate::quotas::Quotas;
 use crate::relay::suspended::Suspended;
 use crate::relay::trace::NewTraces;
 use crate::routes::{Rest, RouteTable, Snapshot};
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) wakes: Wakes,
     pub(crate) kept: KeptLists,
     pub(crate) limits: Limits,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) audit: AuditQueue,
     pub(crate) eras: EraBook,
     pub(crate) breakers: Breakers,
@@ -65,11 +67,13 @@ impl std::fmt::Debug for Core {
 
 impl Core {
     pub(crate) fn new(parts: GatewayParts) -> Arc<Self> {
-        let audit = AuditQueue::start(parts.audit, parts.config.audit_queue);
+        let quotas = Arc::new(Quotas::default());
+        let audit = AuditQueue::start(parts.audit, parts.config.audit_queue, quotas.clone());
         Arc::new(Self {
             clients: Clients::new(&parts.seal_key),
             suspended: Suspended::default(),
             limits: Limits::new(parts.config.calls),
+            quotas,
             config: parts.config,
             traces: NewTraces::new(&parts.ambient),
             ambient: parts.ambient,
@@ -107,6 +111,8 @@ impl Core {
 
     pub(crate) fn replace(self: &Arc<Self>, snapshot: Snapshot) {
         let _one_at_a_time = self.replacing.lock();
+        let today = self.ambient.now().date_naive();
+        self.quotas.learn(&snapshot.calls_today, today);
         let changes = self.routes.replace(snapshot);
         if changes.is_empty() {
             return;

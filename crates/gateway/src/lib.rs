@@ -29,6 +29,7 @@ pub mod front;
 mod limits;
 pub mod names;
 pub mod principal;
+mod quotas;
 mod relay;
 pub mod routes;
 mod search;
@@ -41,13 +42,14 @@ use std::sync::Arc;
 use agentopia_domain::{AgentId, Ambient, InstanceId, LinkId};
 use secrecy::SecretBox;
 
-pub use audit::{AuditRecord, AuditSink, CallOutcome, TracingAudit};
+pub use audit::{AuditRecord, AuditSink, CallOutcome, RawPayload, TracingAudit};
 pub use config::GatewayConfig;
 pub use limits::CallLimits;
 pub use names::{NameBook, NameKind, NameMaps, book_key, read_book_key};
 pub use principal::{AgentsOnly, PersonPrincipal, PrincipalAuthoriser};
 pub use routes::{
-    AgentRoute, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute, UpstreamLocation,
+    AccountRoute, AgentRoute, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute,
+    UpstreamLocation,
 };
 pub use sleepers::{NoSleep, Waker};
 pub use upstream::connector::{

@@ -17,6 +17,8 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use uuid::Uuid;
 
+use crate::quotas::UsedUp;
+
 /// Refused for now; the same call may pass later. `data.retryAfterMs` says when.
 const TOO_MANY: ErrorCode = ErrorCode(-32005);
 /// So much of a minute's calls may come at once.
@@ -58,8 +60,10 @@ impl Default for CallLimits {
 pub(crate) struct TooMany {
     /// Whose.
     of: &'static str,
-    /// How many a minute there may be.
+    /// How many there may be.
     limit: NonZeroU32,
+    /// In which time.
+    per: &'static str,
     /// When it is worth trying again.
     wait: Duration,
 }
@@ -71,13 +75,24 @@ impl TooMany {
     }
 
     pub(crate) fn to_rpc(&self) -> RpcError {
-        let Self { of, limit, .. } = self;
+        let Self { of, limit, per, .. } = self;
         let seconds = self.seconds();
         let sentence = format!(
-            "too many calls of this {of}: {limit} a minute are allowed; try again in {seconds} s"
+            "too many calls of this {of}: {limit} {per} are allowed; try again in {seconds} s"
         );
         let wait = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
         RpcError::new(TOO_MANY, sentence).with_data(&serde_json::json!({ "retryAfterMs": wait }))
+    }
+}
+
+impl From<UsedUp> for TooMany {
+    fn from(used_up: UsedUp) -> Self {
+        Self {
+            of: used_up.of,
+            limit: used_up.limit,
+            per: "a day (UTC)",
+            wait: used_up.wait,
+        }
     }
 }
 
@@ -105,6 +120,7 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Buckets<K, C> {
         self.limiter.check_key(key).map_err(|early| TooMany {
             of: self.of,
             limit: self.limit,
+            per: "a minute",
             wait: early.wait_time_from(self.clock.now()),
         })
     }
@@ -215,6 +231,7 @@ mod tests {
         let refused = TooMany {
             of: "tool",
             limit: NonZeroU32::new(6).unwrap(),
+            per: "a minute",
             wait: Duration::from_millis(9_001),
         };
         assert_eq!(refused.seconds(), 10);

@@ -9,8 +9,10 @@
 mod diff;
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use agentopia_domain::account::CallCount;
 use agentopia_domain::link::LinkPolicy;
 use agentopia_domain::token::TokenHash;
 use agentopia_domain::{AccountId, AgentId, EnvironmentId, InstanceId, LinkId};
@@ -21,6 +23,8 @@ use url::Url;
 
 pub(crate) use diff::RouteChanges;
 
+use crate::quotas::Quota;
+
 /// Everything the gateway needs to know, as the control plane last read it from the store.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -30,6 +34,21 @@ pub struct Snapshot {
     pub tokens: Vec<TokenRoute>,
     /// Every instance that is not removed.
     pub instances: Vec<InstanceRoute>,
+    /// What owners decided for their accounts, where they did.
+    pub accounts: Vec<AccountRoute>,
+    /// How many calls were made today (UTC), by all replicas.
+    pub calls_today: Vec<CallCount>,
+}
+
+/// What an owner decided for all agents of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountRoute {
+    /// The account.
+    pub id: AccountId,
+    /// Whether what is said in calls is kept with them.
+    pub keep_payloads: bool,
+    /// How many calls may be made in a day (UTC); `None` is as many as anybody likes.
+    pub calls_per_day: Option<NonZeroU32>,
 }
 
 /// An agent and what it may use.
@@ -45,6 +64,8 @@ pub struct AgentRoute {
     pub description: String,
     /// Whether it sees two tools, `find_tool` and `call_tool`, in place of all (AGT-11).
     pub search: bool,
+    /// How many calls it may make in a day (UTC); `None` is as many as it likes.
+    pub calls_per_day: Option<NonZeroU32>,
     /// Enabled links only, by the time of activation: where two offer the same thing, the first
     /// one keeps it.
     pub links: Vec<LinkRoute>,
@@ -147,9 +168,24 @@ pub(crate) struct Routes {
     pub(crate) agents: HashMap<AgentId, Arc<AgentRoute>>,
     pub(crate) tokens: HashMap<TokenHash, TokenRoute>,
     pub(crate) instances: HashMap<InstanceId, Arc<InstanceRoute>>,
+    pub(crate) accounts: HashMap<AccountId, AccountRoute>,
 }
 
 impl Routes {
+    /// Whether what is said in an account's calls is kept.
+    pub(crate) fn keeps_payloads(&self, account: AccountId) -> bool {
+        let account = self.accounts.get(&account);
+        account.is_some_and(|account| account.keep_payloads)
+    }
+
+    /// How many calls an account may make in a day.
+    pub(crate) fn quota_of(&self, account: AccountId) -> Quota<AccountId> {
+        Quota {
+            who: account,
+            limit: self.accounts.get(&account).and_then(|it| it.calls_per_day),
+        }
+    }
+
     /// The agent's link to `instance`, if it has one.
     pub(crate) fn link_to(&self, agent: AgentId, instance: InstanceId) -> Option<&LinkRoute> {
         let links = &self.agents.get(&agent)?.links;
@@ -199,11 +235,6 @@ impl RouteTable {
         self.changed.subscribe()
     }
 
-    /// Whose agent it is, if there is such an agent.
-    pub(crate) fn account_of(&self, agent: AgentId) -> Option<AccountId> {
-        self.load().agents.get(&agent).map(|agent| agent.account_id)
-    }
-
     /// Puts `snapshot` in the place of what was there and says what that changed. Callers must not
     /// run concurrently (the gateway serialises them).
     pub(crate) fn replace(&self, snapshot: Snapshot) -> RouteChanges {
@@ -220,6 +251,11 @@ impl RouteTable {
 
 fn index(snapshot: Snapshot, before: &Routes) -> Routes {
     Routes {
+        accounts: snapshot
+            .accounts
+            .into_iter()
+            .map(|account| (account.id, account))
+            .collect(),
         agents: snapshot
             .agents
             .into_iter()

@@ -1,5 +1,7 @@
 //! AI agents (AGT-1).
 
+use std::num::NonZeroU32;
+
 use agentopia_domain::agent::Agent;
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::name::Name;
@@ -10,7 +12,7 @@ use sea_orm::{
     QuerySelect as _,
 };
 
-use crate::convert::{fetch_limit, name, paged, time};
+use crate::convert::{fetch_limit, limit, limit_row, name, paged, time};
 use crate::entity::agent::{ActiveModel, Column, Entity, Model};
 use crate::error::{StoreError, on_duplicate};
 use crate::store::Store;
@@ -42,6 +44,8 @@ pub struct NewAgent {
     pub description: String,
     /// Whether it sees two tools that find and call the others.
     pub search_mode: bool,
+    /// How many calls it may make in a day.
+    pub calls_per_day: Option<NonZeroU32>,
 }
 
 /// What to change of an agent; `None` keeps what is there.
@@ -53,6 +57,8 @@ pub struct AgentPatch {
     pub description: Option<String>,
     /// How it sees its tools from now on.
     pub search_mode: Option<bool>,
+    /// How many calls it may make in a day; `Some(None)` is as many as it likes.
+    pub calls_per_day: Option<Option<NonZeroU32>>,
 }
 
 impl Agents<'_> {
@@ -70,6 +76,7 @@ impl Agents<'_> {
             created_at: now,
             updated_at: now,
             search_mode: new.search_mode,
+            calls_per_day: limit_row(new.calls_per_day),
         };
         let transaction = self.0.begin().await?;
         Entity::insert(ActiveModel::from(row.clone()))
@@ -157,6 +164,9 @@ impl Agents<'_> {
         if let Some(search_mode) = patch.search_mode {
             change.search_mode = Set(search_mode);
         }
+        if let Some(limit) = patch.calls_per_day {
+            change.calls_per_day = Set(limit_row(limit));
+        }
         let transaction = self.0.begin().await?;
         let rows = Entity::update_many()
             .set(change)
@@ -200,6 +210,7 @@ pub(crate) fn to_agent(row: Model) -> Result<Agent, StoreError> {
         name: name("agents.name", row.name)?,
         description: row.description,
         search_mode: row.search_mode,
+        calls_per_day: limit("agents.calls_per_day", row.calls_per_day)?,
         created_at: time("agents.created_at", row.created_at)?,
         updated_at: time("agents.updated_at", row.updated_at)?,
     })

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use agentopia_domain::call::{Call, CallOutcome, RecordedCall};
+use agentopia_domain::account::CallCount;
+use agentopia_domain::call::{Call, CallOutcome, Payload, RecordedCall};
 use agentopia_domain::page::MAX_LIMIT;
 use agentopia_domain::{AccountId, AgentId, InstanceId};
 use chrono::{DateTime, Utc};
@@ -14,12 +15,13 @@ use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
+use crate::call_counts;
 use crate::convert::{from_word, micros, signed, span, time, unsigned, word};
 use crate::entity::call::{ActiveModel, Column, Entity, Model};
 use crate::error::StoreError;
 use crate::store::Store;
 
-/// Rows in one statement: 13 values each stay below what either engine takes.
+/// Rows in one statement: 15 values each stay below what either engine takes.
 const BATCH: usize = 500;
 
 /// Calls. See [`Store::calls`].
@@ -55,18 +57,33 @@ pub struct CallPage {
 }
 
 impl Calls<'_> {
-    /// Keeps calls: all of them, or none when this fails.
+    /// Keeps calls: all of them, or none when this fails. Returns what the counts that they belong to are
+    /// now.
     ///
     /// # Errors
     /// Only the database's.
-    pub async fn insert_unscoped(&self, calls: &[Call]) -> Result<(), StoreError> {
+    pub async fn insert_unscoped(&self, calls: &[Call]) -> Result<Vec<CallCount>, StoreError> {
         let transaction = self.0.begin().await?;
         for batch in calls.chunks(BATCH) {
             Entity::insert_many(batch.iter().map(to_row))
                 .exec_without_returning(&transaction)
                 .await?;
         }
-        self.0.finish(transaction, &[]).await
+        let counts = call_counts::add(&transaction, calls).await?;
+        self.0.finish(transaction, &[]).await?;
+        Ok(counts)
+    }
+
+    /// One of the account's calls, by its sequence.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn get(&self, account: AccountId, sequence: i64) -> Result<RecordedCall, StoreError> {
+        let row = Entity::find_by_id(sequence)
+            .filter(Column::AccountId.eq(account.as_uuid()))
+            .one(self.0.read())
+            .await?;
+        to_call(row.ok_or(StoreError::not_found("call"))?)
     }
 
     /// The account's newest calls first, below the sequence `before`; at most `limit` (1 to 200).
@@ -136,6 +153,8 @@ fn to_row(call: &Call) -> ActiveModel {
         response_bytes: Set(signed(call.response_bytes)),
         outcome: Set(word(&call.outcome)),
         error_code: Set(call.error_code),
+        arguments: Set(call.payload.arguments.clone()),
+        result: Set(call.payload.result.clone()),
     }
 }
 
@@ -154,6 +173,10 @@ fn to_call(row: Model) -> Result<RecordedCall, StoreError> {
         response_bytes: unsigned(row.response_bytes),
         outcome: from_word("calls.outcome", &row.outcome)?,
         error_code: row.error_code,
+        payload: Payload {
+            arguments: row.arguments,
+            result: row.result,
+        },
     };
     Ok(RecordedCall {
         sequence: row.sequence,

@@ -4,6 +4,8 @@
 //! Times are microseconds since 1970 UTC. Structures are JSON in text columns: they come back byte
 //! for byte on both engines, with the order of their keys (PostgreSQL's `jsonb` would lose it).
 
+use std::num::NonZeroU32;
+
 use agentopia_domain::name::Name;
 use agentopia_domain::page::{MAX_LIMIT, Page, PageRequest};
 use chrono::{DateTime, Utc};
@@ -70,6 +72,23 @@ pub(crate) fn from_json<T: DeserializeOwned>(
 
 pub(crate) fn name(column: &'static str, text: String) -> Result<Name, StoreError> {
     Name::parse(text).map_err(|error| corrupt(column, error))
+}
+
+/// A number that something may not exceed.
+pub(crate) fn limit(
+    column: &'static str,
+    value: Option<i64>,
+) -> Result<Option<NonZeroU32>, StoreError> {
+    value
+        .map(|value| {
+            let whole = u32::try_from(value).ok().and_then(NonZeroU32::new);
+            whole.ok_or_else(|| corrupt(column, "no limit"))
+        })
+        .transpose()
+}
+
+pub(crate) fn limit_row(value: Option<NonZeroU32>) -> Option<i64> {
+    value.map(|value| i64::from(value.get()))
 }
 
 pub(crate) fn corrupt(column: &'static str, problem: impl ToString) -> StoreError {

@@ -1,5 +1,7 @@
 //! Everything the gateway's route table is built from, read as of one moment.
 
+use agentopia_domain::AccountId;
+use agentopia_domain::account::{AccountSettings, CallCount};
 use agentopia_domain::agent::Agent;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::instance::{Instance, InstanceStatus};
@@ -8,10 +10,12 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use std::collections::HashSet;
 use uuid::Uuid;
 
+use crate::account_settings::to_settings;
 use crate::agents::to_agent;
 use crate::api_tokens::{StoredToken, to_stored};
+use crate::call_counts;
 use crate::convert::word;
-use crate::entity::{agent, api_token, environment, event, instance, link, user};
+use crate::entity::{account_setting, agent, api_token, environment, event, instance, link, user};
 use crate::environments::to_environment;
 use crate::error::StoreError;
 use crate::grants::{LoginToken, login_tokens};
@@ -38,6 +42,10 @@ pub struct GatewaySnapshot {
     pub instances: Vec<Instance>,
     /// All environments; address and port say where an instance is reached.
     pub environments: Vec<Environment>,
+    /// What owners decided for their accounts, where they did.
+    pub settings: Vec<(AccountId, AccountSettings)>,
+    /// How many calls were made today (UTC).
+    pub calls_today: Vec<CallCount>,
 }
 
 impl Store {
@@ -88,6 +96,9 @@ impl Store {
             .order_by_asc(environment::Column::Id)
             .all(&transaction)
             .await?;
+        let settings = account_setting::Entity::find().all(&transaction).await?;
+        let today = self.ambient().now().date_naive();
+        let calls_today = call_counts::of_day(&transaction, today).await?;
         let instances = to_instances(&transaction, instances).await?;
         transaction.commit(&[]).await?;
 
@@ -119,6 +130,11 @@ impl Store {
                 .into_iter()
                 .map(to_environment)
                 .collect::<Result<_, _>>()?,
+            settings: settings
+                .iter()
+                .map(|row| Ok((row.account_id.into(), to_settings(row)?)))
+                .collect::<Result<_, StoreError>>()?,
+            calls_today,
         })
     }
 }

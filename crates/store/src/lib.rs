@@ -22,8 +22,10 @@
 //! Where to look next: `migration/` has the tables, `dialect.rs` everything in which the engines
 //! differ, `store.rs` how transactions begin and end.
 
+mod account_settings;
 mod agents;
 mod api_tokens;
+mod call_counts;
 mod calls;
 mod catalog;
 mod config;
@@ -53,8 +55,10 @@ mod system_secrets;
 mod throttle;
 mod users;
 
+pub use account_settings::{AccountSettingsPatch, AccountSettingsStore};
 pub use agents::{AgentPatch, Agents, NewAgent};
 pub use api_tokens::{ApiTokens, NewApiToken, StoredToken, TokenFilter};
+pub use call_counts::CallCounts;
 pub use calls::{CallFilter, CallPage, Calls};
 pub use catalog::{Catalog, CatalogFilter};
 pub use config::{DatabaseConfig, SqliteSync};

@@ -93,6 +93,10 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("POST", "/api/v1/orphans/{id}/remove", Admin),
     ("POST", "/api/v1/verification", Admin),
     ("GET", "/api/v1/calls", READ),
+    ("GET", "/api/v1/calls/counts", READ),
+    ("GET", "/api/v1/calls/{sequence}", READ),
+    ("GET", "/api/v1/settings", READ),
+    ("PATCH", "/api/v1/settings", WRITE),
     ("GET", "/api/v1/events", READ),
     ("GET", "/api/v1/events/stream", READ),
     (

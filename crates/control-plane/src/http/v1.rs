@@ -18,6 +18,7 @@ mod password;
 mod registry_logins;
 mod secrets;
 mod session;
+mod settings;
 mod setup;
 mod tokens;
 mod users;
@@ -49,6 +50,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(registry_logins::routes())
         .merge(events::routes())
         .merge(calls::routes())
+        .merge(settings::routes())
         .merge(legacy_import::routes())
         .merge(orphans::routes())
         .merge(verification::routes())

@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use agentopia_domain::call::{Call, CallOutcome};
+use agentopia_domain::account::CallCount;
+use agentopia_domain::call::{Call, CallOutcome, Payload};
+use agentopia_domain::redact::redact;
 use agentopia_domain::token::TokenHash;
 use agentopia_gateway::{AuditRecord, AuditSink, CallOutcome as Ended, TracingAudit};
 use agentopia_store::{Store, StoreError};
@@ -62,15 +64,16 @@ impl CallAudit {
         }
     }
 
-    async fn keep(&self, calls: &[Call]) {
+    async fn keep(&self, calls: &[Call]) -> Vec<CallCount> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let Err(error) = self.store.calls().insert_unscoped(calls).await else {
-                return;
+            let error = match self.store.calls().insert_unscoped(calls).await {
+                Ok(counts) => return counts,
+                Err(error) => error,
             };
             let Some(pause) = pauses.next() else {
                 tracing::error!(%error, count = calls.len(), "calls could not be written to the database; they are in this log");
-                return;
+                return Vec::new();
             };
             tracing::warn!(%error, count = calls.len(), "calls could not be written yet; trying again");
             tokio::time::sleep(pause).await;
@@ -80,7 +83,7 @@ impl CallAudit {
 
 #[async_trait]
 impl AuditSink for CallAudit {
-    async fn write(&self, records: Vec<AuditRecord>) {
+    async fn write(&self, records: Vec<AuditRecord>) -> Vec<CallCount> {
         for hash in self.to_mark(&records) {
             if let Err(error) = self.mark(hash).await {
                 tracing::debug!(%error, "the use of a token could not be noted");
@@ -89,7 +92,7 @@ impl AuditSink for CallAudit {
         let calls: Vec<Call> = records.iter().map(to_call).collect();
         // First, so that a process that is killed while it tries to write has said them.
         TracingAudit.write(records).await;
-        self.keep(&calls).await;
+        self.keep(&calls).await
     }
 }
 
@@ -115,5 +118,15 @@ fn to_call(record: &AuditRecord) -> Call {
         response_bytes: record.response_bytes,
         outcome,
         error_code,
+        payload: record
+            .payload
+            .as_deref()
+            .map_or_else(Payload::default, |said| {
+                let kept = |json: &[u8]| (!json.is_empty()).then(|| redact(json));
+                Payload {
+                    arguments: kept(&said.arguments),
+                    result: kept(&said.result),
+                }
+            }),
     }
 }

@@ -13,7 +13,8 @@ use agentopia_domain::link::Link;
 use agentopia_domain::oauth;
 use agentopia_domain::token::TokenSubject;
 use agentopia_gateway::{
-    AgentRoute, Gateway, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute, UpstreamLocation,
+    AccountRoute, AgentRoute, Gateway, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute,
+    UpstreamLocation,
 };
 use agentopia_store::{GatewaySnapshot, Store};
 use tokio::sync::watch;
@@ -92,7 +93,9 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
         links,
         instances,
         environments,
-        ..
+        settings,
+        calls_today,
+        sequence: _,
     } = read;
     let mut links = links;
     links.sort_by_key(|link| (link.activated_at, link.id));
@@ -109,6 +112,7 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
             name: agent.name.as_str().to_owned(),
             description: agent.description,
             search: agent.search_mode,
+            calls_per_day: agent.calls_per_day,
         })
         .collect();
     let tokens = tokens
@@ -133,10 +137,20 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
         .into_iter()
         .map(|instance| instance_route(instance, &environments))
         .collect();
+    let accounts = settings
+        .into_iter()
+        .map(|(id, settings)| AccountRoute {
+            id,
+            keep_payloads: settings.keep_payloads,
+            calls_per_day: settings.calls_per_day,
+        })
+        .collect();
     Snapshot {
         agents,
         tokens,
         instances,
+        accounts,
+        calls_today,
     }
 }
 

@@ -39,6 +39,7 @@ async fn clean(store: &Store, ambient: &Ambient, calls_kept: TimeDelta) -> Resul
     let now = ambient.now();
     store.metrics().prune(now - RAW_SAMPLES).await?;
     store.calls().prune(now - calls_kept).await?;
+    store.call_counts().prune(now).await?;
     store.sessions().prune(now).await?;
     store.throttling().prune(THROTTLE).await?;
     store.grants().prune(now - GRANTS).await?;

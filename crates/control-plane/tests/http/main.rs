@@ -21,6 +21,7 @@ mod oauth;
 mod orphans;
 mod remote;
 mod secrets;
+mod settings;
 mod setup;
 mod sign_in;
 mod tenants;

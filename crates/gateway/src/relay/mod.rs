@@ -32,6 +32,7 @@ use crate::clients::Client;
 use crate::core::Core;
 use crate::edge::answer;
 use crate::limits::{self, TooMany};
+use crate::quotas::{Counted, Quota};
 use crate::sleepers::wakes;
 use crate::upstream::UpstreamError;
 use crate::upstream::call::OpenCall;
@@ -115,39 +116,51 @@ pub(crate) async fn relay(asking: &Asking<'_>, way: Way) -> Response {
         None => return nowhere(asking),
     };
     let first = before.first().unwrap_or(last);
-    if let Err(refused) = admit(asking, first) {
-        Record::begin(asking, first).end(CallOutcome::Limited, 0);
-        return answer::too_many(&refused.to_rpc(), asking.id, refused.seconds());
-    }
+    let mut counted = match admit(asking, first) {
+        Ok(counted) => counted,
+        Err(refused) => {
+            Record::begin(asking, first, Counted::default()).end(CallOutcome::Limited, 0);
+            return answer::too_many(&refused.to_rpc(), asking.id, refused.seconds());
+        }
+    };
     for hop in before {
-        if let Some(response) = Box::pin(try_one(asking, hop)).await {
-            return response;
+        counted = match Box::pin(try_one(asking, hop, counted)).await {
+            Ok(response) => return response,
+            Err(counted) => counted,
         }
     }
-    one(asking, last).await
+    one(asking, last, counted).await
 }
 
 /// Counts a call against the limits of whoever makes it, once for all servers that it is taken to.
-fn admit(asking: &Asking<'_>, hop: &Hop) -> Result<(), TooMany> {
+fn admit(asking: &Asking<'_>, hop: &Hop) -> Result<Counted, TooMany> {
     let Some(field) = limits::counted(asking.message) else {
-        return Ok(());
+        return Ok(Counted::default());
     };
+    let core = asking.core;
     let name = match &hop.rename {
         Some((_, own)) => (&**own).into(),
         None => asking.message.text(field).unwrap_or_default(),
     };
     let principal = asking.client.principal;
-    let account = match (principal.user_id(), principal.agent_id()) {
-        (Some(user), _) => Some(user.into()),
-        (None, Some(agent)) => asking.core.routes.account_of(agent),
-        (None, None) => None,
+    let (account, of_agent, of_account) = {
+        let routes = core.routes.load();
+        let agent = principal.agent_id().and_then(|id| routes.agents.get(&id));
+        let account = match (principal.user_id(), agent) {
+            (Some(user), _) => user.into(),
+            (None, Some(agent)) => agent.account_id,
+            (None, None) => hop.route.account_id,
+        };
+        let of_agent = agent.map(|agent| Quota {
+            who: agent.id,
+            limit: agent.calls_per_day,
+        });
+        (account, of_agent, routes.quota_of(account))
     };
-    let account = account.unwrap_or(hop.route.account_id);
     let caller = principal.owner_key();
-    asking
-        .core
-        .limits
-        .admit(caller, account, hop.route.id, &name)
+    core.limits.admit(caller, account, hop.route.id, &name)?;
+    let counted = core.quotas.admit(core.ambient.now(), of_agent, of_account);
+    Ok(counted?)
 }
 
 /// No server could have it: only resources can end here.
@@ -162,30 +175,31 @@ fn nowhere(asking: &Asking<'_>) -> Response {
 }
 
 /// One server's answer, whatever it is.
-async fn one(asking: &Asking<'_>, hop: &Hop) -> Response {
+async fn one(asking: &Asking<'_>, hop: &Hop, counted: Counted) -> Response {
     let waiting =
         Trip::repeated(asking, hop).and_then(|trip| Some((trip.handle(asking.core)?, trip)));
     if let Some((handle, trip)) = waiting {
         return Box::pin(stream::resume(asking, &handle, trip)).await;
     }
-    let record = Record::begin(asking, hop);
+    let record = Record::begin(asking, hop, counted);
     match send(asking, hop, None).await {
         Ok((call, reply)) => respond(asking, hop, call, reply, record).await,
         Err(error) => failed(asking, hop, &error, record),
     }
 }
 
-/// One server's answer, if it is a result.
-async fn try_one(asking: &Asking<'_>, hop: &Hop) -> Option<Response> {
-    let record = Record::begin(asking, hop);
-    let (call, reply) = send(asking, hop, None).await.ok()?;
-    let finished = whole::collect(asking, hop, call, reply).await.ok()?;
-    if finished.outcome == CallOutcome::Answered {
-        record.end(finished.outcome, finished.body.len());
-        Some(answer::json(finished.status, finished.body))
-    } else {
-        record.discard();
-        None
+/// One server's answer, if it is a result; else what was counted is given back.
+async fn try_one(asking: &Asking<'_>, hop: &Hop, counted: Counted) -> Result<Response, Counted> {
+    let mut record = Record::begin(asking, hop, counted);
+    let Ok((call, reply)) = send(asking, hop, None).await else {
+        return Err(record.discard());
+    };
+    match whole::collect(asking, hop, call, reply, &mut record).await {
+        Ok(finished) if finished.outcome == CallOutcome::Answered => {
+            record.end(finished.outcome, finished.body.len());
+            Ok(answer::json(finished.status, finished.body))
+        }
+        _ => Err(record.discard()),
     }
 }
 

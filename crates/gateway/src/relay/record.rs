@@ -1,11 +1,14 @@
 //! The audit record of a call, written when its answer has gone out or nobody waits for it.
 
-use agentopia_mcp::{Field, method};
+use agentopia_domain::redact::MAX_KEPT;
+use agentopia_mcp::{Envelope, Field, method};
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Asking;
 use crate::aggregate::resolve::Hop;
-use crate::audit::{AuditQueue, AuditRecord, CallOutcome};
+use crate::audit::{AuditQueue, AuditRecord, CallOutcome, RawPayload};
+use crate::quotas::Counted;
 
 /// The longest name or URI that is kept, bytes.
 const MAX_TARGET: usize = 256;
@@ -15,10 +18,11 @@ pub(super) struct Record {
     queue: AuditQueue,
     started: Instant,
     record: Option<AuditRecord>,
+    counted: Counted,
 }
 
 impl Record {
-    pub(super) fn begin(asking: &Asking<'_>, hop: &Hop) -> Self {
+    pub(super) fn begin(asking: &Asking<'_>, hop: &Hop, counted: Counted) -> Self {
         let audited = match &*asking.message.method() {
             method::TOOLS_CALL => Some((method::TOOLS_CALL, Field::ParamsName)),
             method::PROMPTS_GET => Some((method::PROMPTS_GET, Field::ParamsName)),
@@ -44,12 +48,14 @@ impl Record {
                 request_bytes: asking.message.bytes().len() as u64,
                 response_bytes: 0,
                 outcome: CallOutcome::Cancelled,
+                payload: arguments(asking, hop),
             }
         });
         Self {
             queue: asking.core.audit.clone(),
             started: Instant::now(),
             record,
+            counted,
         }
     }
 
@@ -67,14 +73,38 @@ impl Record {
         }
     }
 
+    /// What the server answered, if it is to be kept.
+    pub(super) fn answered(&mut self, response: &Envelope) {
+        let payload = self.record.as_mut().and_then(|it| it.payload.as_mut());
+        if let Some(payload) = payload
+            && let Some(said) = [Field::Result, Field::Error]
+                .into_iter()
+                .find_map(|field| response.raw(field))
+        {
+            payload.result = beginning(said.as_bytes());
+        }
+    }
+
+    /// The same of an answer that is too long to be read as a whole: how it begins.
+    pub(super) fn began(&mut self, answer: &[u8]) {
+        const RESULT: &[u8] = b"\"result\":";
+        let payload = self.record.as_mut().and_then(|it| it.payload.as_mut());
+        if let Some(payload) = payload
+            && let Some(at) = memchr::memmem::find(answer, RESULT)
+        {
+            payload.result = beginning(&answer[at + RESULT.len()..]);
+        }
+    }
+
     pub(super) fn end(mut self, outcome: CallOutcome, bytes: usize) {
         self.sent(bytes);
         self.outcome(outcome);
     }
 
     /// It was no call that counts.
-    pub(super) fn discard(mut self) {
+    pub(super) fn discard(mut self) -> Counted {
         self.record = None;
+        std::mem::take(&mut self.counted)
     }
 }
 
@@ -82,9 +112,27 @@ impl Drop for Record {
     fn drop(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.duration = self.started.elapsed();
-            self.queue.record(record);
+            self.queue.record(record, std::mem::take(&mut self.counted));
         }
     }
+}
+
+/// The arguments of a call, where the account's owner wants them kept.
+fn arguments(asking: &Asking<'_>, hop: &Hop) -> Option<Box<RawPayload>> {
+    let routes = asking.core.routes.load();
+    if !routes.keeps_payloads(hop.route.account_id) {
+        return None;
+    }
+    let said = asking.message.raw(Field::ParamsArguments);
+    Some(Box::new(RawPayload {
+        arguments: said.map_or_else(Bytes::new, |said| beginning(said.as_bytes())),
+        result: Bytes::new(),
+    }))
+}
+
+/// A copy, so that no buffer is held; one byte more than is kept says that there was more.
+fn beginning(json: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(&json[..json.len().min(MAX_KEPT + 1)])
 }
 
 fn cut(text: &str) -> &str {

@@ -319,6 +319,7 @@ impl Events {
                 if self.kept.is_some() && response.result_type() == ResultType::InputRequired {
                     return self.ask_client(&response);
                 }
+                self.record.answered(&response);
                 let finished = incoming::finish(
                     &Returning {
                         core: &self.call.core,

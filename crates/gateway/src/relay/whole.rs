@@ -31,11 +31,11 @@ pub(super) async fn respond(
     mut call: OpenCall,
     status: StatusCode,
     body: UpstreamBody,
-    record: Record,
+    mut record: Record,
 ) -> Response {
     let cancelled = call.cancelled.clone();
     let outcome = tokio::select! {
-        outcome = read(asking, hop, &mut call, status, body) => outcome,
+        outcome = read(asking, hop, &mut call, status, body, &mut record) => outcome,
         () = cancelled.cancelled() => Err(UpstreamError::Cancelled),
     };
     match outcome {
@@ -60,6 +60,7 @@ async fn read(
     call: &mut OpenCall,
     status: StatusCode,
     mut body: UpstreamBody,
+    record: &mut Record,
 ) -> Result<Read, UpstreamError> {
     let config = &asking.core.config;
     let limit = config.max_upstream_message_bytes;
@@ -80,6 +81,7 @@ async fn read(
             && let Some(span) = head::id_span(&so_far)
             && so_far[span.clone()] == *Id::from(call.number).as_raw()
         {
+            record.began(&so_far);
             let mut first = BytesMut::with_capacity(so_far.len() + 32);
             first.extend_from_slice(&so_far[..span.start]);
             first.extend_from_slice(asking.id.as_raw());
@@ -90,6 +92,7 @@ async fn read(
     let raw = so_far.freeze();
     call.finish();
     let response = parse_response(call, status, raw)?;
+    record.answered(&response);
     Ok(Read::Whole(incoming::finish(
         &returning(asking, call, trip.as_ref(), &asking.message.method()),
         &response,
@@ -168,6 +171,7 @@ pub(super) async fn collect(
     hop: &Hop,
     mut call: OpenCall,
     reply: Reply,
+    record: &mut Record,
 ) -> Result<Finished, UpstreamError> {
     let response = match reply {
         Reply::Json(status, body) => read_response(&call, status, body).await?,
@@ -187,6 +191,7 @@ pub(super) async fn collect(
         Reply::Accepted => return Err(UpstreamError::NotMcp("it gave no answer")),
     };
     call.finish();
+    record.answered(&response);
     Ok(incoming::finish(
         &returning(
             asking,

@@ -89,6 +89,7 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
             .tokens
             .iter()
             .any(|(hash, token)| before.tokens.get(hash) != Some(token))
+        || after.accounts != before.accounts
         || after.agents.len() != before.agents.len()
         || after.instances.len() != before.instances.len();
     changes
@@ -132,6 +133,7 @@ mod tests {
             name: "Helper".into(),
             description: String::new(),
             search: false,
+            calls_per_day: None,
             links: vec![LinkRoute {
                 id: ambient.new_id(),
                 instance_id: instance.id,
@@ -149,6 +151,7 @@ mod tests {
             agents: vec![agent],
             tokens: vec![token],
             instances: vec![instance],
+            ..Snapshot::default()
         }
     }
 

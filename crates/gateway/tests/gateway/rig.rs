@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentopia_domain::account::CallCount;
 use agentopia_domain::link::LinkPolicy;
 use agentopia_domain::token::{TokenHash, TokenKind, mint};
 use agentopia_domain::{AgentId, Ambient, InstanceId, LinkId, UserId};
@@ -107,13 +108,14 @@ pub(crate) struct Records {
 
 #[async_trait]
 impl AuditSink for Records {
-    async fn write(&self, records: Vec<AuditRecord>) {
+    async fn write(&self, records: Vec<AuditRecord>) -> Vec<CallCount> {
         let count = {
             let mut seen = self.seen.lock();
             seen.extend(records);
             seen.len()
         };
         self.count.send_replace(count);
+        Vec::new()
     }
 }
 
@@ -254,6 +256,7 @@ impl Rig {
             name: "Test agent".into(),
             description: "Be kind.".into(),
             search: false,
+            calls_per_day: None,
             links,
         });
         let token = mint(TokenKind::Agent, &self.ambient);

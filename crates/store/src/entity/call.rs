@@ -20,6 +20,8 @@ pub(crate) struct Model {
     pub(crate) response_bytes: i64,
     pub(crate) outcome: String,
     pub(crate) error_code: Option<i32>,
+    pub(crate) arguments: Option<String>,
+    pub(crate) result: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

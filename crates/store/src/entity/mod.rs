@@ -1,8 +1,10 @@
 //! One file a table. Entities never leave this crate: each noun's file turns them into domain types.
 
+pub(crate) mod account_setting;
 pub(crate) mod agent;
 pub(crate) mod api_token;
 pub(crate) mod call;
+pub(crate) mod call_count;
 pub(crate) mod catalog_entry;
 pub(crate) mod dtma_credential;
 pub(crate) mod environment;

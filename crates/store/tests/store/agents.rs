@@ -1,5 +1,7 @@
 //! Agents and links.
 
+use std::num::NonZeroU32;
+
 use std::collections::BTreeMap;
 
 use agentopia_domain::link::LinkPolicy;
@@ -44,6 +46,7 @@ async fn an_agent_lives_and_takes_links_and_tokens_with_it(db: TestDb) {
         name: None,
         description: Some("Else.".into()),
         search_mode: Some(true),
+        calls_per_day: Some(NonZeroU32::new(100)),
     };
     let changed = agents.update(account, made.id, patch, &[]).await.unwrap();
     assert_eq!(
@@ -51,6 +54,19 @@ async fn an_agent_lives_and_takes_links_and_tokens_with_it(db: TestDb) {
         ("helper", "Else.")
     );
     assert!(!made.search_mode && changed.search_mode);
+    assert_eq!(
+        (made.calls_per_day, changed.calls_per_day),
+        (None, NonZeroU32::new(100))
+    );
+    let no_limit = AgentPatch {
+        calls_per_day: Some(None),
+        ..AgentPatch::default()
+    };
+    let changed = agents
+        .update(account, made.id, no_limit, &[])
+        .await
+        .unwrap();
+    assert!(changed.search_mode && changed.calls_per_day.is_none());
 
     let instance = db.instance(account, "echo").await;
     let link = db.link(account, made.id, instance.id).await.unwrap();

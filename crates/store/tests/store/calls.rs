@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentopia_domain::AccountId;
-use agentopia_domain::call::{Call, CallOutcome};
+use agentopia_domain::call::{Call, CallOutcome, Payload};
 use agentopia_store::CallFilter;
 use chrono::TimeDelta;
 
@@ -32,6 +32,7 @@ fn call(db: &TestDb, account: AccountId, target: &str) -> Call {
         response_bytes: 1 << 40,
         outcome: CallOutcome::Answered,
         error_code: None,
+        payload: Payload::default(),
     }
 }
 
@@ -43,6 +44,10 @@ async fn every_field_of_a_call_comes_back(db: TestDb) {
         trace_id: None,
         outcome: CallOutcome::Refused,
         error_code: Some(-32602),
+        payload: Payload {
+            arguments: Some(r#"{"city":"Kraków"}"#.into()),
+            result: Some("{}".into()),
+        },
         ..call(&db, account, "file:///ä%'")
     };
     let others = [

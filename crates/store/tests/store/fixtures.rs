@@ -156,6 +156,7 @@ impl TestDb {
             name: name(called),
             description: "Does things.".into(),
             search_mode: false,
+            calls_per_day: None,
         };
         self.store.agents().create(new, &[]).await.unwrap()
     }

@@ -23,6 +23,7 @@ mod leases;
 mod legacy;
 mod metrics;
 mod orphans;
+mod quotas;
 mod room;
 mod secrets;
 mod sleep;

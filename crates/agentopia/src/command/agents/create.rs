@@ -6,7 +6,7 @@ use agentopia_domain::name::Name;
 use crate::app::App;
 use crate::command::tools::quoted;
 use crate::failure::Failure;
-use crate::values::name;
+use crate::values::{self, name};
 
 /// Make an AI agent: one address at which it will find every tool that you link to it.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// It sees find_tool and call_tool in place of all its tools: for agents with very many.
     #[arg(long)]
     search_mode: bool,
+    /// How many calls it may make in a day (UTC); as many as it likes unless given.
+    #[arg(long, value_name = "N", value_parser = values::daily_limit)]
+    calls_per_day: Option<u32>,
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
@@ -31,6 +34,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
         name: args.name,
         description: args.description,
         search_mode: args.search_mode,
+        calls_per_day: args.calls_per_day.unwrap_or(0),
     };
     let agent = app.client()?.create_agent(&request).await?;
     app.out.result(&agent, || {

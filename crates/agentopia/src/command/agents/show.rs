@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{ago, fields};
-use crate::resolve;
+use crate::{resolve, values};
 
 /// Show one agent: its address, description and age.
 ///
@@ -25,6 +25,7 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
             ("description", agent.description.clone()),
             ("address", agent.mcp_url.clone()),
             ("tools", sees(agent.search_mode).to_owned()),
+            ("calls a day", values::limit_text(agent.calls_per_day)),
             ("made", ago(app.now(), agent.created_at)),
             ("changed", ago(app.now(), agent.updated_at)),
         ])

@@ -6,14 +6,16 @@ use agentopia_domain::name::Name;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::resolve;
-use crate::values::name;
+use crate::values::{self, name};
 
-/// Change an agent: its name, its description, or how it sees its tools. What you don't name stays.
+/// Change an agent: its name, its description, how it sees its tools, or how much it may call. What you don't
+/// name stays.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   agentopia agents update helper --name weather
-  agentopia agents update weather --search-mode true")]
+  agentopia agents update weather --search-mode true
+  agentopia agents update weather --calls-per-day 1000")]
 pub(crate) struct Args {
     /// The agent's name or id.
     agent: String,
@@ -34,6 +36,9 @@ struct Change {
     /// Whether it sees find_tool and call_tool in place of all its tools.
     #[arg(long, value_name = "true|false")]
     search_mode: Option<bool>,
+    /// How many calls it may make in a day (UTC), or `none`.
+    #[arg(long, value_name = "N|none", value_parser = values::daily_limit)]
+    calls_per_day: Option<u32>,
 }
 
 pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
@@ -43,6 +48,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
         name: args.change.new_name,
         description: args.change.description,
         search_mode: args.change.search_mode,
+        calls_per_day: args.change.calls_per_day,
     };
     let agent = client.update_agent(agent.id, &request).await?;
     app.out

@@ -14,8 +14,7 @@ use crate::{resolve, values};
 
 /// Show what your agents called: which tool, when, for how long, and how it ended.
 ///
-/// The newest call comes first. Neither arguments nor results are kept. A call is shown a moment
-/// after it ended.
+/// The newest call comes first, a moment after it ended. `agentopia calls show CALL` tells more of one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -72,7 +71,9 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
     }
     app.out.result(&calls, || {
         let mut table = Table::new(
-            ["AT", "BY", "TOOL", "CALLED", "TOOK", "IN", "OUT", "OUTCOME"],
+            [
+                "CALL", "AT", "BY", "TOOL", "CALLED", "TOOK", "IN", "OUT", "OUTCOME",
+            ],
             "no calls yet",
         );
         for call in &calls {
@@ -82,7 +83,7 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
     })
 }
 
-fn row(call: &Call, names: &HashMap<Uuid, String>) -> [String; 8] {
+fn row(call: &Call, names: &HashMap<Uuid, String>) -> [String; 9] {
     let named = |id: Uuid| names.get(&id).cloned().unwrap_or_else(|| id.to_string());
     let by = match call.agent_id {
         Some(agent) => named(agent.as_uuid()),
@@ -97,6 +98,7 @@ fn row(call: &Call, names: &HashMap<Uuid, String>) -> [String; 8] {
         None => values::word(&call.outcome),
     };
     [
+        call.sequence.to_string(),
         call.at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
         by,
         named(call.instance_id.as_uuid()),

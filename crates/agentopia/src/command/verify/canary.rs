@@ -97,6 +97,7 @@ async fn attempt(
         name: name.clone(),
         description: "made by `agentopia verify --canary`, which removes it again".to_owned(),
         search_mode: false,
+        calls_per_day: 0,
     };
     let agent = made
         .agent

@@ -1,5 +1,7 @@
 //! `POST /api/v1/agents`: makes an agent.
 
+use std::num::NonZeroU32;
+
 use agentopia_api::Problem;
 use agentopia_api::agent::{Agent, CreateAgentRequest};
 use agentopia_domain::AgentId;
@@ -49,6 +51,7 @@ pub(super) async fn handler(
                 name: request.name,
                 description: request.description,
                 search_mode: request.search_mode,
+                calls_per_day: NonZeroU32::new(request.calls_per_day),
             },
             &[event],
         )

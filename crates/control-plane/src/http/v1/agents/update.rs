@@ -1,4 +1,6 @@
-//! `PATCH /api/v1/agents/{id}`: renames or describes an agent.
+//! `PATCH /api/v1/agents/{id}`: changes an agent.
+
+use std::num::NonZeroU32;
 
 use agentopia_api::Problem;
 use agentopia_api::agent::{Agent, UpdateAgentRequest};
@@ -38,7 +40,7 @@ pub(super) async fn handler(
     let event = call.event(
         "agent.updated",
         (ObjectKind::Agent, id),
-        "changed what it is called or how it sees its tools",
+        "changed what it is called, how it sees its tools or how much it may call",
     );
     let agent = call
         .store()
@@ -50,6 +52,7 @@ pub(super) async fn handler(
                 name: request.name,
                 description: request.description,
                 search_mode: request.search_mode,
+                calls_per_day: request.calls_per_day.map(NonZeroU32::new),
             },
             &[event],
         )

@@ -7,6 +7,7 @@ use agentopia_api::instance::{CallRequest, CallResponse};
 use agentopia_domain::InstanceId;
 use agentopia_domain::call::{self as record, CallOutcome};
 use agentopia_domain::event::{ObjectKind, Outcome};
+use agentopia_domain::redact::redact;
 use axum::Json;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use crate::state::ToolGatewayError;
 const MAX_TOOL_NAME: usize = 256;
 
 /// Calls a tool of an instance and waits for its answer. Every call is in the timeline and
-/// among the calls, its arguments are not.
+/// among the calls; its arguments and result are where the account's settings say so.
 #[utoipa::path(
     post,
     path = "/api/v1/instances/{id}/call",
@@ -51,7 +52,10 @@ pub(super) async fn handler(
     let instance = call.store().instances().get(call.account(), id).await?;
     let limit = Duration::from_secs(call.state.config.call_timeout_seconds);
     let at = call.now();
+    let settings = call.store().account_settings().get(call.account()).await?;
+    let keep = |said: String| settings.keep_payloads.then(|| redact(said.as_bytes()));
     let request_bytes = length_of(&request.arguments);
+    let arguments = keep(json!(request.arguments).to_string());
     let started = tokio::time::Instant::now();
     let answered = tokio::time::timeout(
         limit,
@@ -105,6 +109,10 @@ pub(super) async fn handler(
         response_bytes: answered.as_ref().map_or(0, length_of),
         outcome,
         error_code,
+        payload: record::Payload {
+            arguments,
+            result: answered.as_ref().ok().and_then(|it| keep(it.to_string())),
+        },
     };
     call.store().calls().insert_unscoped(&[kept]).await?;
     Ok(Json(CallResponse {

@@ -102,6 +102,7 @@ async fn agents(call: &Call, account: &mut ImportedAccount) -> Answer<Vec<Import
             name: name(&agent.name)?,
             description: String::new(),
             search_mode: false,
+            calls_per_day: None,
         };
         match call.store().agents().create(new, &[event]).await {
             Ok(_) => {}
