@@ -87,3 +87,11 @@ impl Default for GatewayConfig {
         }
     }
 }
+
+impl GatewayConfig {
+    /// Whether clients reach us by HTTPS, as far as the operator says.
+    pub(crate) fn is_https(&self) -> bool {
+        let url = self.public_url.as_deref();
+        url.is_some_and(|url| url.starts_with("https://"))
+    }
+}

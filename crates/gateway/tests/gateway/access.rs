@@ -370,3 +370,46 @@ async fn who_calls_too_often_is_told_when_to_come_back() {
         .filter(|it| it.outcome == CallOutcome::Limited);
     assert_eq!(limited.count(), 2);
 }
+
+#[tokio::test]
+async fn every_answer_protects_itself() {
+    for (public_url, https) in [
+        ("https://tools.example", true),
+        ("http://tools.example", false),
+    ] {
+        let config = GatewayConfig {
+            public_url: Some(public_url.to_owned()),
+            ..GatewayConfig::default()
+        };
+        let mut rig = Rig::with(config, Ambient::system()).await;
+        let server = Scripted::with_tools(&["echo"]).await;
+        let instance = rig.instance("one", &server.url);
+        let agent = rig.agent(&[instance]);
+        rig.apply();
+        let wire = rig.wire(&agent).opened().await;
+        let stranger = Wire::new(rig.http.clone(), rig.agent_url(&agent), "agt_wrong");
+        let answers = [
+            (200, wire.call("tools/list", json!({})).await),
+            (
+                202,
+                wire.post(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
+                    .await,
+            ),
+            (400, wire.post("{").await),
+            (401, stranger.call("ping", json!({})).await),
+            (405, wire.send(wire.request(http::Method::PUT)).await),
+        ];
+        for (status, answer) in answers {
+            assert_eq!(answer.status, status);
+            let header = |name| answer.headers.get(name).map(|it| it.to_str().unwrap());
+            assert_eq!(
+                header("x-content-type-options"),
+                Some("nosniff"),
+                "{status}"
+            );
+            assert_eq!(header("cache-control"), Some("no-store"), "{status}");
+            let strict = header("strict-transport-security");
+            assert_eq!(strict.is_some(), https, "{status}: {strict:?}");
+        }
+    }
+}
