@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use agentopia_mcp::{
     Envelope, Era, ErrorCode, Field, Id, Json, Limits, ListItem, ListKind, ListPage, ListResult,
-    ObjectWriter, Splice, jsonrpc,
+    ObjectWriter, Splice, headers::misannotated, jsonrpc,
 };
 use bytes::Bytes;
 use futures::future::join_all;
@@ -147,6 +147,9 @@ async fn fetch(
             Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
             _ => break,
         }
+    }
+    if kind == ListKind::Tools && live.era == Era::Modern {
+        items.retain(|item| is_usable(route, item));
     }
     let listed = Arc::new(Listed::new(core.shelf.place(route.id, kind, items), ttl_ms));
     keep(&listed);
@@ -302,4 +305,13 @@ pub(crate) fn with_failures(message: Vec<u8>, parts: &[Part]) -> Bytes {
         .set_member(Field::ResultMeta, FAILURES, failures)
         .finish()
         .into()
+}
+
+/// A modern client has to leave out tools whose headers can't be made (SEP-2243).
+fn is_usable(route: &InstanceRoute, tool: &ListItem) -> bool {
+    let wrong = tool.get("inputSchema").as_ref().and_then(misannotated);
+    if let Some(wrong) = &wrong {
+        tracing::warn!(instance = %route.id, tool = tool.key(), %wrong, "a tool is left out");
+    }
+    wrong.is_none()
 }

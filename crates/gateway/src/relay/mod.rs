@@ -280,7 +280,7 @@ async fn respond(
         }
         Reply::Json(status, body) => whole::respond(asking, hop, call, status, body, record).await,
         Reply::Events(reader) => {
-            let source = Source::Events(reader);
+            let source = Source::events(*reader);
             Box::pin(stream::respond(asking, hop, call, source, record)).await
         }
         Reply::Accepted => failed(

@@ -10,6 +10,7 @@ use crate::upstream::call::{OpenCall, parse_response};
 use crate::upstream::connector::UpstreamBody;
 use crate::upstream::exchange::Reply;
 use crate::upstream::reader::{EventReader, next_chunk};
+use crate::upstream::resume::CallEvents;
 
 /// A call that is on its way.
 pub(super) type Sending = BoxFuture<'static, Result<(OpenCall, Reply), UpstreamError>>;
@@ -17,7 +18,7 @@ pub(super) type Sending = BoxFuture<'static, Result<(OpenCall, Reply), UpstreamE
 /// See the module's header.
 pub(super) enum Source {
     /// An event stream.
-    Events(Box<EventReader>),
+    Events(Box<CallEvents>),
     /// One message, as far as it has come.
     Whole {
         status: StatusCode,
@@ -30,9 +31,13 @@ impl Source {
     pub(super) fn of(reply: Reply) -> Result<Self, UpstreamError> {
         match reply {
             Reply::Json(status, body) => Ok(Self::whole(status, body)),
-            Reply::Events(reader) => Ok(Self::Events(reader)),
+            Reply::Events(reader) => Ok(Self::events(*reader)),
             Reply::Accepted => Err(UpstreamError::NotMcp("it gave no answer")),
         }
+    }
+
+    pub(super) fn events(reader: EventReader) -> Self {
+        Self::Events(Box::new(CallEvents::new(reader)))
     }
 
     pub(super) fn whole(status: StatusCode, body: UpstreamBody) -> Self {
@@ -46,7 +51,7 @@ impl Source {
     /// The next message; `None` at the end. Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self, call: &OpenCall) -> Result<Option<Bytes>, UpstreamError> {
         match self {
-            Self::Events(reader) => reader.next().await,
+            Self::Events(events) => events.next(call).await,
             Self::Whole {
                 status,
                 body,

@@ -107,8 +107,8 @@ pub(super) async fn respond(
             || call.live.era == Era::Modern
             || asking.message.has(Field::MetaLogLevel),
         source: match source {
-            Source::Events(reader) if standing => {
-                Source::Events(Box::new(reader.without_idle_timeout()))
+            Source::Events(events) if standing => {
+                Source::Events(Box::new(events.without_idle_timeout()))
             }
             source => source,
         },

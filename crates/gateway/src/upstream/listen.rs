@@ -73,6 +73,9 @@ impl Listening<'_> {
                     if heard_something {
                         pause = FIRST_PAUSE;
                     }
+                    if let Some(wanted) = reader.retry() {
+                        pause = wanted.clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                    }
                 }
                 Ok(None) => {
                     // A modern server may have something once there are subscriptions.

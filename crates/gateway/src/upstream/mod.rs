@@ -2,7 +2,7 @@
 //!
 //! `connector` is the seam to the network, `peer` one client's connection with one server,
 //! `handshake` how it begins in either era, `era` what is remembered of a server's era, `breaker` which
-//! servers are left alone for a while, `live` an open connection, `exchange` one HTTP request, `reader` its answer as messages, `inbound` what
+//! servers are left alone for a while, `live` an open connection, `exchange` one HTTP request, `reader` its answer as messages, `resume` the same where it breaks off, `inbound` what
 //! is done with each message, `call` a request with its id and cancellation, `listen` the standing
 //! stream.
 
@@ -18,6 +18,7 @@ mod listen;
 pub(crate) mod live;
 pub(crate) mod peer;
 pub(crate) mod reader;
+pub(crate) mod resume;
 pub(crate) mod shelf;
 
 use agentopia_mcp::{ListKind, method};

@@ -71,6 +71,7 @@ pub(crate) struct EventReader {
     parser: SseParser,
     waiting: VecDeque<Bytes>,
     last_id: Option<String>,
+    retry: Option<Duration>,
     max: usize,
     idle: Duration,
 }
@@ -82,6 +83,7 @@ impl EventReader {
             parser: SseParser::new(max),
             waiting: VecDeque::new(),
             last_id: None,
+            retry: None,
             max,
             idle,
         }
@@ -105,6 +107,9 @@ impl EventReader {
                 if let Some(id) = event.id {
                     self.last_id = Some(id);
                 }
+                if let Some(retry) = event.retry {
+                    self.retry = Some(Duration::from_millis(retry));
+                }
             }
             if parsed.is_err() && self.waiting.is_empty() {
                 return Err(UpstreamError::TooLarge(self.max));
@@ -115,6 +120,11 @@ impl EventReader {
     /// The id of the last event, to go on from.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// After which pause the server wants to be asked again, where it said so.
+    pub(crate) fn retry(&self) -> Option<Duration> {
+        self.retry
     }
 
     /// A standing stream may be silent for as long as it likes.

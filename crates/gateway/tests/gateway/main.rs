@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod breaking_off;
 mod bridging;
 mod changes;
 mod eras;

@@ -10,7 +10,7 @@ mod value;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-pub use params::{ParamHeader, ParamHeaders};
+pub use params::{ParamHeader, ParamHeaders, misannotated};
 pub use value::{decode_value, encode_value};
 
 use crate::code::ErrorCode;

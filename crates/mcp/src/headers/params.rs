@@ -7,6 +7,9 @@ use super::{PARAM_PREFIX, Refusal, decode_value, encode_value, single};
 use crate::envelope::{Envelope, Field};
 use crate::json::Json;
 
+/// Says that an argument is mirrored, and into which header.
+const ANNOTATION: &str = "x-mcp-header";
+
 /// One annotated argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamHeader {
@@ -22,7 +25,7 @@ pub struct ParamHeaders(Vec<ParamHeader>);
 
 impl ParamHeaders {
     /// Reads an `inputSchema`. Annotations that make no header name, or one that an earlier
-    /// annotation has, are left out: such a tool is the upstream's mistake, and it checks itself.
+    /// annotation has, are left out; [`misannotated`] tells of them.
     ///
     /// ```
     /// use agentopia_mcp::{Json, ParamHeaders};
@@ -40,7 +43,7 @@ impl ParamHeaders {
 
     fn collect(&mut self, schema: &Json<'_>, path: &mut Vec<String>) {
         // Without the annotation anywhere, which is the rule, there is nothing to walk for.
-        if memchr::memmem::find(schema.as_bytes(), b"x-mcp-header").is_none() {
+        if memchr::memmem::find(schema.as_bytes(), ANNOTATION.as_bytes()).is_none() {
             return;
         }
         let Some(properties) = schema.get("properties") else {
@@ -48,7 +51,7 @@ impl ParamHeaders {
         };
         for property in properties.members() {
             path.push(property.key.into_owned());
-            if let Some(header) = property.value.get("x-mcp-header")
+            if let Some(header) = property.value.get(ANNOTATION)
                 && let Some(suffix) = header.text().filter(|suffix| !suffix.is_empty())
                 && let Ok(header) = HeaderName::try_from(format!("{PARAM_PREFIX}{suffix}"))
                 && self.0.iter().all(|known| known.header != header)
@@ -113,6 +116,49 @@ impl ParamHeaders {
     }
 }
 
+/// What is wrong with the `x-mcp-header` annotations of an `inputSchema`, for people. A client has to leave a
+/// tool out whose server did this wrong (2026-07-28, tools, `x-mcp-header`): its arguments could not be told from
+/// its headers. Types other than string, integer and boolean can't be annotated.
+///
+/// ```
+/// use agentopia_mcp::{Json, headers::misannotated};
+/// let schema = |suffix| format!(r#"{{"properties":{{"a":{{"type":"string","x-mcp-header":"{suffix}"}}}}}}"#);
+/// assert_eq!(misannotated(&Json::parse(schema("Region").as_bytes()).unwrap()), None);
+/// assert!(misannotated(&Json::parse(schema("My Region").as_bytes()).unwrap()).is_some());
+/// ```
+#[must_use]
+pub fn misannotated(schema: &Json<'_>) -> Option<String> {
+    wrong_in(schema, &mut Vec::new())
+}
+
+fn wrong_in(schema: &Json<'_>, seen: &mut Vec<HeaderName>) -> Option<String> {
+    memchr::memmem::find(schema.as_bytes(), ANNOTATION.as_bytes())?;
+    for property in schema.get("properties")?.members() {
+        if let Some(annotation) = property.value.get(ANNOTATION) {
+            let wrong = |why| Some(format!("{ANNOTATION} of `{}` {why}", property.key));
+            let Some(suffix) = annotation.text().filter(|suffix| !suffix.is_empty()) else {
+                return wrong("is no text");
+            };
+            let kind = property.value.get("type");
+            let kind = kind.as_ref().and_then(Json::text);
+            if kind.is_some_and(|kind| !matches!(&*kind, "string" | "integer" | "boolean")) {
+                return wrong("stands at a type that can't be a header");
+            }
+            let Ok(header) = HeaderName::try_from(format!("{PARAM_PREFIX}{suffix}")) else {
+                return wrong("makes no name of a header");
+            };
+            if seen.contains(&header) {
+                return wrong("is one that another argument has");
+            }
+            seen.push(header);
+        }
+        if let Some(wrong) = wrong_in(&property.value, seen) {
+            return Some(wrong);
+        }
+    }
+    None
+}
+
 /// `42` and `42.0` are one number to the upstream's parser, whichever of them a client prints.
 fn same_number<B: AsRef<[u8]>>(
     sent: &str,
@@ -172,6 +218,43 @@ mod tests {
             "bad":{"type":"string","x-mcp-header":"a b"},
             "deep":{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}}}}"#;
         ParamHeaders::from_schema(&Json::parse(schema).unwrap())
+    }
+
+    #[test]
+    fn wrong_annotations_are_found_wherever_they_stand() {
+        let wrong = |properties: &str| {
+            let schema = format!(r#"{{"type":"object","properties":{{{properties}}}}}"#);
+            misannotated(&Json::parse(schema.as_bytes()).unwrap())
+        };
+        for right in [
+            "",
+            r#""a":{"type":"string"}"#,
+            r#""a":{"type":"string","x-mcp-header":"A"},"b":{"type":"boolean","x-mcp-header":"B"}"#,
+            r#""a":{"x-mcp-header":"A"}"#,
+            r#""a":{"type":"object","properties":{"b":{"type":"integer","x-mcp-header":"B"}}}"#,
+            r#""a":{"type":"string","description":"no x-mcp-header"}"#,
+        ] {
+            assert_eq!(wrong(right), None, "{right}");
+        }
+        for annotation in [
+            r#""type":"string","x-mcp-header":"""#,
+            r#""type":"string","x-mcp-header":7"#,
+            r#""type":"string","x-mcp-header":"a b""#,
+            r#""type":"string","x-mcp-header":"a:b""#,
+            r#""type":"string","x-mcp-header":"é""#,
+            r#""type":"string","x-mcp-header":"a\tb""#,
+            r#""type":"number","x-mcp-header":"N""#,
+            r#""type":"object","x-mcp-header":"O""#,
+            r#""type":"array","x-mcp-header":"L""#,
+            r#""type":"null","x-mcp-header":"Z""#,
+        ] {
+            let alone = format!(r#""a":{{{annotation}}}"#);
+            assert!(wrong(&alone).is_some(), "{annotation}");
+            let deep = format!(r#""d":{{"type":"object","properties":{{{alone}}}}}"#);
+            assert!(wrong(&deep).is_some(), "{annotation}");
+        }
+        let twice = r#""a":{"type":"string","x-mcp-header":"Same"},"b":{"type":"string","x-mcp-header":"sAME"}"#;
+        assert!(wrong(twice).is_some());
     }
 
     fn call(arguments: &str) -> Vec<u8> {
