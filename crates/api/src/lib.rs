@@ -29,6 +29,7 @@ pub mod problem;
 pub mod registry_login;
 pub mod secret;
 pub mod token;
+pub mod upstream_login;
 pub mod user;
 pub mod verification;
 

@@ -51,6 +51,7 @@ mod sessions;
 mod store;
 mod system_secrets;
 mod throttle;
+mod upstream_logins;
 mod users;
 
 pub use agents::{AgentPatch, Agents, NewAgent};
@@ -88,4 +89,7 @@ pub use sessions::{NewSession, Session, Sessions};
 pub use store::{Changed, SchemaState, Store};
 pub use system_secrets::SystemSecrets;
 pub use throttle::{ThrottleRule, Throttled, Throttling};
+pub use upstream_logins::{
+    LoginAttempt, LoginProblem, NewLoginTokens, RenewedTokens, UpstreamLogin, UpstreamLogins,
+};
 pub use users::{NewUser, UserCredentials, Users};

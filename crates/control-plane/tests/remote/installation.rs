@@ -34,7 +34,7 @@ pub(crate) struct Installation {
 pub(crate) struct Agent {
     pub(crate) id: String,
     pub(crate) token: String,
-    endpoint: String,
+    pub(crate) endpoint: String,
 }
 
 impl Installation {
@@ -115,6 +115,15 @@ impl Installation {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// Where it is.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) async fn until(&self, holds: impl AsyncFn() -> bool) {
+        eventually(async || holds().await.then_some(())).await;
+    }
+
     pub(crate) async fn status_becomes(&self, instance: &str, status: &str) {
         let path = format!("/instances/{instance}");
         eventually(async || (self.get(&path).await["status"] == status).then_some(())).await;
@@ -142,6 +151,11 @@ impl Installation {
 }
 
 impl Agent {
+    /// What is said of the failure, once there is one.
+    pub(crate) async fn call_until_refused(&self, tool: &'static str) -> String {
+        eventually(async || self.call(tool).await.err()).await
+    }
+
     /// What the tool says, or what is said of the failure.
     pub(crate) async fn call(&self, tool: &'static str) -> Result<String, String> {
         let config = StreamableHttpClientTransportConfig::with_uri(self.endpoint.clone())

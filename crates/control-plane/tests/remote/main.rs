@@ -6,8 +6,10 @@
     reason = "what is not as expected here is a failure of the test"
 )]
 
+mod browser;
 mod elsewhere;
 mod installation;
+mod logins;
 
 use std::time::Duration;
 
