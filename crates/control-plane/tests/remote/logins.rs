@@ -45,8 +45,9 @@ async fn the_owner_logs_in_with_the_browser_and_agents_call() {
     assert!(text(&shown, "/error_message").contains("agentopia tools login far"));
     assert_eq!(shown["login"]["state"], "needed");
     let agent = at.agent_for(&id).await;
-    let error = agent.call("echo").await.unwrap_err();
-    assert!(error.contains("log in"), "{error}");
+    let discovered = at.get(&format!("/agents/{}/discovery", agent.id)).await;
+    let said = discovered.to_string();
+    assert!(said.contains("its error message says why"), "{said}");
 
     let begun = at.post(&format!("{path}/login"), json!({})).await;
     assert_eq!(begun["issuer"], far.base());
