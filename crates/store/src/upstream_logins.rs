@@ -50,6 +50,8 @@ pub struct UpstreamLogin {
     pub sealed_id: Uuid,
     /// The sealed tokens; none where nobody is logged in.
     pub sealed: Option<Vec<u8>>,
+    /// The client that the owner registered by hand, sealed, with the id of the sealed value.
+    pub given: Option<(Uuid, Vec<u8>)>,
     /// The authorization server.
     pub issuer: Option<String>,
     /// As whom we are known there.
@@ -79,6 +81,8 @@ pub struct NewLoginTokens {
     pub issuer: String,
     /// As whom we are known there.
     pub client_id: String,
+    /// That client, sealed, if the owner registered it by hand.
+    pub given: Option<(Uuid, Vec<u8>)>,
     /// The tokens.
     pub tokens: RenewedTokens,
 }
@@ -142,7 +146,10 @@ impl UpstreamLogins<'_> {
     /// [`StoreError::NotFound`] where the account has no such instance, or it is gone.
     pub async fn put(&self, new: NewLoginTokens, events: &[NewEvent]) -> Result<(), StoreError> {
         let now = self.0.now();
+        let (given_id, given) = new.given.unzip();
         let row = Model {
+            given_id,
+            given,
             instance_id: new.instance_id.as_uuid(),
             account_id: new.account_id.as_uuid(),
             sealed_id: new.tokens.sealed_id,
@@ -389,6 +396,7 @@ fn to_login(row: Model) -> Result<UpstreamLogin, StoreError> {
         account_id: row.account_id.into(),
         sealed_id: row.sealed_id,
         sealed: row.sealed,
+        given: row.given_id.zip(row.given),
         issuer: row.issuer,
         client_id: row.client_id,
         scope: row.scope,

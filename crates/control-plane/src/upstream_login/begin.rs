@@ -14,8 +14,8 @@ use url::Url;
 use uuid::Uuid;
 
 use super::discovery::discover;
-use super::identity::{self, Given};
-use super::sealed::{self, Counter, Kept, Pending};
+use super::identity::{self, Given, Identity};
+use super::sealed::{self, Counter, Pending};
 use super::{ATTEMPT_LIFE, CALLBACK_PATH, metadata};
 use crate::problem::{Answer, Refusal, kind};
 use crate::state::AppState;
@@ -139,16 +139,15 @@ async fn given_before(
     let Some(login) = logins.get_unscoped(instance.id).await? else {
         return Ok(None);
     };
-    let Some(sealed) = login
-        .sealed
-        .filter(|_| login.issuer.as_deref() == Some(issuer))
-    else {
+    let given = login
+        .given
+        .filter(|_| login.issuer.as_deref() == Some(issuer));
+    let Some((id, sealed)) = given else {
         return Ok(None);
     };
     let whose = (login.account_id, login.instance_id);
-    let kept: Kept = sealed::open(&*state.vault, whose, login.sealed_id, &sealed).await?;
-    let client = kept.counter.client;
-    Ok(client.given.then(|| Given {
+    let client: Identity = sealed::open(&*state.vault, whose, id, &sealed).await?;
+    Ok(Some(Given {
         id: client.id,
         secret: client.secret.map(|secret| secret.0),
     }))

@@ -58,7 +58,17 @@ pub async fn redeem(
     })?;
     let mut tokens = tokens(state, attempt, granted, pending.counter.clone()).await?;
     tokens.scope = tokens.scope.or(pending.scope);
+    let client = &pending.counter.client;
+    let given = if client.given {
+        let id = state.ambient.new_id();
+        let whose = (attempt.account_id, attempt.instance_id);
+        let sealed = sealed::seal(&*state.vault, whose, id, client).await;
+        Some((id, sealed.map_err(Refusal::internal)?))
+    } else {
+        None
+    };
     let new = NewLoginTokens {
+        given,
         instance_id: attempt.instance_id,
         account_id: attempt.account_id,
         issuer: pending.issuer.clone(),

@@ -2,7 +2,7 @@
 
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::{AccountId, InstanceId};
-use agentopia_store::UpstreamLogin;
+use agentopia_store::{StoreError, UpstreamLogin};
 
 use super::exchange;
 use super::sealed::{self, Kept};
@@ -28,6 +28,24 @@ pub async fn forget(
     state.wake.instance(instance);
     state.events.ring();
     give_back(state, login);
+    Ok(())
+}
+
+/// The same for an instance that is being removed, which may have no login.
+///
+/// # Errors
+/// The store's.
+pub async fn with_instance(
+    state: &AppState,
+    account: AccountId,
+    instance: InstanceId,
+) -> Answer<()> {
+    let logins = state.store.upstream_logins();
+    match logins.delete(account, instance, &[]).await {
+        Ok(login) => give_back(state, login),
+        Err(StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 

@@ -31,6 +31,9 @@ use super::{how_to_log_in, shown};
 const FRESH: Duration = Duration::from_secs(15);
 /// How long one replica may take to renew tokens: more than the token endpoint may take.
 const LEASE: Duration = Duration::from_secs(30);
+/// How long a token endpoint that could not be used is left alone: everybody who waits for their turn
+/// would wait for it anew.
+const REST: Duration = Duration::from_secs(3);
 /// How often the others look whether it is done.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -45,6 +48,8 @@ pub struct UpstreamTokens {
     owner: Uuid,
     held: Mutex<HashMap<InstanceId, (Instant, Arc<Held>)>>,
     turns: Mutex<HashMap<InstanceId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Renewals that failed a moment ago.
+    failed: Mutex<HashMap<InstanceId, (Instant, String)>>,
 }
 
 /// Tokens of one login as they were read last.
@@ -106,6 +111,7 @@ impl UpstreamTokens {
             ambient,
             held: Mutex::default(),
             turns: Mutex::default(),
+            failed: Mutex::default(),
         }
     }
 
@@ -263,6 +269,11 @@ impl UpstreamTokens {
             let why = format!("the login at {} is over", held.issuer);
             return Err(self.over(whose, held.sealed_id, &why).await);
         };
+        if let Some((at, why)) = self.failed.lock().get(&whose.instance)
+            && at.elapsed() < REST
+        {
+            return Err(NoToken::Later(why.clone()));
+        }
         let logins = self.store.upstream_logins();
         let claimed = logins.claim(whose.instance, held.sealed_id, self.owner, LEASE);
         if !claimed.await.map_err(later)? {
@@ -291,9 +302,11 @@ impl UpstreamTokens {
                     tracing::warn!(%error, "a lease on a login ends by itself");
                 }
                 let issuer = &held.issuer;
-                Err(NoToken::Later(format!(
-                    "the login at {issuer} can't be renewed right now: {why}"
-                )))
+                let text = format!("the login at {issuer} can't be renewed right now: {why}");
+                let mut failed = self.failed.lock();
+                failed.retain(|_, (at, _)| at.elapsed() < REST);
+                failed.insert(whose.instance, (Instant::now(), text.clone()));
+                Err(NoToken::Later(text))
             }
         }
     }

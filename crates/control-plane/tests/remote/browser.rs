@@ -63,15 +63,19 @@ impl Browser {
 
     pub(crate) async fn sign_in(&mut self, page: &Page, email: &str) -> Page {
         let fields = [("email", email), ("password", "correct horse battery")];
-        self.submit(page, &fields).await
+        let next = self.submit(page, &fields).await;
+        match between(&next.text, "href=\"/oauth/upstream?") {
+            Some(query) => {
+                let link = next.url.join(&format!("/oauth/upstream?{query}")).unwrap();
+                let from = link.origin();
+                self.go(link, from).await
+            }
+            None => next,
+        }
     }
 
     pub(crate) async fn submit(&mut self, page: &Page, fields: &[(&str, &str)]) -> Page {
-        let between = |begin: &str| {
-            let (_, rest) = page.text.split_once(begin)?;
-            let (value, _) = rest.split_once('"')?;
-            Some(value.replace("&amp;", "&"))
-        };
+        let between = |begin: &str| between(&page.text, begin);
         let action = between("action=\"").unwrap_or_else(|| panic!("no form: {page:?}"));
         let csrf = between("name=\"csrf\" value=\"").unwrap();
         let mut form = vec![("csrf", csrf.as_str())];
@@ -129,4 +133,11 @@ impl Browser {
         let pairs = shown.map(|(name, cookie)| format!("{name}={}", cookie.value));
         pairs.collect::<Vec<_>>().join("; ")
     }
+}
+
+/// What stands between `begin` and the next quote.
+fn between(text: &str, begin: &str) -> Option<String> {
+    let (_, rest) = text.split_once(begin)?;
+    let (value, _) = rest.split_once('"')?;
+    Some(value.replace("&amp;", "&"))
 }

@@ -84,8 +84,15 @@ impl Installation {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let (status, text) = self.answer(method.clone(), path, body).await;
+        let good = (200..300).contains(&status);
+        assert!(good, "{method} {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<Value>) -> (u16, String) {
         let url = format!("{}/api/v1{path}", self.base);
-        let mut request = self.http.request(method.clone(), url);
+        let mut request = self.http.request(method, url);
         request = request
             .header("cookie", &self.cookie)
             .header("x-csrf-token", &self.csrf);
@@ -93,10 +100,8 @@ impl Installation {
             request = request.json(&body);
         }
         let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or_default()
+        let status = answer.status().as_u16();
+        (status, answer.text().await.unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -113,6 +118,17 @@ impl Installation {
 
     pub(crate) async fn delete(&self, path: &str) -> Value {
         self.send(Method::DELETE, path, None).await
+    }
+
+    /// The status and whatever is answered.
+    pub(crate) async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
+        let (status, text) = self.answer(Method::POST, path, Some(body)).await;
+        (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// Where its data is.
+    pub(crate) fn dir(&self) -> &Path {
+        self._dir.path()
     }
 
     /// Where it is.

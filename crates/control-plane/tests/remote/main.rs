@@ -10,6 +10,9 @@ mod browser;
 mod elsewhere;
 mod installation;
 mod logins;
+mod refusals;
+mod renewal;
+mod strict;
 
 use std::time::Duration;
 

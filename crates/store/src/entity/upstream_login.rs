@@ -10,6 +10,8 @@ pub(crate) struct Model {
     pub(crate) account_id: Uuid,
     pub(crate) sealed_id: Uuid,
     pub(crate) sealed: Option<Vec<u8>>,
+    pub(crate) given_id: Option<Uuid>,
+    pub(crate) given: Option<Vec<u8>>,
     pub(crate) issuer: Option<String>,
     pub(crate) client_id: Option<String>,
     pub(crate) scope: Option<String>,

@@ -1,10 +1,13 @@
 -- Logins at servers that run elsewhere, one an instance (AGT-7). `sealed` has the tokens; `sealed_id`
--- is made anew with each of its values. `lease_*`: who exchanges the refresh token right now.
+-- is made anew with each of its values. `given` has the client that the owner registered there by hand,
+-- which outlives the tokens. `lease_*`: who exchanges the refresh token right now.
 CREATE TABLE upstream_logins (
   instance_id {uuid} PRIMARY KEY NOT NULL REFERENCES account_tool_instances (id) ON DELETE CASCADE,
   account_id {uuid} NOT NULL,
   sealed_id {uuid} NOT NULL,
   sealed {bytes},
+  given_id {uuid},
+  given {bytes},
   issuer TEXT,
   client_id TEXT,
   scope TEXT,

@@ -27,3 +27,4 @@ mod room;
 mod secrets;
 mod sleep;
 mod start;
+mod upstream_logins;

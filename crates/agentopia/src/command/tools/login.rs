@@ -2,6 +2,7 @@
 
 use agentopia_api::instance::Instance;
 use agentopia_api::upstream_login::{LoginRequest, UpstreamLoginState};
+use agentopia_domain::instance::DesiredInstance;
 use chrono::{DateTime, Utc};
 
 use super::quoted;
@@ -61,6 +62,10 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
         begun.url
     ));
     let instance = logged_in(app, &client, &found, &args.wait).await?;
+    if instance.desired != DesiredInstance::Running {
+        let text = || format!("{} is logged in; it is stopped", instance.name);
+        return app.out.result(&instance, text);
+    }
     reach(app, &client, instance, Goal::Running, &args.wait).await
 }
 

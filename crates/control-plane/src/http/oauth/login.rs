@@ -39,7 +39,6 @@ pub(super) fn show(
             text(&client.name)
         ),
         action: &format!("/oauth/login?{query}"),
-        also: None,
     };
     form.show(call, headers, problem)
 }
@@ -50,8 +49,6 @@ pub(super) struct Form<'a> {
     pub(super) why: &'a str,
     /// Where it is sent to.
     pub(super) action: &'a str,
-    /// Where else it may lead.
-    pub(super) also: Option<&'a str>,
 }
 
 impl Form<'_> {
@@ -82,7 +79,7 @@ impl Form<'_> {
             csrf = csrf::token(&secret),
         );
         let status = problem.map_or(StatusCode::OK, |refusal| refusal.kind().status);
-        let mut response = page::page(status, "Sign in", &body, self.also);
+        let mut response = page::page(status, "Sign in", &body, None);
         if let Some(cookie) = set {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
         }

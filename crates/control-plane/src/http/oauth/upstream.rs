@@ -16,7 +16,6 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use url::Url;
 
 use super::fields::Fields;
 use super::page::{self, text};
@@ -94,7 +93,14 @@ pub(super) async fn login(
         let begun = Begun::read(&call.state, &query).await?;
         match login::sent(&call, &headers, &form).await? {
             Ok(cookie) => {
-                let mut response = page::go(&begun.here);
+                // A link, not a redirect: browsers hold where a form leads in the end against this page's
+                // policy, and nobody knows over how many addresses a service sends people.
+                let body = format!(
+                    "<p>You are signed in. <a href=\"{}\">Go on to {}</a></p>\n",
+                    text(&begun.here),
+                    text(&begun.pending.issuer)
+                );
+                let mut response = page::page(StatusCode::OK, "Signed in", &body, None);
                 response.headers_mut().append(header::SET_COOKIE, cookie);
                 Ok(response)
             }
@@ -153,8 +159,6 @@ struct Begun {
     instance: String,
     /// The address itself.
     here: String,
-    /// Where the browser is sent to from it.
-    origin: String,
 }
 
 impl Begun {
@@ -168,13 +172,11 @@ impl Begun {
         let instance = instance(state, &attempt).await?.name.to_string();
         // What was found has the form that we gave it, so nothing in it needs quoting.
         let here = format!("/oauth/upstream?state={ticket}");
-        let origin = origin(&pending.page);
         Ok(Self {
             attempt,
             pending,
             instance,
             here,
-            origin,
         })
     }
 
@@ -198,8 +200,6 @@ impl Form<'_> {
         let form = login::Form {
             why: &why,
             action: &begun.here.replacen("/upstream?", "/upstream/login?", 1),
-            // Browsers hold what a form leads to against the page's policy, to the last redirect.
-            also: Some(&begun.origin),
         };
         form.show(call, headers, problem)
     }
@@ -223,10 +223,6 @@ fn browser_hash(secret: &SecretString, state: TokenHash) -> TokenHash {
     let made =
         zeroize::Zeroizing::new(format!("agentopia upstream v1:{secret}:{}", state.to_hex()));
     TokenHash::of(&made)
-}
-
-fn origin(page: &Url) -> String {
-    page.origin().ascii_serialization()
 }
 
 /// The same for whatever is not known, used, too old, or another browser's.
