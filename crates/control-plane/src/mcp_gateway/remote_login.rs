@@ -78,7 +78,7 @@ pub(super) async fn wanted(
     challenge: &Challenge,
 ) -> Option<ConnectError> {
     challenge.resource_metadata.as_ref()?;
-    let text = tokens.wanted(whose, &challenge).await;
+    let text = tokens.wanted(whose, challenge).await;
     Some(ConnectError::Refused(text))
 }
 
