@@ -13,6 +13,8 @@ use agentopia_domain::{CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::upstream_login::UpstreamLogin;
+
 /// An instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Instance {
@@ -41,6 +43,9 @@ pub struct Instance {
     /// Where the server is, if it runs elsewhere: then it has no container and no machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// How it stands at its server's authorization server, if its server has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<UpstreamLogin>,
     /// What the owner says about stopping it while nobody uses it.
     #[serde(default)]
     pub idle: IdleSetting,
@@ -77,7 +82,8 @@ pub struct Instance {
 
 impl Instance {
     /// From the record; `base_url` is the control plane's public address without a slash at its
-    /// end. The environment is needed for tools that are reached directly.
+    /// end. The environment is needed for tools that are reached directly; a login is put in by
+    /// whoever knows it.
     #[must_use]
     pub fn new(
         instance: agentopia_domain::instance::Instance,
@@ -89,6 +95,7 @@ impl Instance {
             direct_access: DirectAccess::of(&instance, environment),
             mcp_url: format!("{base_url}/instances/{}/mcp", instance.id),
             url: instance.remote.map(|remote| remote.url.into()),
+            login: None,
             id: instance.id,
             name: instance.name,
             catalog_entry_id: instance.catalog_entry_id,

@@ -30,6 +30,7 @@ pub mod registry_login;
 pub mod secret;
 pub mod settings;
 pub mod token;
+pub mod upstream_login;
 pub mod user;
 pub mod verification;
 

@@ -22,4 +22,5 @@ pub mod problem;
 pub mod reconcilers;
 pub mod serve;
 pub mod state;
+pub mod upstream_login;
 pub mod verification;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agentopia_http1::{Body, Client, Error, Settings};
 use bytes::{Bytes, BytesMut};
 use http::header::HOST;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use tokio::sync::OnceCell;
 
@@ -141,13 +141,33 @@ impl RemoteClient {
         deadline: Duration,
     ) -> Result<Response<Bytes>, RemoteError> {
         let whole = async {
-            let mut request = Request::new(Bytes::new());
-            *request.method_mut() = Method::GET;
-            let answer = self.send(url, request).await?;
+            let answer = self.send(url, Request::new(Bytes::new())).await?;
             if answer.status() != StatusCode::OK {
                 return Err(RemoteError::Status(answer.status()));
             }
             let (head, body) = answer.into_parts();
+            let body = read(body, limit, url).await?;
+            Ok(Response::from_parts(head, body))
+        };
+        tokio::time::timeout(deadline, whole)
+            .await
+            .map_err(|_| RemoteError::TimedOut)?
+    }
+
+    /// Sends a request whose answer has at most `limit` bytes, all of it within `deadline`. Every
+    /// status is an `Ok`.
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub async fn exchange(
+        &self,
+        url: &RemoteUrl,
+        request: Request<Bytes>,
+        limit: usize,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, RemoteError> {
+        let whole = async {
+            let (head, body) = self.send(url, request).await?.into_parts();
             let body = read(body, limit, url).await?;
             Ok(Response::from_parts(head, body))
         };

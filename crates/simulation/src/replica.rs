@@ -94,6 +94,7 @@ impl Replica {
                 reconciled.clone(),
                 Arc::clone(&world.vault),
                 RemoteClient::new(RemotePolicy::default()),
+                ambient.clone(),
             )),
             bells: bells.clone(),
             routes: RoutesBell::default(),

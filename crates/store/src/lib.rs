@@ -53,6 +53,7 @@ mod sessions;
 mod store;
 mod system_secrets;
 mod throttle;
+mod upstream_logins;
 mod users;
 
 pub use account_settings::{AccountSettingsPatch, AccountSettingsStore};
@@ -92,4 +93,7 @@ pub use sessions::{NewSession, Session, Sessions};
 pub use store::{Changed, SchemaState, Store};
 pub use system_secrets::SystemSecrets;
 pub use throttle::{ThrottleRule, Throttled, Throttling};
+pub use upstream_logins::{
+    LoginAttempt, LoginProblem, NewLoginTokens, RenewedTokens, UpstreamLogin, UpstreamLogins,
+};
 pub use users::{NewUser, UserCredentials, Users};

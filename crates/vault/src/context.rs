@@ -1,7 +1,7 @@
 //! What a sealed value is for. It is not stored in the ciphertext: whoever opens one has to know
 //! where it was found.
 
-use agentopia_domain::{AccountId, SecretId};
+use agentopia_domain::{AccountId, InstanceId, SecretId};
 use uuid::Uuid;
 
 /// What a value is sealed for; only the same opens it.
@@ -29,6 +29,15 @@ pub enum Context {
         account_id: AccountId,
         /// The machine's credential.
         credential_id: Uuid,
+    },
+    /// The tokens of a login at a server that runs elsewhere, or what such a login waits with.
+    UpstreamLogin {
+        /// Whose login.
+        account_id: AccountId,
+        /// At which instance's server.
+        instance_id: InstanceId,
+        /// Made anew with every value.
+        id: Uuid,
     },
     /// A key of the installation itself.
     System {
@@ -67,6 +76,16 @@ impl Context {
                 bytes.extend(b"agentopia/control-bearer\0");
                 bytes.extend(account_id.as_uuid().as_bytes());
                 bytes.extend(credential_id.as_bytes());
+            }
+            Self::UpstreamLogin {
+                account_id,
+                instance_id,
+                id,
+            } => {
+                bytes.extend(b"agentopia/upstream-login\0");
+                bytes.extend(account_id.as_uuid().as_bytes());
+                bytes.extend(instance_id.as_uuid().as_bytes());
+                bytes.extend(id.as_bytes());
             }
             Self::System { name } => {
                 bytes.extend(b"agentopia/system\0");

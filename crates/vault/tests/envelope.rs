@@ -45,6 +45,11 @@ fn other_contexts() -> Vec<Context> {
             account_id: Some(Uuid::nil().into()),
             id: two,
         },
+        Context::UpstreamLogin {
+            account_id: one.into(),
+            instance_id: two.into(),
+            id: four,
+        },
         Context::System { name: "ca".into() },
         Context::System {
             name: String::new(),

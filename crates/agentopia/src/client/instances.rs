@@ -5,6 +5,7 @@ use std::time::Duration;
 use agentopia_api::instance::{
     CallRequest, CallResponse, DeployRequest, Instance, LogLine, ToolList, UpdateInstanceRequest,
 };
+use agentopia_api::upstream_login::{LoginBegun, LoginRequest};
 use agentopia_domain::InstanceId;
 use reqwest::Method;
 
@@ -63,6 +64,25 @@ impl Client {
             .query(&[("purge_data", purge_data)])
             .timeout(super::ANSWER_TIMEOUT);
         read(self.send(request).await?).await
+    }
+
+    /// Begins a login at its server, which runs elsewhere.
+    pub(crate) async fn begin_login(
+        &self,
+        id: InstanceId,
+        request: &LoginRequest,
+    ) -> Result<LoginBegun, ClientError> {
+        self.change(
+            Method::POST,
+            &["instances", &id.to_string(), "login"],
+            request,
+        )
+        .await
+    }
+
+    /// Forgets that login.
+    pub(crate) async fn forget_login(&self, id: InstanceId) -> Result<(), ClientError> {
+        self.delete(&["instances", &id.to_string(), "login"]).await
     }
 
     /// The tools that it offers.

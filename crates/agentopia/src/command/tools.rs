@@ -4,6 +4,8 @@
 pub(crate) mod call;
 mod deploy;
 mod list;
+mod login;
+mod logout;
 mod logs;
 mod restart;
 mod rm;
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Rm(rm::Args),
     Logs(logs::Args),
     Call(call::Args),
+    Login(login::Args),
+    Logout(logout::Args),
 }
 
 impl Command {
@@ -53,6 +57,8 @@ impl Command {
             Self::Rm(args) => rm::run(args, app).await,
             Self::Logs(args) => logs::run(&args, app).await,
             Self::Call(args) => call::run(args, app).await,
+            Self::Login(args) => login::run(args, app).await,
+            Self::Logout(args) => logout::run(&args, app).await,
         }
     }
 }

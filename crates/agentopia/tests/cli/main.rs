@@ -14,5 +14,6 @@ mod import_legacy;
 mod orphans;
 mod server;
 mod signing_in;
+mod tool_login;
 mod values;
 mod verify;

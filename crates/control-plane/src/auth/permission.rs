@@ -66,6 +66,8 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("GET", "/api/v1/instances/{id}/logs", READ),
     ("GET", "/api/v1/instances/{id}/tools", READ),
     ("POST", "/api/v1/instances/{id}/call", WRITE),
+    ("POST", "/api/v1/instances/{id}/login", WRITE),
+    ("DELETE", "/api/v1/instances/{id}/login", WRITE),
     ("GET", "/api/v1/agents", READ),
     ("POST", "/api/v1/agents", WRITE),
     ("GET", "/api/v1/agents/{id}", READ),

@@ -1,6 +1,7 @@
 //! The addresses of the authorization server (AGT-7): documents and endpoints for programs, and two
 //! small pages for people. They stand outside the versioned API: their form is that of RFC 6749 and
-//! its companions. The rules are in [`crate::oauth`].
+//! its companions. The rules are in [`crate::oauth`]. The addresses of logins in which we are the client
+//! are here too ([`upstream`]).
 
 mod answer;
 mod authorize;
@@ -12,6 +13,7 @@ mod page;
 mod register;
 mod revoke;
 mod token;
+mod upstream;
 
 use axum::Router;
 use axum::extract::Request;
@@ -21,6 +23,7 @@ use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::state::AppState;
+use crate::upstream_login::{CALLBACK_PATH, DOCUMENT_PATH};
 
 /// All of them.
 pub(super) fn routes() -> Router<AppState> {
@@ -37,6 +40,7 @@ pub(super) fn routes() -> Router<AppState> {
             "/oauth/register",
             post(register::handler).options(preflight),
         )
+        .route(DOCUMENT_PATH, get(upstream::document).options(preflight))
         .route("/oauth/token", post(token::handler).options(preflight))
         .route("/oauth/revoke", post(revoke::handler).options(preflight))
         .route_layer(from_fn(open_to_pages));
@@ -44,6 +48,9 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/oauth/authorize", get(authorize::handler))
         .route("/oauth/login", post(login::handler))
         .route("/oauth/consent", post(consent::handler))
+        .route("/oauth/upstream", get(upstream::start))
+        .route("/oauth/upstream/login", post(upstream::login))
+        .route(CALLBACK_PATH, get(upstream::callback))
         .merge(programs)
 }
 

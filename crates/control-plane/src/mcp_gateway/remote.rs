@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_domain::InstanceId;
 use agentopia_domain::instance::{DesiredInstance, Instance};
 use agentopia_domain::remote::{Piece, pieces};
+use agentopia_domain::{AccountId, Ambient, InstanceId};
 use agentopia_gateway::{BodyError, ConnectError, UpstreamBody};
-use agentopia_remote::{RemoteClient, RemoteError, RemoteUrl};
+use agentopia_remote::{RemoteClient, RemoteUrl};
 use agentopia_store::Store;
 use agentopia_vault::{Context, Vault};
 use bytes::Bytes;
@@ -26,7 +26,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
+use super::remote_login::{self, Way};
 use crate::reconcilers::routes::epoch;
+use crate::upstream_login::challenge::Challenge;
+use crate::upstream_login::tokens::{UpstreamTokens, Whose};
 
 /// How long values of secrets are kept after they were read.
 const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -42,6 +45,7 @@ pub struct RemoteServers {
     store: Store,
     vault: Arc<dyn Vault>,
     client: RemoteClient,
+    logins: UpstreamTokens,
     kept: Mutex<HashMap<InstanceId, Kept>>,
 }
 
@@ -59,13 +63,24 @@ struct Access {
     headers: Vec<(HeaderName, SecretString)>,
     /// The secrets that the headers were made of, for messages.
     secrets: Vec<String>,
+    /// Whether the owner logged in at it, so that the login's token goes along.
+    logged_in: bool,
+    account: AccountId,
+    name: String,
 }
 
 impl RemoteServers {
     /// Nothing is read or sent yet.
     #[must_use]
-    pub fn new(store: Store, vault: Arc<dyn Vault>, client: RemoteClient) -> Self {
+    pub fn new(
+        store: Store,
+        vault: Arc<dyn Vault>,
+        client: RemoteClient,
+        ambient: Ambient,
+    ) -> Self {
+        let (of, by) = (store.clone(), Arc::clone(&vault));
         Self {
+            logins: UpstreamTokens::new(of, by, client.clone(), ambient),
             store,
             vault,
             client,
@@ -104,12 +119,26 @@ impl RemoteServers {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let sent = self.client.send(&access.url, request).await;
-        let answer = sent.map_err(|error| match error {
-            RemoteError::Refused(refusal) => ConnectError::Refused(refusal.why.to_string()),
-            RemoteError::Broken { reason, .. } => ConnectError::Broken(reason),
-            other => ConnectError::Unreachable(other.to_string()),
-        })?;
+        let whose = access.whose(id);
+        let way = Way {
+            client: &self.client,
+            url: &access.url,
+        };
+        let answer = if access.logged_in {
+            remote_login::send(&self.logins, whose, request, way).await?
+        } else {
+            way.send(request).await?
+        };
+        let shows = access.headers.iter().any(|(name, _)| name == AUTHORIZATION);
+        let challenge = match answer.status() {
+            StatusCode::UNAUTHORIZED if !shows => Challenge::of(answer.headers()),
+            _ => None,
+        };
+        if let Some(challenge) = challenge
+            && let Some(error) = remote_login::wanted(&self.logins, whose, &challenge).await
+        {
+            return Err(error);
+        }
         if let Some(reason) = access.refused(answer.status()) {
             return Err(ConnectError::Refused(reason));
         }
@@ -134,13 +163,7 @@ impl RemoteServers {
             .check(&url)
             .await
             .map_err(|error| error.to_string())?;
-        let request = Request::post("/")
-            .header("accept", "application/json, text/event-stream")
-            .header("content-type", "application/json")
-            .header("mcp-protocol-version", "2026-07-28")
-            .header("mcp-method", "server/discover")
-            .body(Bytes::from_static(LOOK.as_bytes()))
-            .map_err(|error| error.to_string())?;
+        let request = look().map_err(|error| error.to_string())?;
         let epoch = epoch(instance);
         let sending = self.send(instance.id, &epoch, &remote.url, request);
         let answer = match tokio::time::timeout(LOOK_LIMIT, sending).await {
@@ -192,6 +215,7 @@ impl RemoteServers {
             "the instance is not to run"
         );
         let values = self.values(&instance).await?;
+        let login = self.store.upstream_logins().get_unscoped(id).await?;
         let mut headers = Vec::new();
         for (name, template) in &remote.headers {
             if let Some(value) = fill(template, &values) {
@@ -202,6 +226,9 @@ impl RemoteServers {
             url: RemoteUrl::new(remote.url.clone())?,
             headers,
             secrets: values.into_keys().collect(),
+            logged_in: login.is_some_and(|login| login.logged_in_at.is_some()),
+            account: instance.account_id,
+            name: instance.name.to_string(),
         })
     }
 
@@ -228,12 +255,22 @@ impl RemoteServers {
 }
 
 impl Access {
+    fn whose(&self, instance: InstanceId) -> Whose<'_> {
+        Whose {
+            account: self.account,
+            instance,
+            name: &self.name,
+        }
+    }
+
     /// What is to be done where the server does not let us in, or sends us elsewhere.
     fn refused(&self, status: StatusCode) -> Option<String> {
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.headers.is_empty() => {
                 Some(format!(
-                    "the server wants a credential (HTTP status {status}): give the instance a secret for it"
+                    "the server wants a credential (HTTP status {status}): give the instance a secret \
+                     for it, or log in with `agentopia tools login {}`",
+                    self.name
                 ))
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(format!(
@@ -247,6 +284,16 @@ impl Access {
             _ => None,
         }
     }
+}
+
+/// The request that does nothing on a server.
+pub(crate) fn look() -> Result<Request<Bytes>, http::Error> {
+    Request::post("/")
+        .header("accept", "application/json, text/event-stream")
+        .header("content-type", "application/json")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "server/discover")
+        .body(Bytes::from_static(LOOK.as_bytes()))
 }
 
 /// The header's value; none where it refers to a secret that nobody set.

@@ -97,6 +97,8 @@ kinds! {
     ARCHIVED = UNPROCESSABLE_ENTITY, "archived", "The tool is archived";
     /// The size, region or image can't be had here, or not for this machine.
     NOT_OFFERED = UNPROCESSABLE_ENTITY, "not_offered", "It can't be had for this machine";
+    /// Nobody can log in at the server that runs elsewhere.
+    LOGIN_NOT_POSSIBLE = UNPROCESSABLE_ENTITY, "login_not_possible", "The login can't be made";
     /// Too many wrong guesses.
     TOO_MANY_ATTEMPTS = TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts";
     /// Our fault.

@@ -44,5 +44,6 @@ async fn clean(store: &Store, ambient: &Ambient, calls_kept: TimeDelta) -> Resul
     store.throttling().prune(THROTTLE).await?;
     store.grants().prune(now - GRANTS).await?;
     store.oauth_clients().prune(now).await?;
+    store.upstream_logins().prune(now).await?;
     Ok(())
 }

@@ -112,6 +112,7 @@ impl Parts {
             store.clone(),
             Arc::clone(&vault),
             RemoteClient::new(config.remote_policy()),
+            ambient.clone(),
         ));
         let gateway = Gateway::start(GatewayParts {
             config: gateway_config(&config),

@@ -18,7 +18,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio::net::TcpListener;
 
 #[derive(Clone)]
-struct Echo;
+pub(crate) struct Echo;
 
 impl ServerHandler for Echo {
     fn get_info(&self) -> ServerConfig {
@@ -63,11 +63,6 @@ pub(crate) struct Elsewhere {
 
 impl Elsewhere {
     pub(crate) async fn start(token: &str) -> Self {
-        let service: StreamableHttpService<Echo, LocalSessionManager> = StreamableHttpService::new(
-            || Ok(Echo),
-            Arc::default(),
-            StreamableHttpServerConfig::default(),
-        );
         let taken = Arc::new(Mutex::new(token.to_owned()));
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (expected, log) = (Arc::clone(&taken), Arc::clone(&shown));
@@ -84,7 +79,7 @@ impl Elsewhere {
             }
         });
         let router = axum::Router::new()
-            .nest_service("/mcp", service)
+            .nest_service("/mcp", service())
             .layer(guard);
         let url = serve(router).await;
         Self { url, taken, shown }
@@ -113,6 +108,15 @@ impl Elsewhere {
     pub(crate) fn shown(&self) -> Vec<Shown> {
         self.shown.lock().clone()
     }
+}
+
+/// A server that echoes, for whoever gets to it.
+pub(crate) fn service() -> StreamableHttpService<Echo, LocalSessionManager> {
+    StreamableHttpService::new(
+        || Ok(Echo),
+        Arc::default(),
+        StreamableHttpServerConfig::default(),
+    )
 }
 
 fn see(request: &Request) -> Shown {

@@ -34,7 +34,7 @@ pub(crate) struct Installation {
 pub(crate) struct Agent {
     pub(crate) id: String,
     pub(crate) token: String,
-    endpoint: String,
+    pub(crate) endpoint: String,
 }
 
 impl Installation {
@@ -84,8 +84,15 @@ impl Installation {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let (status, text) = self.answer(method.clone(), path, body).await;
+        let good = (200..300).contains(&status);
+        assert!(good, "{method} {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<Value>) -> (u16, String) {
         let url = format!("{}/api/v1{path}", self.base);
-        let mut request = self.http.request(method.clone(), url);
+        let mut request = self.http.request(method, url);
         request = request
             .header("cookie", &self.cookie)
             .header("x-csrf-token", &self.csrf);
@@ -93,10 +100,8 @@ impl Installation {
             request = request.json(&body);
         }
         let answer = request.send().await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or_default()
+        let status = answer.status().as_u16();
+        (status, answer.text().await.unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -113,6 +118,26 @@ impl Installation {
 
     pub(crate) async fn delete(&self, path: &str) -> Value {
         self.send(Method::DELETE, path, None).await
+    }
+
+    /// The status and whatever is answered.
+    pub(crate) async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
+        let (status, text) = self.answer(Method::POST, path, Some(body)).await;
+        (status, serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    /// Where its data is.
+    pub(crate) fn dir(&self) -> &Path {
+        self._dir.path()
+    }
+
+    /// Where it is.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) async fn until(&self, holds: impl AsyncFn() -> bool) {
+        eventually(async || holds().await.then_some(())).await;
     }
 
     pub(crate) async fn status_becomes(&self, instance: &str, status: &str) {
@@ -142,6 +167,11 @@ impl Installation {
 }
 
 impl Agent {
+    /// What is said of the failure, once there is one.
+    pub(crate) async fn call_until_refused(&self, tool: &'static str) -> String {
+        eventually(async || self.call(tool).await.err()).await
+    }
+
     /// What the tool says, or what is said of the failure.
     pub(crate) async fn call(&self, tool: &'static str) -> Result<String, String> {
         let config = StreamableHttpClientTransportConfig::with_uri(self.endpoint.clone())

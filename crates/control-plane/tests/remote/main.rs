@@ -6,8 +6,13 @@
     reason = "what is not as expected here is a failure of the test"
 )]
 
+mod browser;
 mod elsewhere;
 mod installation;
+mod logins;
+mod refusals;
+mod renewal;
+mod strict;
 
 use std::time::Duration;
 

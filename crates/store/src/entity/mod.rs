@@ -23,4 +23,6 @@ pub(crate) mod secret;
 pub(crate) mod session;
 pub(crate) mod system_secret;
 pub(crate) mod throttle;
+pub(crate) mod upstream_login;
+pub(crate) mod upstream_login_attempt;
 pub(crate) mod user;

@@ -17,6 +17,7 @@ use crate::entity::instance::{ActiveModel, Column, Entity, Model};
 use crate::entity::{instance_secret, link};
 use crate::error::StoreError;
 use crate::leases::{self, LeaseKind, LeaseToken};
+use crate::upstream_logins;
 
 /// Facts to write; `None` keeps what is there, `Some(None)` empties it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -71,8 +72,8 @@ impl Instances<'_> {
     }
 
     /// For reconcilers: moves the status from `from` by `event` and writes `patch` along. Of two
-    /// callers that saw the same status one succeeds. Removal takes the links and the mapping of
-    /// secrets with it.
+    /// callers that saw the same status one succeeds. Removal takes the links, the mapping of
+    /// secrets and the login with it.
     ///
     /// # Errors
     /// [`StoreError::InstanceTransition`] when the event has no meaning in `from`,
@@ -192,6 +193,7 @@ impl Instances<'_> {
                 .filter(link::Column::InstanceId.eq(id.as_uuid()))
                 .exec(&transaction)
                 .await?;
+            upstream_logins::forget(&transaction, id).await?;
         }
         let instance = row::one(&transaction, Some(written)).await?;
         self.0.finish(transaction, events).await?;

@@ -28,3 +28,4 @@ mod room;
 mod secrets;
 mod sleep;
 mod start;
+mod upstream_logins;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agentopia_api::instance::{Instance, ToolList};
+use agentopia_api::upstream_login::UpstreamLoginState;
 use agentopia_domain::idle::{IdleSetting, Spoken};
 
 use crate::app::App;
@@ -85,6 +86,7 @@ fn describe(app: &App, instance: &Instance, slug: Option<String>) -> String {
         ("image digest", optional(runtime.image_digest.as_ref())),
         ("restarts", runtime.restarts.to_string()),
         ("MCP address", instance.mcp_url.clone()),
+        ("login", login(instance)),
         ("direct access", direct_access(instance)),
         ("idle time", idle_time(instance)),
         (
@@ -98,6 +100,22 @@ fn describe(app: &App, instance: &Instance, slug: Option<String>) -> String {
         ("deployed", ago(app.now(), instance.created_at)),
         ("changed", ago(app.now(), instance.updated_at)),
     ])
+}
+
+/// How it stands at the service of its server; empty where there is no login.
+fn login(instance: &Instance) -> String {
+    let Some(login) = &instance.login else {
+        return String::new();
+    };
+    let at = login
+        .issuer
+        .as_ref()
+        .map_or_else(String::new, |issuer| format!(" at {}", clean(issuer)));
+    match (login.state, &login.problem) {
+        (UpstreamLoginState::LoggedIn, _) => format!("logged in{at}"),
+        (state, Some(problem)) => format!("{}: {}", word(&state), clean(problem)),
+        (state, None) => word(&state),
+    }
 }
 
 /// After how long it is stopped, and who said so.

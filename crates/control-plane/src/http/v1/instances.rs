@@ -7,6 +7,7 @@ mod direct_access;
 mod idle;
 mod intend;
 mod list;
+mod login;
 mod logs;
 mod remote;
 mod remove;
@@ -31,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(start::handler))
         .routes(routes!(stop::handler))
         .routes(routes!(restart::handler))
+        .routes(routes!(login::begin, login::forget))
         .routes(routes!(logs::handler))
         .routes(routes!(tools::handler))
         .routes(routes!(call::handler))

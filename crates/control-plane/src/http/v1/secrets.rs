@@ -1,7 +1,7 @@
 //! Values in the vault (SEC-3).
 
 mod delete;
-mod find;
+pub(in crate::http::v1) mod find;
 mod list;
 mod put;
 

@@ -101,3 +101,23 @@ async fn nothing_is_fetched_for_ids_that_are_no_https_addresses() {
     }
     assert_eq!(app.world.reads.load(Ordering::SeqCst), 0);
 }
+
+#[tokio::test]
+async fn we_say_who_we_are_where_we_are_the_client() {
+    let app = App::with(|config| {
+        config.public_url = Some("https://tools.example".parse().unwrap());
+    })
+    .await;
+    let nobody = crate::app::Client::default();
+    let answered = app.get(&nobody, "/oauth/client.json").await;
+    assert_eq!(answered.headers["access-control-allow-origin"], "*");
+    let document = answered.ok(200);
+    let id = "https://tools.example/oauth/client.json";
+    assert_eq!(document["client_id"], id);
+    assert_eq!(document["token_endpoint_auth_method"], "none");
+    // By the rules by which we take such documents ourselves.
+    let client =
+        agentopia_control_plane::oauth::document::read(id, document.to_string().as_bytes());
+    let client = client.unwrap();
+    assert!(client.may_be_answered_at("https://tools.example/oauth/callback"));
+}

@@ -37,8 +37,8 @@ pub(super) async fn handler(
         .instances()
         .list(call.account(), &filter, request)
         .await?;
-    let environments = shown::environments(&call, &page.items).await?;
+    let along = shown::along(&call, &page.items).await?;
     Ok(Json(cursor::page("instances", page, |instance| {
-        shown::show(&call, &environments, instance)
+        shown::show(&call, &along, instance)
     })))
 }

@@ -10,6 +10,7 @@ use http::StatusCode;
 use super::intend::intend;
 use crate::http::extract::{Call, Params, PathId};
 use crate::problem::Answer;
+use crate::upstream_login::logout;
 
 /// Takes an instance away. Its data stays on the machine unless `purge_data` is true. Returns at
 /// once; watch its status.
@@ -40,6 +41,7 @@ pub(super) async fn handler(
         purge_data: query.purge_data,
     };
     let answer = intend(&call, id, intent, "instance.remove_requested", message).await?;
+    logout::with_instance(&call.state, call.account(), id).await?;
     call.state.wake.routes();
     Ok(answer)
 }

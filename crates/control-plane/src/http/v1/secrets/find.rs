@@ -7,7 +7,10 @@ use agentopia_store::StoreError;
 
 use crate::http::extract::Call;
 
-pub(super) async fn by_name_or_id(call: &Call, text: &str) -> Result<SecretRecord, StoreError> {
+pub(in crate::http::v1) async fn by_name_or_id(
+    call: &Call,
+    text: &str,
+) -> Result<SecretRecord, StoreError> {
     let secrets = call.store().secrets();
     let account = call.account();
     match (text.parse::<SecretId>(), Name::parse(text)) {
