@@ -13,6 +13,7 @@ pub mod connector;
 pub mod names;
 pub mod people;
 pub mod remote;
+mod remote_sse;
 mod remote_typed;
 pub mod restarts;
 pub mod sleep;

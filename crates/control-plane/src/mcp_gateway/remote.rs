@@ -4,15 +4,16 @@
 //! `agentopia-remote` keeps requests out of networks that the operator did not allow. What a server is
 //! shown is taken from the vault when it is first needed and forgotten after [`KEPT_FOR`], or at once
 //! when anything of the instance changes: a secret's new value starts its instances afresh, which gives
-//! them another epoch. Callers' own credentials are never here; the gateway passes none on.
+//! them another epoch. Servers that speak HTTP+SSE are behind [`super::remote_sse`]. Callers' own credentials are never here; the gateway passes none on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentopia_bridge::sse::Hub;
 use agentopia_domain::InstanceId;
 use agentopia_domain::instance::{DesiredInstance, Instance};
-use agentopia_domain::remote::{Piece, pieces};
+use agentopia_domain::remote::{Piece, RemoteTransport, pieces};
 use agentopia_gateway::{BodyError, ConnectError, UpstreamBody};
 use agentopia_remote::{RemoteClient, RemoteError, RemoteUrl};
 use agentopia_store::Store;
@@ -26,6 +27,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
+use super::remote_sse;
 use crate::reconcilers::routes::epoch;
 
 /// How long values of secrets are kept after they were read.
@@ -43,6 +45,8 @@ pub struct RemoteServers {
     vault: Arc<dyn Vault>,
     client: RemoteClient,
     kept: Mutex<HashMap<InstanceId, Kept>>,
+    /// Sessions with those that speak HTTP+SSE.
+    pub(super) sse: Arc<Hub>,
 }
 
 #[derive(Debug)]
@@ -54,8 +58,9 @@ struct Kept {
 
 /// Where a server is and what it is shown.
 #[derive(Debug)]
-struct Access {
+pub(super) struct Access {
     url: RemoteUrl,
+    transport: RemoteTransport,
     headers: Vec<(HeaderName, SecretString)>,
     /// The secrets that the headers were made of, for messages.
     secrets: Vec<String>,
@@ -70,6 +75,7 @@ impl RemoteServers {
             vault,
             client,
             kept: Mutex::default(),
+            sse: remote_sse::hub(),
         }
     }
 
@@ -79,16 +85,32 @@ impl RemoteServers {
     /// # Errors
     /// See [`ConnectError`].
     pub async fn send(
-        &self,
+        self: &Arc<Self>,
         id: InstanceId,
         epoch: &str,
         url: &Url,
-        mut request: Request<Bytes>,
+        request: Request<Bytes>,
     ) -> Result<Response<UpstreamBody>, ConnectError> {
+        if let Some(answer) = self.in_sse_session(id, epoch, &request).await {
+            return Ok(answer);
+        }
         let access = self.access(id, epoch).await?;
         if access.url.as_url() != url {
             return Err(ConnectError::Unreachable("its address changed".to_owned()));
         }
+        match access.transport {
+            RemoteTransport::StreamableHttp => self.exchange(&access, &access.url, request).await,
+            RemoteTransport::Sse => self.bridge(id, epoch, &access.url, request).await,
+        }
+    }
+
+    /// One request to `url`, with the credentials for its server, and the head of the answer.
+    pub(super) async fn exchange(
+        &self,
+        access: &Access,
+        url: &RemoteUrl,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<UpstreamBody>, ConnectError> {
         let headers = request.headers_mut();
         // Between us and DTMAs only.
         headers.remove(agentopia_gateway::SESSION_KEY_HEADER);
@@ -104,7 +126,7 @@ impl RemoteServers {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let sent = self.client.send(&access.url, request).await;
+        let sent = self.client.send(url, request).await;
         let answer = sent.map_err(|error| match error {
             RemoteError::Refused(refusal) => ConnectError::Refused(refusal.why.to_string()),
             RemoteError::Broken { reason, .. } => ConnectError::Broken(reason),
@@ -123,7 +145,7 @@ impl RemoteServers {
     ///
     /// # Errors
     /// The reason.
-    pub async fn look(&self, instance: &Instance) -> Result<(), String> {
+    pub async fn look(self: &Arc<Self>, instance: &Instance) -> Result<(), String> {
         let Some(remote) = &instance.remote else {
             return Ok(());
         };
@@ -134,6 +156,10 @@ impl RemoteServers {
             .check(&url)
             .await
             .map_err(|error| error.to_string())?;
+        let epoch = epoch(instance);
+        if remote.transport == RemoteTransport::Sse {
+            return self.look_at_stream(instance.id, &epoch, url).await;
+        }
         let request = Request::post("/")
             .header("accept", "application/json, text/event-stream")
             .header("content-type", "application/json")
@@ -141,7 +167,6 @@ impl RemoteServers {
             .header("mcp-method", "server/discover")
             .body(Bytes::from_static(LOOK.as_bytes()))
             .map_err(|error| error.to_string())?;
-        let epoch = epoch(instance);
         let sending = self.send(instance.id, &epoch, &remote.url, request);
         let answer = match tokio::time::timeout(LOOK_LIMIT, sending).await {
             Ok(answer) => answer.map_err(|error| error.to_string())?,
@@ -158,7 +183,11 @@ impl RemoteServers {
         }
     }
 
-    async fn access(&self, id: InstanceId, epoch: &str) -> Result<Arc<Access>, ConnectError> {
+    pub(super) async fn access(
+        &self,
+        id: InstanceId,
+        epoch: &str,
+    ) -> Result<Arc<Access>, ConnectError> {
         let kept = |all: &HashMap<InstanceId, Kept>| {
             let kept = all.get(&id)?;
             (kept.epoch == epoch && kept.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&kept.access))
@@ -200,6 +229,7 @@ impl RemoteServers {
         }
         Ok(Access {
             url: RemoteUrl::new(remote.url.clone())?,
+            transport: remote.transport,
             headers,
             secrets: values.into_keys().collect(),
         })
