@@ -114,7 +114,7 @@ pub(crate) struct Bench {
     pub(crate) hub: Arc<Hub>,
     pub(crate) instance: InstanceId,
     pub(crate) epoch: &'static str,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Bench {

@@ -8,6 +8,7 @@
 
 mod elsewhere;
 mod installation;
+mod sse;
 
 use std::time::Duration;
 
