@@ -184,7 +184,6 @@ async fn an_http_sse_server_in_a_container_does_everything() -> anyhow::Result<(
 
     // One that sleeps is woken by a call.
     let mut request = deployment("everything-sse");
-    request.name = Some("sleepy".parse()?);
     request.idle = IdleSetting::After { seconds: 3 };
     let sleepy = cluster.deploy_with(request).await?.id;
     let other = cluster.agent_with("other", &[sleepy]).await?;
