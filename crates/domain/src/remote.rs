@@ -59,10 +59,6 @@ pub enum RemoteTransport {
 impl RemoteTransport {
     /// Whether it need not be said.
     #[must_use]
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the shape that serde calls"
-    )]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
