@@ -37,8 +37,8 @@ pub enum Packaging {
         /// The repository without tag or digest, for example `127.0.0.1:5000/agentopia/echo`.
         image: String,
     },
-    /// A server that runs elsewhere, reached by its address: an instance without a
-    /// container and without a machine. `transport`, `resources` and `volume` mean nothing for it.
+    /// A server that runs elsewhere, reached by its address: an instance without a container and without a
+    /// machine. The entry's `transport`, `resources` and `volume` mean nothing for it.
     Remote {
         /// Its endpoint; without one whoever deploys it names it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
