@@ -10,3 +10,4 @@ pub mod door;
 pub mod engine;
 pub mod peers;
 pub mod steps;
+pub mod talker;

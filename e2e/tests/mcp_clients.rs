@@ -1,5 +1,5 @@
 //! Official MCP clients against agents' endpoints, with the reference servers behind them: every
-//! client with every server, both transports upstream, both eras downstream.
+//! client with every server, all transports upstream, both eras downstream.
 
 use std::time::Duration;
 
@@ -61,6 +61,13 @@ fn servers() -> Vec<Server> {
         },
         Server {
             slug: "everything-http",
+            config: json!({}),
+            tools: &["echo", "get-sum"],
+            calls: echo_and_sum.clone(),
+            check: everything,
+        },
+        Server {
+            slug: "everything-sse",
             config: json!({}),
             tools: &["echo", "get-sum"],
             calls: echo_and_sum,

@@ -13,7 +13,7 @@ use agentopia_domain::catalog::{CatalogDefinition, Packaging, is_digest, is_repo
 use anyhow::Context as _;
 use serde::Deserialize;
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 10] = [
     ("echo.toml", include_str!("catalog_seed/echo.toml")),
     (
         "echo-http.toml",
@@ -27,12 +27,20 @@ const FILES: [(&str, &str); 8] = [
         "everything-http.toml",
         include_str!("catalog_seed/everything-http.toml"),
     ),
+    (
+        "everything-sse.toml",
+        include_str!("catalog_seed/everything-sse.toml"),
+    ),
     ("fetch.toml", include_str!("catalog_seed/fetch.toml")),
     (
         "filesystem.toml",
         include_str!("catalog_seed/filesystem.toml"),
     ),
     ("remote.toml", include_str!("catalog_seed/remote.toml")),
+    (
+        "remote-sse.toml",
+        include_str!("catalog_seed/remote-sse.toml"),
+    ),
     ("time.toml", include_str!("catalog_seed/time.toml")),
 ];
 

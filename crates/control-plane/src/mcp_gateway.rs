@@ -4,7 +4,7 @@
 //! * [`connector`]: HTTP to an instance, through its machine's DTMA;
 //! * [`names`]: exposed names, kept in the links;
 //! * [`people`]: lets owners use the endpoint of their own instances;
-//! * [`remote`]: servers that run elsewhere, with their credentials;
+//! * [`remote`]: servers that run elsewhere, with their credentials (`remote_sse`: those that speak HTTP+SSE);
 //! * [`sleep`]: wakes instances for a call;
 //! * [`typed`]: the calls that the product makes itself (`tools call`, discovery).
 
@@ -14,6 +14,7 @@ pub mod names;
 pub mod people;
 pub mod remote;
 mod remote_login;
+mod remote_sse;
 mod remote_typed;
 pub mod restarts;
 pub mod sleep;

@@ -9,7 +9,7 @@ use crate::direct_access::DirectPort;
 use crate::idle;
 use crate::ids::CatalogEntryId;
 use crate::name::Name;
-use crate::remote;
+use crate::remote::{self, RemoteTransport};
 use crate::resources::Resources;
 
 /// How far a catalog entry is trusted to be used.
@@ -37,8 +37,8 @@ pub enum Packaging {
         /// The repository without tag or digest, for example `127.0.0.1:5000/agentopia/echo`.
         image: String,
     },
-    /// A server that runs elsewhere, reached by its address (Streamable HTTP): an instance without a
-    /// container and without a machine. `transport`, `resources` and `volume` mean nothing for it.
+    /// A server that runs elsewhere, reached by its address: an instance without a container and without a
+    /// machine. The entry's `transport`, `resources` and `volume` mean nothing for it.
     Remote {
         /// Its endpoint; without one whoever deploys it names it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +47,9 @@ pub enum Packaging {
         /// `secrets`; a header that refers to a secret nobody set is left out.
         #[serde(default)]
         headers: BTreeMap<String, String>,
+        /// How it speaks; Streamable HTTP unless given.
+        #[serde(default, skip_serializing_if = "RemoteTransport::is_default")]
+        transport: RemoteTransport,
     },
 }
 
@@ -73,6 +76,13 @@ pub enum Transport {
         /// The port inside the container.
         port: u16,
         /// The path of the endpoint, for example `/mcp`.
+        path: String,
+    },
+    /// HTTP+SSE, the transport of 2024-11-05, on a port of the container.
+    Sse {
+        /// The port inside the container.
+        port: u16,
+        /// The path of the event stream, for example `/sse`; where to post messages it says itself.
         path: String,
     },
 }
@@ -312,7 +322,7 @@ impl CatalogDefinition {
                 );
             }
             Packaging::DockerImage { .. } => {}
-            Packaging::Remote { url, headers } => {
+            Packaging::Remote { url, headers, .. } => {
                 if url.as_deref().is_some_and(|url| !is_endpoint(url)) {
                     wrong(
                         "packaging.url",
@@ -430,7 +440,9 @@ impl CatalogDefinition {
                 "leave it out: a server that runs elsewhere is not ours to stop",
             );
         }
-        if let Transport::StreamableHttp { port, path } = &self.transport {
+        if let Transport::StreamableHttp { port, path } | Transport::Sse { port, path } =
+            &self.transport
+        {
             if *port == 0 {
                 wrong("transport.port", "use 1 to 65535");
             }

@@ -35,11 +35,33 @@ const NOT_OURS: [&str; 18] = [
 /// Where a remote server is and what it is shown with every request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteServer {
-    /// Its endpoint, Streamable HTTP.
+    /// Its endpoint; of HTTP+SSE its event stream.
     pub url: Url,
     /// Headers that go with every request; values may refer to secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// How it speaks.
+    #[serde(default, skip_serializing_if = "RemoteTransport::is_default")]
+    pub transport: RemoteTransport,
+}
+
+/// How a remote server speaks MCP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RemoteTransport {
+    /// Streamable HTTP, of any revision.
+    #[default]
+    StreamableHttp,
+    /// HTTP+SSE, the transport of 2024-11-05.
+    Sse,
+}
+
+impl RemoteTransport {
+    /// Whether it need not be said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A piece of a header's value.

@@ -4,6 +4,8 @@
 //! with an error that says so, which is an answer as good as any. The clock starts when the tool
 //! can be reached, and is generous: Python servers take seconds to their first word.
 
+mod sse;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -78,6 +80,10 @@ pub async fn probe(tool: &ToolHandle, patience: Duration) -> Result<Health, Heal
         ToolChannel::Http { address, path } => (
             timeout(patience, ask_server(*address, path)).await,
             format!("on port {} at {path}", address.port()),
+        ),
+        ToolChannel::Sse { address, path } => (
+            timeout(patience, sse::ask(tool.instance_id, *address, path)).await,
+            format!("over HTTP+SSE on port {} at {path}", address.port()),
         ),
     };
     asked.unwrap_or_else(|_| {

@@ -4,14 +4,15 @@
 //! `agentopia-remote` keeps requests out of networks that the operator did not allow. What a server is
 //! shown is taken from the vault when it is first needed and forgotten after [`KEPT_FOR`], or at once
 //! when anything of the instance changes: a secret's new value starts its instances afresh, which gives
-//! them another epoch. Callers' own credentials are never here; the gateway passes none on.
+//! them another epoch. Servers that speak HTTP+SSE are behind [`super::remote_sse`]. Callers' own credentials are never here; the gateway passes none on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentopia_bridge::sse::Hub;
 use agentopia_domain::instance::{DesiredInstance, Instance};
-use agentopia_domain::remote::{Piece, pieces};
+use agentopia_domain::remote::{Piece, RemoteTransport, pieces};
 use agentopia_domain::{AccountId, Ambient, InstanceId};
 use agentopia_gateway::{BodyError, ConnectError, UpstreamBody};
 use agentopia_remote::{RemoteClient, RemoteUrl};
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::remote_login::{self, Way};
+use super::remote_sse;
 use crate::reconcilers::routes::epoch;
 use crate::upstream_login::challenge::Challenge;
 use crate::upstream_login::tokens::{UpstreamTokens, Whose};
@@ -47,6 +49,8 @@ pub struct RemoteServers {
     client: RemoteClient,
     logins: UpstreamTokens,
     kept: Mutex<HashMap<InstanceId, Kept>>,
+    /// Sessions with those that speak HTTP+SSE.
+    pub(super) sse: Arc<Hub>,
 }
 
 #[derive(Debug)]
@@ -58,8 +62,9 @@ struct Kept {
 
 /// Where a server is and what it is shown.
 #[derive(Debug)]
-struct Access {
+pub(super) struct Access {
     url: RemoteUrl,
+    transport: RemoteTransport,
     headers: Vec<(HeaderName, SecretString)>,
     /// The secrets that the headers were made of, for messages.
     secrets: Vec<String>,
@@ -85,6 +90,7 @@ impl RemoteServers {
             vault,
             client,
             kept: Mutex::default(),
+            sse: remote_sse::hub(),
         }
     }
 
@@ -94,16 +100,35 @@ impl RemoteServers {
     /// # Errors
     /// See [`ConnectError`].
     pub async fn send(
-        &self,
+        self: &Arc<Self>,
         id: InstanceId,
         epoch: &str,
         url: &Url,
-        mut request: Request<Bytes>,
+        request: Request<Bytes>,
     ) -> Result<Response<UpstreamBody>, ConnectError> {
+        if let Some(answer) = self.in_sse_session(id, epoch, &request).await {
+            return Ok(answer);
+        }
         let access = self.access(id, epoch).await?;
         if access.url.as_url() != url {
             return Err(ConnectError::Unreachable("its address changed".to_owned()));
         }
+        match access.transport {
+            RemoteTransport::StreamableHttp => {
+                self.exchange(id, &access, &access.url, request).await
+            }
+            RemoteTransport::Sse => self.bridge(id, epoch, &access.url, request).await,
+        }
+    }
+
+    /// One request to `url`, with the credentials for its server, and the head of the answer.
+    pub(super) async fn exchange(
+        &self,
+        id: InstanceId,
+        access: &Access,
+        url: &RemoteUrl,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<UpstreamBody>, ConnectError> {
         let headers = request.headers_mut();
         // Between us and DTMAs only.
         headers.remove(agentopia_gateway::SESSION_KEY_HEADER);
@@ -122,7 +147,7 @@ impl RemoteServers {
         let whose = access.whose(id);
         let way = Way {
             client: &self.client,
-            url: &access.url,
+            url,
         };
         let answer = if access.logged_in {
             remote_login::send(&self.logins, whose, request, way).await?
@@ -152,7 +177,7 @@ impl RemoteServers {
     ///
     /// # Errors
     /// The reason.
-    pub async fn look(&self, instance: &Instance) -> Result<(), String> {
+    pub async fn look(self: &Arc<Self>, instance: &Instance) -> Result<(), String> {
         let Some(remote) = &instance.remote else {
             return Ok(());
         };
@@ -163,8 +188,11 @@ impl RemoteServers {
             .check(&url)
             .await
             .map_err(|error| error.to_string())?;
-        let request = look().map_err(|error| error.to_string())?;
         let epoch = epoch(instance);
+        if remote.transport == RemoteTransport::Sse {
+            return self.look_at_stream(instance.id, &epoch, url).await;
+        }
+        let request = look().map_err(|error| error.to_string())?;
         let sending = self.send(instance.id, &epoch, &remote.url, request);
         let answer = match tokio::time::timeout(LOOK_LIMIT, sending).await {
             Ok(answer) => answer.map_err(|error| error.to_string())?,
@@ -181,7 +209,11 @@ impl RemoteServers {
         }
     }
 
-    async fn access(&self, id: InstanceId, epoch: &str) -> Result<Arc<Access>, ConnectError> {
+    pub(super) async fn access(
+        &self,
+        id: InstanceId,
+        epoch: &str,
+    ) -> Result<Arc<Access>, ConnectError> {
         let kept = |all: &HashMap<InstanceId, Kept>| {
             let kept = all.get(&id)?;
             (kept.epoch == epoch && kept.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&kept.access))
@@ -224,6 +256,7 @@ impl RemoteServers {
         }
         Ok(Access {
             url: RemoteUrl::new(remote.url.clone())?,
+            transport: remote.transport,
             headers,
             secrets: values.into_keys().collect(),
             logged_in: login.is_some_and(|login| login.logged_in_at.is_some()),

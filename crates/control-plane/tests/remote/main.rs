@@ -12,6 +12,7 @@ mod installation;
 mod logins;
 mod refusals;
 mod renewal;
+mod sse;
 mod strict;
 
 use std::time::Duration;

@@ -81,3 +81,43 @@ fn mounts_stay_inside() {
         assert!(!is_mount_path(bad), "{bad}");
     }
 }
+
+#[test]
+fn http_sse_is_a_transport_of_images_and_of_remote_servers() {
+    let entry = |packaging: &str, transport: &str| -> CatalogDefinition {
+        let text = format!(
+            r#"{{"slug":"t","name":"T","status":"available","packaging":{packaging},
+            "transport":{transport},"versions":[{{"version":"1","tag":"1"}}],"default_version":"1"}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    };
+    let image = r#"{"type":"docker_image","image":"t"}"#;
+    let sse = |port: u16, path: &str| {
+        entry(
+            image,
+            &format!(r#"{{"type":"sse","port":{port},"path":"{path}"}}"#),
+        )
+    };
+    assert_eq!(sse(3001, "/sse").check(), Ok(()));
+    for (bad, field) in [
+        (sse(0, "/sse"), "transport.port"),
+        (sse(1, "sse"), "transport.path"),
+        (sse(1, "/sse?a=b"), "transport.path"),
+    ] {
+        assert_eq!(bad.check().unwrap_err()[0].field, field);
+    }
+    let stdio = r#"{"type":"stdio"}"#;
+    let far = entry(r#"{"type":"remote","transport":"sse"}"#, stdio);
+    assert_eq!(far.check(), Ok(()));
+    // What was written before there was a choice reads and is written as ever.
+    let before = r#"{"type":"remote","headers":{}}"#;
+    let packaging = entry(before, stdio).packaging;
+    assert!(matches!(
+        packaging,
+        Packaging::Remote {
+            transport: RemoteTransport::StreamableHttp,
+            ..
+        }
+    ));
+    assert_eq!(serde_json::to_string(&packaging).unwrap(), before);
+}

@@ -7,23 +7,20 @@
 
 use std::sync::Arc;
 
+use agentopia_bridge::{SendError, answer, front, refusal as bridge};
 use agentopia_domain::InstanceId;
 use agentopia_dtma_api::to_dtma::SESSION_KEY_HEADER;
-use agentopia_mcp::{Envelope, Era, Kind, RpcError, era_of, jsonrpc, method};
+use agentopia_mcp::{Envelope, Era, Kind, era_of, jsonrpc};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::process::{Delivery, PROCESS_GONE, SendError};
 use super::sessions::{NO_SESSION, Session, StdioTool};
-use super::{DataPath, answer, refusal};
+use super::{DataPath, refusal};
 use crate::runtime::ToolChannel;
 
-/// Names a session of the session era.
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// The longest session key that is taken.
 const LONGEST_KEY: usize = 256;
 
@@ -44,6 +41,10 @@ pub(super) async fn serve(
             address,
             path: endpoint,
         } => path.proxy.forward(*address, endpoint, request).await,
+        ToolChannel::Sse {
+            address,
+            path: endpoint,
+        } => path.sse.serve(&handle, *address, endpoint, request).await,
         ToolChannel::Stdio { spawner, processes } => {
             let tool = StdioTool {
                 handle: &handle,
@@ -86,31 +87,12 @@ async fn stdio(path: &DataPath, tool: StdioTool<'_>, request: Request<Body>) -> 
             let (parts, body) = request.into_parts();
             post(path, tool, session, &parts.headers, body).await
         }
-        (&Method::GET, Some(session)) => match session.process.listen(session.client) {
-            Some(listening) => answer::listening(listening),
-            None => refusal::problem(
-                StatusCode::CONFLICT,
-                "stream_open",
-                "this session has a stream open already: close it first",
-            ),
-        },
+        (&Method::GET, Some(session)) => front::listen(&session.process, session.client),
         (&Method::DELETE, Some(session)) => {
             path.sessions.close(&session);
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response
+            front::closed()
         }
-        _ => {
-            let mut response = refusal::problem(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "POST messages; GET and DELETE need the Mcp-Session-Id of a session",
-            );
-            response
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static("POST"));
-            response
-        }
+        _ => front::not_allowed(),
     }
 }
 
@@ -120,14 +102,14 @@ fn session_of(
     tool: StdioTool<'_>,
     headers: &HeaderMap,
 ) -> Result<Option<Arc<Session>>, Response> {
-    let Some(id) = headers.get(SESSION_ID) else {
+    let Some(id) = headers.get(front::SESSION_ID) else {
         return Ok(None);
     };
     let found = id
         .to_str()
         .ok()
         .and_then(|id| path.sessions.find(tool.handle.instance_id, id));
-    found.map(Some).ok_or_else(refusal::no_session)
+    found.map(Some).ok_or_else(bridge::no_session)
 }
 
 async fn post(
@@ -141,67 +123,28 @@ async fn post(
         Ok(message) => message,
         Err(response) => return response,
     };
-    let is_initialize = message.kind() == Kind::Request && message.method() == method::INITIALIZE;
     match session {
         Some(session) => in_session(&session, &message).await,
-        None if is_initialize => begin_session(path, tool, &message).await,
+        None if front::is_initialize(&message) => begin_session(path, tool, &message).await,
         None if era_of(&message, headers) == Era::Modern => {
             stateless(path, tool, headers, &message).await
         }
-        None => refusal::rpc(
-            StatusCode::BAD_REQUEST,
-            &RpcError::new(
-                agentopia_mcp::ErrorCode::INVALID_REQUEST,
-                "no session: send initialize first, then its Mcp-Session-Id with every message",
-            ),
-            message.id().as_ref(),
-        ),
+        None => front::needs_session(&message),
     }
 }
 
 async fn read(path: &DataPath, body: Body) -> Result<Envelope<Bytes>, Response> {
-    let limits = path.config.limits;
-    let body = match Limited::new(body, limits.max_bytes).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            return Err(refusal::problem(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "message_too_large",
-                format!("a message may have {} bytes at most", limits.max_bytes),
-            ));
-        }
-        Err(_) => {
-            return Err(refusal::problem(
-                StatusCode::BAD_REQUEST,
-                "incomplete_body",
-                "the request's body broke off",
-            ));
-        }
-    };
-    Envelope::scan(body, &limits)
-        .map_err(|error| refusal::rpc(StatusCode::BAD_REQUEST, &RpcError::from(&error), None))
+    let limits = &path.config.limits;
+    front::message(limits, front::collect(limits, body).await?)
 }
 
 async fn in_session(session: &Session, message: &Envelope<Bytes>) -> Response {
-    let Some(id) = message.id().filter(|_| message.kind() == Kind::Request) else {
-        return match session.process.notify(session.client, message).await {
-            Ok(()) => accepted(),
-            Err(SendError::Gone(_)) => refusal::no_session(),
-            Err(error) => refusal::problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "tool_stuck",
-                error.to_string(),
-            ),
-        };
-    };
-    if let (Some(result), true) = (&session.initialized, message.method() == method::INITIALIZE) {
+    if let (Some(result), Some(id)) = (&session.initialized, message.id())
+        && front::is_initialize(message)
+    {
         return answer::json(jsonrpc::response(&id, result).into());
     }
-    match session.process.request(session.client, message).await {
-        Ok(call) => answer::to_call(call, &id).await,
-        Err(SendError::Gone(_)) => refusal::no_session(),
-        Err(error) => refusal::send(&error, Some(&id)),
-    }
+    front::take(&session.process, session.client, message).await
 }
 
 async fn begin_session(
@@ -219,43 +162,18 @@ async fn begin_session(
         session: Some(&session),
     };
     let Some(id) = message.id() else {
-        return refusal::no_session();
+        return bridge::no_session();
     };
     let mut response = match &session.initialized {
         Some(result) => answer::json(jsonrpc::response(&id, result).into()),
-        None => match first_answer(&session, message).await {
+        None => match front::begin(&session.process, session.client, message).await {
             Ok(response) => response,
             Err(response) => return response,
         },
     };
     unclaimed.claim();
-    if let Ok(value) = HeaderValue::from_str(&session.id) {
-        response.headers_mut().insert(SESSION_ID, value);
-    }
+    front::name_session(&mut response, &session.id);
     response
-}
-
-/// The answer to `initialize`; `Err` if the server refused, and the session goes.
-async fn first_answer(session: &Session, message: &Envelope<Bytes>) -> Result<Response, Response> {
-    let id = message.id();
-    let sent = session.process.request(session.client, message).await;
-    let mut call = sent.map_err(|error| refusal::send(&error, id.as_ref()))?;
-    loop {
-        match call.next().await {
-            // Log messages before the answer: nobody can be related to them yet.
-            Some(Delivery::Message(_)) => {}
-            Some(Delivery::Last(answer)) => {
-                let refused = Envelope::scan(&answer[..], &agentopia_mcp::Limits::default())
-                    .is_ok_and(|answer| answer.kind() == Kind::ErrorResponse);
-                let response = answer::json(answer);
-                return if refused { Err(response) } else { Ok(response) };
-            }
-            None => {
-                let error = RpcError::new(PROCESS_GONE, "the tool's process is gone");
-                return Err(refusal::rpc(StatusCode::OK, &error, id.as_ref()));
-            }
-        }
-    }
 }
 
 /// Closes a session that was never claimed.
@@ -300,7 +218,7 @@ async fn stateless(
     };
     let Some(id) = message.id().filter(|_| message.kind() == Kind::Request) else {
         // Over HTTP the modern era has nothing but requests; what else comes is taken and ends here.
-        return accepted();
+        return front::accepted();
     };
     let mut again = true;
     loop {
@@ -312,13 +230,7 @@ async fn stateless(
             Ok(call) => return answer::to_call(call, &id).await,
             // It ended between being chosen and being asked; it never saw the request.
             Err(SendError::Gone(_)) if again => again = false,
-            Err(error) => return refusal::send(&error, Some(&id)),
+            Err(error) => return bridge::send(&error, Some(&id)),
         }
     }
-}
-
-fn accepted() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::ACCEPTED;
-    response
 }

@@ -5,18 +5,20 @@
 //! * a stdio server's processes ([`process`]) stand behind sessions ([`sessions`]): one process for
 //!   each session of the session era; for requests of the modern era one for each session key; or
 //!   one for all, where the catalog says that sessions may share;
-//! * an HTTP server is passed through, streaming ([`proxy`]).
+//! * an HTTP server is passed through, streaming ([`proxy`]);
+//! * a server of the 2024-11-05 transport, HTTP+SSE, has a stream for each session ([`sse`]).
 //!
 //! Nothing is parsed that need not be: a message is scanned once, ids and tokens are spliced, the
-//! rest goes through byte for byte. [`http`] holds the handlers, [`answer`] the form of responses.
+//! rest goes through byte for byte. [`http`] holds the handlers. Who gets which message, and the form of
+//! answers, is `agentopia-bridge`, which the control plane uses too.
 //! Who may call is decided before, by the server that this router is mounted in.
 
-mod answer;
 mod http;
 mod process;
 mod proxy;
 mod refusal;
 mod sessions;
+pub(crate) mod sse;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +31,14 @@ use axum::routing::any;
 use crate::runtime::Runtime;
 use proxy::Proxy;
 use sessions::Sessions;
+use sse::SseServers;
 
 /// Limits of the data path.
 #[derive(Debug, Clone, Copy)]
 pub struct DataPathConfig {
     /// Sessions that nobody used for so long are closed.
     pub idle: Duration,
-    /// Processes of one stdio instance at a time.
+    /// Processes of one stdio instance at a time, or sessions with one HTTP+SSE server.
     pub most_processes: usize,
     /// A process that had nothing to do for so long may be closed when another is wanted and
     /// `most_processes` is reached.
@@ -74,6 +77,7 @@ pub struct DataPath {
     runtime: Arc<dyn Runtime>,
     config: DataPathConfig,
     sessions: Sessions,
+    sse: SseServers,
     proxy: Proxy,
 }
 
@@ -85,7 +89,8 @@ impl DataPath {
         let path = Arc::new(Self {
             runtime,
             config,
-            sessions: Sessions::new(config, ambient),
+            sessions: Sessions::new(config, ambient.clone()),
+            sse: SseServers::new(config, ambient),
             proxy: Proxy::new(),
         });
         sessions::sweep_in_background(&path);
@@ -102,16 +107,18 @@ impl DataPath {
     /// Ends every session of an instance that is stopped or removed; a restart gives new ones.
     pub fn forget(&self, instance: InstanceId) {
         self.sessions.forget(instance);
+        self.sse.forget(instance);
     }
 
-    /// How many stdio processes an instance has at the moment.
+    /// How many stdio processes, or sessions with an HTTP+SSE server, an instance has at the moment.
     #[must_use]
     pub fn processes(&self, instance: InstanceId) -> usize {
-        self.sessions.processes(instance)
+        self.sessions.processes(instance) + self.sse.sessions(instance)
     }
 
     /// Ends everything, in order: servers see the end of their input. Returns when all are gone.
     pub async fn shutdown(&self) {
+        self.sse.close_all();
         self.sessions.close_all().await;
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use agentopia_bridge::{Delivery, Mode, Pipe, PipeConfig};
 use agentopia_domain::catalog::StdioProcesses;
 use agentopia_domain::{Ambient, InstanceId};
 use agentopia_mcp::{
@@ -23,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::process::{Delivery, Mode, Process, ProcessConfig};
+use super::process::{self, ProcessConfig};
 use super::{DataPath, DataPathConfig, refusal};
 use crate::runtime::{Quota, Runtime, StdioSpawner, ToolHandle};
 
@@ -48,7 +49,7 @@ pub(super) struct StdioTool<'a> {
 pub(super) struct Session {
     pub(super) id: String,
     pub(super) instance: InstanceId,
-    pub(super) process: Arc<Process>,
+    pub(super) process: Arc<Pipe>,
     /// Its number within the process.
     pub(super) client: u64,
     /// What our own `initialize` of a shared process was answered with.
@@ -96,7 +97,9 @@ impl SharedKey {
 
 #[derive(Debug, Clone)]
 struct SharedProcess {
-    process: Arc<Process>,
+    process: Arc<Pipe>,
+    /// The start of the instance that it belongs to.
+    epoch: u64,
     initialized: Option<Json<'static>>,
 }
 
@@ -110,7 +113,7 @@ pub(super) struct Sessions {
     by_id: DashMap<String, Arc<Session>>,
     shared: DashMap<SharedKey, Slot>,
     room: DashMap<InstanceId, Arc<Semaphore>>,
-    all: Mutex<Vec<(InstanceId, Weak<Process>)>>,
+    all: Mutex<Vec<(InstanceId, Weak<Pipe>)>>,
     next_client: AtomicU64,
 }
 
@@ -172,7 +175,7 @@ impl Sessions {
         &self,
         tool: StdioTool<'_>,
         key: Option<&str>,
-    ) -> Result<Arc<Process>, Response> {
+    ) -> Result<Arc<Pipe>, Response> {
         let instance = tool.handle.instance_id;
         let key = match (tool.processes, key) {
             (StdioProcesses::Shared, _) => SharedKey::AllModern(instance),
@@ -195,7 +198,7 @@ impl Sessions {
         let mut slot = slot.lock().await;
         if let Some(shared) = &*slot
             && shared.process.runs()
-            && shared.process.epoch == tool.handle.epoch
+            && shared.epoch == tool.handle.epoch
         {
             shared.process.touch();
             return Ok(shared.clone());
@@ -207,27 +210,29 @@ impl Sessions {
         };
         let shared = SharedProcess {
             process,
+            epoch: tool.handle.epoch,
             initialized,
         };
         *slot = Some(shared.clone());
         Ok(shared)
     }
 
-    async fn start(&self, tool: StdioTool<'_>, mode: Mode) -> Result<Arc<Process>, Response> {
+    async fn start(&self, tool: StdioTool<'_>, mode: Mode) -> Result<Arc<Pipe>, Response> {
         let instance = tool.handle.instance_id;
         self.make_room(tool).await;
         let permit = self.permit(instance).await?;
         let config = ProcessConfig {
-            instance,
-            epoch: tool.handle.epoch,
-            mode,
+            pipe: PipeConfig {
+                instance,
+                mode,
+                input_patience: self.config.stdin_patience,
+                client_patience: self.config.client_patience,
+            },
             limits: self.config.limits,
-            stdin_patience: self.config.stdin_patience,
-            client_patience: self.config.client_patience,
             runtime: Arc::clone(tool.runtime),
             permit: Some(permit),
         };
-        let process = Process::open(tool.spawner, config)
+        let process = process::open(tool.spawner, config)
             .await
             .map_err(|error| refusal::runtime(&error))?;
         self.all.lock().push((instance, Arc::downgrade(&process)));
@@ -285,7 +290,7 @@ impl Sessions {
         }
     }
 
-    fn idlest(&self, instance: InstanceId, after: Duration) -> Option<Arc<Process>> {
+    fn idlest(&self, instance: InstanceId, after: Duration) -> Option<Arc<Pipe>> {
         self.of(Some(instance))
             .into_iter()
             .filter(|process| process.runs())
@@ -295,7 +300,7 @@ impl Sessions {
             .map(|(_, process)| process)
     }
 
-    fn of(&self, instance: Option<InstanceId>) -> Vec<Arc<Process>> {
+    fn of(&self, instance: Option<InstanceId>) -> Vec<Arc<Pipe>> {
         let all = self.all.lock();
         all.iter()
             .filter(|(of, _)| instance.is_none_or(|instance| instance == *of))
@@ -341,7 +346,7 @@ impl Sessions {
             }
             keep
         });
-        let serving: Vec<*const Process> = self
+        let serving: Vec<*const Pipe> = self
             .by_id
             .iter()
             .map(|session| Arc::as_ptr(&session.process))
@@ -377,7 +382,7 @@ fn is_tight(quota: Quota, processes: usize) -> bool {
 
 /// Initialises a shared process once, for all who will share it. It is told of no capabilities:
 /// what it would ask a client, it could not ask anybody in particular.
-async fn initialize(process: &Arc<Process>, patience: Duration) -> Result<Json<'static>, Response> {
+async fn initialize(process: &Arc<Pipe>, patience: Duration) -> Result<Json<'static>, Response> {
     let failed = |why: &str| {
         refusal::problem(
             StatusCode::BAD_GATEWAY,
@@ -407,7 +412,7 @@ async fn initialize(process: &Arc<Process>, patience: Duration) -> Result<Json<'
             match call.next().await {
                 Some(Delivery::Message(_)) => {}
                 Some(Delivery::Last(answer)) => return Some(answer),
-                None => return None,
+                Some(Delivery::Undelivered) | None => return None,
             }
         }
     });

@@ -192,6 +192,13 @@ pub enum ToolChannel {
         /// The path of its endpoint.
         path: String,
     },
+    /// A server of the 2024-11-05 transport, HTTP+SSE.
+    Sse {
+        /// Where it listens.
+        address: std::net::SocketAddr,
+        /// The path of its event stream.
+        path: String,
+    },
 }
 
 /// One process of a stdio server. Dropping it ends the process in the background.

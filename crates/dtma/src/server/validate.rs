@@ -63,7 +63,8 @@ pub(super) fn validate(
             "use a port from 1 and at least one protocol",
         );
     }
-    if let Transport::StreamableHttp { port, path } = &spec.transport
+    if let Transport::StreamableHttp { port, path } | Transport::Sse { port, path } =
+        &spec.transport
         && (*port == 0
             || !path.starts_with('/')
             || path.len() > 1024

@@ -1,7 +1,8 @@
 //! The seam to the network: how a request gets to an instance.
 //!
 //! The control plane implements it with mutual TLS to the machine's DTMA, tests with plain HTTP.
-//! From here every upstream is Streamable HTTP of some revision (the DTMA bridges stdio).
+//! From here every upstream is Streamable HTTP of some revision (`agentopia-bridge`, in the DTMA and for remote
+//! servers in the control plane, makes it of stdio and HTTP+SSE).
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -2,6 +2,7 @@
 
 use agentopia_api::catalog::CatalogEntry;
 use agentopia_domain::catalog::{Packaging, Transport};
+use agentopia_domain::remote::RemoteTransport;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -28,10 +29,16 @@ fn describe(entry: &CatalogEntry) -> String {
         Packaging::Remote { url: Some(url), .. } => format!("none; runs at {url}"),
         Packaging::Remote { url: None, .. } => "none; runs where --url says".to_owned(),
     };
-    let transport = match &definition.transport {
-        _ if definition.packaging.is_remote() => "streamable HTTP".to_owned(),
-        Transport::Stdio { .. } => "stdio".to_owned(),
-        Transport::StreamableHttp { port, path } => format!("streamable HTTP at :{port}{path}"),
+    let transport = match (&definition.packaging, &definition.transport) {
+        (Packaging::Remote { transport, .. }, _) => match transport {
+            RemoteTransport::StreamableHttp => "streamable HTTP".to_owned(),
+            RemoteTransport::Sse => "HTTP+SSE".to_owned(),
+        },
+        (_, Transport::Stdio { .. }) => "stdio".to_owned(),
+        (_, Transport::Sse { port, path }) => format!("HTTP+SSE at :{port}{path}"),
+        (_, Transport::StreamableHttp { port, path }) => {
+            format!("streamable HTTP at :{port}{path}")
+        }
     };
     let versions = definition.versions.iter().map(|version| {
         if version.version == definition.default_version {

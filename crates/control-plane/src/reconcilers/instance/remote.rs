@@ -74,10 +74,14 @@ impl InstanceReconciler {
                 }
                 Step::Look => return self.look_remote(claim, instance).await,
                 Step::Rest => {
+                    self.remotes.forget_sessions(claim.instance());
                     self.take_up(claim, instance).await?;
                     return Ok(Next::After(WELL));
                 }
-                Step::Done => return Ok(Next::Never),
+                Step::Done => {
+                    self.remotes.forget_sessions(claim.instance());
+                    return Ok(Next::Never);
+                }
             }
             let instances = self.store.instances();
             instance = instances.get_unscoped(claim.instance()).await?.instance;

@@ -165,7 +165,9 @@ impl Task {
         let fetch = async {
             match spec.transport {
                 Transport::Stdio { .. } => secrets::fetch(&shared, spec, false).await,
-                Transport::StreamableHttp { .. } => Ok(secrets::Fetched::default()),
+                Transport::StreamableHttp { .. } | Transport::Sse { .. } => {
+                    Ok(secrets::Fetched::default())
+                }
             }
         };
         let fetched = tokio::select! {

@@ -48,7 +48,9 @@ impl Tool {
     pub(super) fn handle(&self, instance_id: InstanceId) -> Option<ToolHandle> {
         let serves = match self.channel {
             ToolChannel::Stdio { .. } => true,
-            ToolChannel::Http { .. } => self.link.http() == HttpState::Running,
+            ToolChannel::Http { .. } | ToolChannel::Sse { .. } => {
+                self.link.http() == HttpState::Running
+            }
         };
         (serves && self.link.is_connected()).then(|| ToolHandle {
             instance_id,
@@ -163,6 +165,14 @@ impl DockerRuntime {
                 let address = self.address(id, *port).await?;
                 link.spawn_http(&launch).await?;
                 ToolChannel::Http {
+                    address,
+                    path: path.clone(),
+                }
+            }
+            Transport::Sse { port, path } => {
+                let address = self.address(id, *port).await?;
+                link.spawn_http(&launch).await?;
+                ToolChannel::Sse {
                     address,
                     path: path.clone(),
                 }

@@ -55,7 +55,7 @@ impl Managed {
         spawner: Spawner,
         exits: broadcast::Sender<InstanceId>,
     ) -> Result<Arc<Self>, RuntimeError> {
-        let is_http = matches!(recipe.transport, Transport::StreamableHttp { .. });
+        let is_http = !matches!(recipe.transport, Transport::Stdio { .. });
         let managed = Arc::new_cyclic(|me| Self {
             recipe,
             epoch,
@@ -136,6 +136,14 @@ impl Managed {
                 if process.exit().borrow().is_none() =>
             {
                 ToolChannel::Http {
+                    address: SocketAddr::from((Ipv4Addr::LOCALHOST, *port)),
+                    path: path.clone(),
+                }
+            }
+            (State::Http { process, port }, Transport::Sse { path, .. })
+                if process.exit().borrow().is_none() =>
+            {
+                ToolChannel::Sse {
                     address: SocketAddr::from((Ipv4Addr::LOCALHOST, *port)),
                     path: path.clone(),
                 }

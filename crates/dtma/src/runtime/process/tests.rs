@@ -83,7 +83,7 @@ impl Machine {
 async fn spawner(runtime: &ProcessRuntime, spec: &InstanceSpec) -> Arc<dyn StdioSpawner> {
     match runtime.tool(spec.instance_id).await.unwrap().channel {
         ToolChannel::Stdio { spawner, .. } => spawner,
-        ToolChannel::Http { .. } => panic!("not a stdio server"),
+        ToolChannel::Http { .. } | ToolChannel::Sse { .. } => panic!("not a stdio server"),
     }
 }
 

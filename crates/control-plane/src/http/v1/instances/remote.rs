@@ -4,7 +4,7 @@
 use agentopia_domain::EnvironmentId;
 use agentopia_domain::catalog::{CatalogDefinition, Packaging};
 use agentopia_domain::environment::Environment;
-use agentopia_domain::remote::RemoteServer;
+use agentopia_domain::remote::{RemoteServer, RemoteTransport};
 use agentopia_remote::RemoteUrl;
 use agentopia_store::NewEnvironment;
 
@@ -19,7 +19,7 @@ pub(super) async fn server(
     entry: &CatalogDefinition,
     asked: Option<&str>,
 ) -> Answer<Option<RemoteServer>> {
-    let Some((text, headers)) = chosen(entry, asked)? else {
+    let Some((text, headers, transport)) = chosen(entry, asked)? else {
         return Ok(None);
     };
     let url = RemoteUrl::parse(text).map_err(|error| Refusal::field(FIELD, error.to_string()))?;
@@ -28,10 +28,15 @@ pub(super) async fn server(
     Ok(Some(RemoteServer {
         url: url.as_url().clone(),
         headers: headers.clone(),
+        transport,
     }))
 }
 
-type Chosen<'a> = (&'a str, &'a std::collections::BTreeMap<String, String>);
+type Chosen<'a> = (
+    &'a str,
+    &'a std::collections::BTreeMap<String, String>,
+    RemoteTransport,
+);
 
 fn chosen<'a>(entry: &'a CatalogDefinition, asked: Option<&'a str>) -> Answer<Option<Chosen<'a>>> {
     match (&entry.packaging, asked) {
@@ -52,10 +57,18 @@ fn chosen<'a>(entry: &'a CatalogDefinition, asked: Option<&'a str>) -> Answer<Op
             Packaging::Remote {
                 url: Some(url),
                 headers,
+                transport,
             },
             None,
-        ) => Ok(Some((url, headers))),
-        (Packaging::Remote { url: None, headers }, Some(url)) => Ok(Some((url, headers))),
+        ) => Ok(Some((url, headers, *transport))),
+        (
+            Packaging::Remote {
+                url: None,
+                headers,
+                transport,
+            },
+            Some(url),
+        ) => Ok(Some((url, headers, *transport))),
     }
 }
 

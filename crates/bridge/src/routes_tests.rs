@@ -45,6 +45,7 @@ fn got(asked: &mut Asked) -> Option<(bool, Value)> {
     match asked.answers.try_recv().ok()? {
         Delivery::Message(text) => Some((false, serde_json::from_slice(&text).unwrap())),
         Delivery::Last(text) => Some((true, serde_json::from_slice(&text).unwrap())),
+        Delivery::Undelivered => None,
     }
 }
 

@@ -1,21 +1,22 @@
-//! The two tasks of a process: one writes what is for its standard input, one reads its standard
-//! output, and what follows when it ends.
+//! One process of a stdio server behind a pipe of the bridge: one task writes what is for its standard
+//! input, one reads its standard output and does what follows when it ends. Who gets which message is
+//! `agentopia-bridge`'s.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
+use agentopia_bridge::{Ends, Incoming, Pipe, PipeConfig};
+use agentopia_domain::InstanceId;
 use agentopia_mcp::stdio::Garbage;
 use agentopia_mcp::{Envelope, Id, Limits, Line, LineReader, RpcError, ScanError, head};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::routes::{Delivery, Routed};
-use super::{PROCESS_GONE, Process, ProcessConfig};
-use crate::runtime::{ExitWatch, StdioSession};
+use crate::runtime::{ExitWatch, Runtime, RuntimeError, StdioSession, StdioSpawner};
 
 /// Read at once.
 const CHUNK: usize = 16 << 10;
@@ -29,38 +30,57 @@ const LAST_LINES: usize = 10;
 /// Garbage lines that are logged, one by one, before only their number is.
 const GARBAGE_SHOWN: u64 = 5;
 
-/// Starts both tasks.
-pub(super) fn start(
-    process: &Arc<Process>,
-    session: StdioSession,
-    lines: mpsc::Receiver<Bytes>,
+/// What a process is made with.
+#[derive(Debug)]
+pub(super) struct ProcessConfig {
+    pub(super) pipe: PipeConfig,
+    pub(super) limits: Limits,
+    /// For the last words of a process that ended.
+    pub(super) runtime: Arc<dyn Runtime>,
+    /// Given back when the process is gone.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Starts a process.
+pub(super) async fn open(
+    spawner: &Arc<dyn StdioSpawner>,
     config: ProcessConfig,
-    ended: watch::Sender<Option<Arc<str>>>,
-    stop: CancellationToken,
-) {
-    let writer = tokio::spawn(write(session.stdin, lines, stop.clone()));
-    // Weak: a process that nobody holds any more is to be closed, not kept by its own reader.
+) -> Result<Arc<Pipe>, RuntimeError> {
+    let session = spawner.open().await?;
+    let (pipe, ends) = Pipe::new(config.pipe);
+    start(session, ends, config);
+    Ok(pipe)
+}
+
+/// Starts both tasks.
+fn start(session: StdioSession, ends: Ends, config: ProcessConfig) {
+    let Ends {
+        outgoing,
+        incoming,
+        ending,
+        stop,
+    } = ends;
+    let writer = tokio::spawn(write(session.stdin, outgoing, stop.clone()));
     let reader = Reader {
-        process: Arc::downgrade(process),
+        incoming,
         exit: session.process.exit(),
-        config,
+        instance: config.pipe.instance,
+        limits: config.limits,
         garbage: 0,
         stop: stop.clone(),
     };
     tokio::spawn(async move {
-        let (mut config, process, mut exit, asked) = reader.run(session.stdout).await;
+        let (mut exit, asked) = reader.run(session.stdout).await;
         stop.cancel();
         // When the writer is gone, the standard input is closed and no more requests get in: those
         // that did are answered now, before the process is formally gone, as clients wait.
         let _ = writer.await;
         let words = last_words(&config, asked, &mut exit).await;
-        if let Some(process) = process.upgrade() {
-            fail(process.routes.lock().drain(), &words);
-        }
+        ending.fail(&words);
         session.process.close().await;
-        tracing::debug!(instance = %config.instance, %words, "a tool's process ended");
-        drop(config.permit.take());
-        ended.send_replace(Some(words));
+        tracing::debug!(instance = %config.pipe.instance, %words, "a tool's process ended");
+        drop(config.permit);
+        ending.gone(words);
     });
 }
 
@@ -86,20 +106,18 @@ async fn write(mut stdin: pipe::Sender, mut lines: mpsc::Receiver<Bytes>, stop: 
 }
 
 struct Reader {
-    process: Weak<Process>,
+    incoming: Incoming,
     exit: ExitWatch,
-    config: ProcessConfig,
+    instance: InstanceId,
+    limits: Limits,
     garbage: u64,
     stop: CancellationToken,
 }
 
 impl Reader {
     /// Reads until the process ends or is to end. Whether it was asked to.
-    async fn run(
-        mut self,
-        mut stdout: pipe::Receiver,
-    ) -> (ProcessConfig, Weak<Process>, ExitWatch, bool) {
-        let mut reader = LineReader::new(self.config.limits);
+    async fn run(mut self, mut stdout: pipe::Receiver) -> (ExitWatch, bool) {
+        let mut reader = LineReader::new(self.limits);
         let mut chunk = BytesMut::new();
         let mut until = None;
         let stop = self.stop.clone();
@@ -115,7 +133,7 @@ impl Reader {
                 () = sleep_until(until) => break,
             };
             let Some(read) = read else {
-                return (self.config, self.process, self.exit, true);
+                return (self.exit, true);
             };
             if !matches!(read, Ok(1..)) {
                 break;
@@ -129,64 +147,31 @@ impl Reader {
             self.heard(line).await;
         }
         if self.garbage > GARBAGE_SHOWN {
-            tracing::warn!(instance = %self.config.instance, lines = self.garbage, "a tool wrote lines to its standard output that are no MCP messages");
+            tracing::warn!(instance = %self.instance, lines = self.garbage, "a tool wrote lines to its standard output that are no MCP messages");
         }
-        (self.config, self.process, self.exit, false)
+        (self.exit, false)
     }
 
     async fn heard(&mut self, line: Line) {
         match line {
-            Line::Message(message) => self.message(message).await,
+            Line::Message(message) => self.incoming.message(message).await,
             Line::Batch(messages) => {
                 for message in messages {
-                    self.message(message).await;
+                    self.incoming.message(message).await;
                 }
             }
             Line::Garbage(garbage) => {
                 if let Some(answer) = in_place_of(&garbage) {
-                    return self.message(answer).await;
+                    return self.incoming.message(answer).await;
                 }
                 self.garbage += 1;
                 if self.garbage <= GARBAGE_SHOWN {
                     // Nothing of the line itself: it may hold a secret, and this log is ours.
                     tracing::warn!(
-                        instance = %self.config.instance, length = garbage.length, reason = %garbage.reason,
+                        instance = %self.instance, length = garbage.length, reason = %garbage.reason,
                         "dropped a line of a tool's standard output that is no MCP message"
                     );
                 }
-            }
-        }
-    }
-
-    async fn message(&self, message: Envelope<Bytes>) {
-        let Some(process) = self.process.upgrade() else {
-            return;
-        };
-        let routed = process.routes.lock().route(message);
-        let patience = self.config.client_patience;
-        match routed {
-            Routed::Deliver {
-                to,
-                request,
-                delivery,
-            } => {
-                // A client that does not read holds its own process up, and for so long only.
-                if timeout(patience, to.send(delivery)).await.is_err() {
-                    tracing::warn!(instance = %self.config.instance, "gave up on a client that does not read its stream");
-                    process.routes.lock().end(request);
-                }
-            }
-            Routed::Publish(streams) => {
-                for (client, stream, message) in streams {
-                    if timeout(patience, stream.send(message)).await.is_err() {
-                        process.routes.lock().drop_stream(client);
-                    }
-                }
-            }
-            Routed::Reply(line) => process.try_send(line),
-            Routed::Kept => {}
-            Routed::Dropped => {
-                tracing::trace!(instance = %self.config.instance, "a message of a tool that nobody waits for was dropped");
             }
         }
     }
@@ -202,15 +187,6 @@ fn in_place_of(garbage: &Garbage) -> Option<Envelope<Bytes>> {
     let words = format!("the tool's answer is larger than {limit} bytes: ask it for less");
     let message = RpcError::internal(words).to_message(Some(&Id::from(number)));
     Envelope::scan(message.into(), &Limits::default()).ok()
-}
-
-/// Answers everything that is in flight.
-fn fail(waiting: Vec<(Id, mpsc::Sender<Delivery>)>, words: &str) {
-    for (id, to) in waiting {
-        let message = RpcError::new(PROCESS_GONE, words).to_message(Some(&id));
-        // A full queue means a client that does not read; its stream just ends.
-        let _ = to.try_send(Delivery::Last(message.into()));
-    }
 }
 
 /// Resolves when the process has ended.
@@ -242,7 +218,7 @@ async fn last_words(config: &ProcessConfig, asked: bool, exit: &mut ExitWatch) -
     );
     let lines = config
         .runtime
-        .last_stderr(config.instance, LAST_LINES)
+        .last_stderr(config.pipe.instance, LAST_LINES)
         .await;
     if lines.is_empty() {
         return format!("the tool's process is gone: {how}").into();

@@ -10,18 +10,20 @@ use axum::response::Response;
 use bytes::Bytes;
 use tokio::time::{Instant, interval_at};
 
-use super::process::{Call, Delivery, Listening, PROCESS_GONE};
-use super::refusal;
+use crate::pipe::{Call, Listening, PROCESS_GONE};
+use crate::refusal;
+use crate::routes::Delivery;
 
 /// How often a silent stream gets a comment, so that nothing on the way takes it for dead and a
 /// client that went away is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Waits for what a request brings, and answers it.
-pub(super) async fn to_call(mut call: Call, id: &Id) -> Response {
+pub async fn to_call(mut call: Call, id: &Id) -> Response {
     match call.next().await {
         Some(Delivery::Last(message)) => json(message),
         Some(Delivery::Message(first)) => stream(first, call),
+        Some(Delivery::Undelivered) => refusal::no_session(),
         // The client cancelled it in another request, and ignores what comes.
         None => refusal::rpc(
             StatusCode::OK,
@@ -32,7 +34,8 @@ pub(super) async fn to_call(mut call: Call, id: &Id) -> Response {
 }
 
 /// A message as the whole answer.
-pub(super) fn json(message: Bytes) -> Response {
+#[must_use]
+pub fn json(message: Bytes) -> Response {
     refusal::typed(StatusCode::OK, "application/json", message)
 }
 
@@ -48,7 +51,7 @@ fn stream(first: Bytes, mut call: Call) -> Response {
                         yield event(&message);
                         break;
                     }
-                    None => break,
+                    Some(Delivery::Undelivered) | None => break,
                 },
                 _ = keep_alive.tick() => yield comment(),
             }
@@ -57,7 +60,8 @@ fn stream(first: Bytes, mut call: Call) -> Response {
 }
 
 /// The stream of a client that listens.
-pub(super) fn listening(mut listening: Listening) -> Response {
+#[must_use]
+pub fn listening(mut listening: Listening) -> Response {
     events(async_stream::stream! {
         // Headers travel with the first bytes on some stacks: the client shall know at once.
         yield comment();

@@ -1,4 +1,4 @@
-//! Who gets which message of a process: the state and the decisions, without I/O.
+//! Who gets which message of a server: the state and the decisions, without I/O.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,7 +12,7 @@ const KEPT_BYTES: usize = 1 << 20;
 
 /// Whom a process serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::mcp) enum Mode {
+pub enum Mode {
     /// One client: the server's own requests and notifications are for it.
     Exclusive,
     /// Several: the server's own requests can be for nobody in particular and are refused.
@@ -21,16 +21,18 @@ pub(in crate::mcp) enum Mode {
 
 /// A message for the client of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::mcp) enum Delivery {
+pub enum Delivery {
     /// More will come.
     Message(Bytes),
     /// The answer.
     Last(Bytes),
+    /// The server certainly did not get the request; its session is over.
+    Undelivered,
 }
 
 /// What is to be done with a message of the process.
 #[derive(Debug)]
-pub(super) enum Routed {
+pub(crate) enum Routed {
     /// Give it to the client of a request (whose number is given for when it does not take it).
     Deliver {
         to: mpsc::Sender<Delivery>,
@@ -83,7 +85,7 @@ impl Mailbox {
 
 /// The routing state of one process.
 #[derive(Debug)]
-pub(super) struct Routes {
+pub(crate) struct Routes {
     mode: Mode,
     last: u64,
     pending: BTreeMap<u64, Pending>,
@@ -91,7 +93,7 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    pub(super) fn new(mode: Mode) -> Self {
+    pub(crate) fn new(mode: Mode) -> Self {
         Self {
             mode,
             last: 0,
@@ -101,7 +103,7 @@ impl Routes {
     }
 
     /// Enters a request; gives its number on this hop and the line to write.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &mut self,
         client: u64,
         request: &Envelope<Bytes>,
@@ -129,12 +131,18 @@ impl Routes {
     }
 
     /// A request that needs no answer any more. Whether it was still open.
-    pub(super) fn end(&mut self, number: u64) -> bool {
+    pub(crate) fn end(&mut self, number: u64) -> bool {
         self.pending.remove(&number).is_some()
     }
 
+    /// Takes a request out that gets no answer of the server: whose it is, to tell them so.
+    pub(crate) fn take(&mut self, number: u64) -> Option<(Id, mpsc::Sender<Delivery>)> {
+        let pending = self.pending.remove(&number)?;
+        Some((pending.id, pending.to))
+    }
+
     /// A notification or response of a client, as a line; `None` if it is about nothing we know.
-    pub(super) fn forward(&mut self, client: u64, message: &Envelope<Bytes>) -> Option<Bytes> {
+    pub(crate) fn forward(&mut self, client: u64, message: &Envelope<Bytes>) -> Option<Bytes> {
         match message.kind() {
             Kind::Notification if message.method() == method::CANCELLED => {
                 let theirs = message.id_in(Field::ParamsRequestId)?;
@@ -163,12 +171,12 @@ impl Routes {
         }
     }
 
-    pub(super) fn enter(&mut self, client: u64) {
+    pub(crate) fn enter(&mut self, client: u64) {
         self.mailboxes.entry(client).or_default();
     }
 
     /// Forgets a client and what waits for it; gives its open requests, which are to be cancelled.
-    pub(super) fn leave(&mut self, client: u64) -> Vec<u64> {
+    pub(crate) fn leave(&mut self, client: u64) -> Vec<u64> {
         self.mailboxes.remove(&client);
         let open: Vec<u64> = self
             .pending
@@ -183,7 +191,7 @@ impl Routes {
     }
 
     /// Opens a client's stream; `None` if it has one (whose reader has not gone away).
-    pub(super) fn listen(&mut self, client: u64, to: mpsc::Sender<Bytes>) -> Option<Vec<Bytes>> {
+    pub(crate) fn listen(&mut self, client: u64, to: mpsc::Sender<Bytes>) -> Option<Vec<Bytes>> {
         let mailbox = self.mailboxes.entry(client).or_default();
         if mailbox
             .stream
@@ -197,7 +205,7 @@ impl Routes {
         Some(mailbox.kept.drain(..).collect())
     }
 
-    pub(super) fn stop_listening(&mut self, client: u64) {
+    pub(crate) fn stop_listening(&mut self, client: u64) {
         if let Some(mailbox) = self.mailboxes.get_mut(&client)
             && mailbox.stream.as_ref().is_some_and(mpsc::Sender::is_closed)
         {
@@ -206,14 +214,14 @@ impl Routes {
     }
 
     /// A client whose stream is not read: what comes is kept instead.
-    pub(super) fn drop_stream(&mut self, client: u64) {
+    pub(crate) fn drop_stream(&mut self, client: u64) {
         if let Some(mailbox) = self.mailboxes.get_mut(&client) {
             mailbox.stream = None;
         }
     }
 
     /// Whether somebody waits for an answer or listens.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         !self.pending.is_empty()
             || self.mailboxes.values().any(|mailbox| {
                 mailbox
@@ -225,7 +233,7 @@ impl Routes {
 
     /// Takes everything that waits, as the process is gone: the requests, to be answered with an
     /// error. Streams end.
-    pub(super) fn drain(&mut self) -> Vec<(Id, mpsc::Sender<Delivery>)> {
+    pub(crate) fn drain(&mut self) -> Vec<(Id, mpsc::Sender<Delivery>)> {
         self.mailboxes.clear();
         std::mem::take(&mut self.pending)
             .into_values()
@@ -234,7 +242,7 @@ impl Routes {
     }
 
     /// Decides about a message of the process.
-    pub(super) fn route(&mut self, message: Envelope<Bytes>) -> Routed {
+    pub(crate) fn route(&mut self, message: Envelope<Bytes>) -> Routed {
         match message.kind() {
             Kind::Response | Kind::ErrorResponse => self.answer(&message),
             Kind::Request => self.own_request(message),
@@ -395,7 +403,7 @@ fn in_form_of(ours: &Id, theirs: &Id) -> Id {
 }
 
 /// A message as a line.
-pub(super) fn line(mut message: Vec<u8>) -> Bytes {
+pub(crate) fn line(mut message: Vec<u8>) -> Bytes {
     if message.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
         let mut out = Vec::with_capacity(message.len() + 1);
         stdio::write_line(&mut out, &message);

@@ -1,54 +1,47 @@
-//! One process of a stdio server, and the requests that are on their way through it.
+//! One pipe of messages to a server, and the requests that are on their way through it.
 //!
 //! Requests get an id of our own on the way in (their progress token the same number), so that two
 //! clients of a shared process never meet, and get theirs back on the way out (rule 9). Who gets
-//! which message is decided by [`routes`], without I/O; [`pump`] reads and writes the pipes. Two
-//! tasks a process; requests run in the tasks of their HTTP connections.
-
-mod pump;
-mod routes;
+//! which message is decided by [`crate::routes`], without I/O; whoever holds the [`Ends`] moves the bytes.
+//! Requests run in the tasks of their HTTP connections.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_mcp::{Envelope, Id, Limits, RpcError, jsonrpc};
+use agentopia_domain::InstanceId;
+use agentopia_mcp::{Envelope, ErrorCode, Id, RpcError, jsonrpc};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime::{Runtime, RuntimeError, StdioSpawner};
-use agentopia_domain::InstanceId;
-use routes::Routes;
-pub(super) use routes::{Delivery, Mode};
+use crate::ends::Ends;
+use crate::routes::{self, Delivery, Mode, Routes};
 
 /// The code of "the tool's process is gone", from the range that JSON-RPC leaves to servers.
-pub(super) const PROCESS_GONE: agentopia_mcp::ErrorCode = agentopia_mcp::ErrorCode(-32000);
-/// Messages to a process that may wait to be written.
-const STDIN_QUEUE: usize = 32;
+pub const PROCESS_GONE: ErrorCode = ErrorCode(-32000);
+/// Messages to a server that may wait to be written.
+const INPUT_QUEUE: usize = 32;
 /// Messages to one client that may wait to be sent.
 const CLIENT_QUEUE: usize = 16;
 
-/// What a process is made with.
-#[derive(Debug)]
-pub(super) struct ProcessConfig {
-    pub(super) instance: InstanceId,
-    /// The start of the instance that it belongs to.
-    pub(super) epoch: u64,
-    pub(super) mode: Mode,
-    pub(super) limits: Limits,
-    pub(super) stdin_patience: Duration,
-    pub(super) client_patience: Duration,
-    /// For the last words of a process that ended.
-    pub(super) runtime: Arc<dyn Runtime>,
-    /// Given back when the process is gone.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+/// What a pipe is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct PipeConfig {
+    /// Whose it is, for the log.
+    pub instance: InstanceId,
+    /// Whom it serves.
+    pub mode: Mode,
+    /// How long a server may leave what is for it unread before it is called stuck.
+    pub input_patience: Duration,
+    /// How long a client may leave its stream unread before its request is cancelled.
+    pub client_patience: Duration,
 }
 
 /// Why a message could not be handed to a process.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SendError {
+pub enum SendError {
     /// It ended; the words say how.
     #[error("{0}")]
     Gone(Arc<str>),
@@ -59,57 +52,56 @@ pub(super) enum SendError {
 
 impl SendError {
     /// As the answer to a request.
-    pub(super) fn to_message(&self, id: Option<&Id>) -> Bytes {
+    #[must_use]
+    pub fn to_message(&self, id: Option<&Id>) -> Bytes {
         RpcError::new(PROCESS_GONE, self.to_string())
             .to_message(id)
             .into()
     }
 }
 
-/// A running process. Dropping the last handle closes it.
+/// A session with a server, or a process that sessions share. Dropping the last handle closes it.
 #[derive(Debug)]
-pub(super) struct Process {
-    pub(super) epoch: u64,
-    stdin: mpsc::Sender<Bytes>,
-    stdin_patience: Duration,
-    routes: Mutex<Routes>,
+pub struct Pipe {
+    input: mpsc::Sender<Bytes>,
+    input_patience: Duration,
+    pub(crate) routes: Mutex<Routes>,
     last_used: Mutex<Instant>,
     /// How it ended, for people; `None` while it runs.
     ended: watch::Receiver<Option<Arc<str>>>,
     stop: CancellationToken,
 }
 
-impl Drop for Process {
+impl Drop for Pipe {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
-impl Process {
-    /// Starts one.
-    pub(super) async fn open(
-        spawner: &Arc<dyn StdioSpawner>,
-        config: ProcessConfig,
-    ) -> Result<Arc<Self>, RuntimeError> {
-        let session = spawner.open().await?;
-        let (stdin, lines) = mpsc::channel(STDIN_QUEUE);
+impl Pipe {
+    /// A pipe, and its other side for whoever moves the bytes.
+    #[must_use]
+    pub fn new(config: PipeConfig) -> (Arc<Self>, Ends) {
+        let (input, outgoing) = mpsc::channel(INPUT_QUEUE);
         let (ended_at, ended) = watch::channel(None);
         let stop = CancellationToken::new();
-        let process = Arc::new(Self {
-            epoch: config.epoch,
-            stdin,
-            stdin_patience: config.stdin_patience,
+        let pipe = Arc::new(Self {
+            input,
+            input_patience: config.input_patience,
             routes: Mutex::new(Routes::new(config.mode)),
             last_used: Mutex::new(Instant::now()),
             ended,
             stop: stop.clone(),
         });
-        pump::start(&process, session, lines, config, ended_at, stop);
-        Ok(process)
+        let ends = Ends::new(&pipe, config, outgoing, ended_at, stop);
+        (pipe, ends)
     }
 
     /// Sends a request; its answer and whatever belongs to it come out of the [`Call`].
-    pub(super) async fn request(
+    ///
+    /// # Errors
+    /// It ended before, or hangs.
+    pub async fn request(
         self: &Arc<Self>,
         client: u64,
         request: &Envelope<Bytes>,
@@ -118,7 +110,7 @@ impl Process {
         self.touch();
         let (id, line) = self.routes.lock().begin(client, request, to);
         let call = Call {
-            process: Arc::clone(self),
+            pipe: Arc::clone(self),
             id,
             deliveries,
             open: true,
@@ -130,11 +122,10 @@ impl Process {
     }
 
     /// Sends a notification or a response of a client.
-    pub(super) async fn notify(
-        &self,
-        client: u64,
-        message: &Envelope<Bytes>,
-    ) -> Result<(), SendError> {
+    ///
+    /// # Errors
+    /// It ended before, or hangs.
+    pub async fn notify(&self, client: u64, message: &Envelope<Bytes>) -> Result<(), SendError> {
         self.touch();
         let forwarded = self.routes.lock().forward(client, message);
         let Some(line) = forwarded else { return Ok(()) };
@@ -142,35 +133,36 @@ impl Process {
     }
 
     /// Writes a message of our own.
-    pub(super) async fn send_raw(&self, message: Vec<u8>) -> Result<(), SendError> {
+    ///
+    /// # Errors
+    /// It ended before, or hangs.
+    pub async fn send_raw(&self, message: Vec<u8>) -> Result<(), SendError> {
         self.send(routes::line(message)).await
     }
 
     /// Hands a line to the process, as soon as it reads.
     async fn send(&self, line: Bytes) -> Result<(), SendError> {
-        match tokio::time::timeout(self.stdin_patience, self.stdin.send(line)).await {
+        match tokio::time::timeout(self.input_patience, self.input.send(line)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(SendError::Gone(self.last_words().await)),
-            Err(_) => Err(SendError::Stuck(self.stdin_patience)),
+            Err(_) => Err(SendError::Stuck(self.input_patience)),
         }
     }
 
     /// Hands a line over if there is room; used where waiting is impossible.
-    fn try_send(&self, line: Bytes) {
-        if self.stdin.try_send(line).is_err() {
-            tracing::debug!(
-                "a message to a tool's process was dropped: its input is full, or it ended"
-            );
+    pub(crate) fn try_send(&self, line: Bytes) {
+        if self.input.try_send(line).is_err() {
+            tracing::debug!("a message to a server was dropped: its input is full, or it ended");
         }
     }
 
     /// Lets a client listen to what belongs to no request; what waited comes first. `None` if one
     /// listens already.
-    pub(super) fn listen(self: &Arc<Self>, client: u64) -> Option<Listening> {
+    pub fn listen(self: &Arc<Self>, client: u64) -> Option<Listening> {
         let (to, messages) = mpsc::channel(CLIENT_QUEUE);
         let waiting = self.routes.lock().listen(client, to)?;
         Some(Listening {
-            process: Arc::clone(self),
+            pipe: Arc::clone(self),
             client,
             waiting: waiting.into(),
             messages,
@@ -178,12 +170,12 @@ impl Process {
     }
 
     /// Enters a client, so that messages for it are kept from now on.
-    pub(super) fn enter(&self, client: u64) {
+    pub fn enter(&self, client: u64) {
         self.routes.lock().enter(client);
     }
 
     /// Forgets a client; what it has in flight is cancelled.
-    pub(super) fn leave(&self, client: u64) {
+    pub fn leave(&self, client: u64) {
         let cancelled = self.routes.lock().leave(client);
         for id in cancelled {
             self.try_send(routes::line(jsonrpc::cancelled(
@@ -194,29 +186,30 @@ impl Process {
     }
 
     /// Whether it still runs.
-    pub(super) fn runs(&self) -> bool {
+    pub fn runs(&self) -> bool {
         self.ended.borrow().is_none() && !self.stop.is_cancelled()
     }
 
     /// How long nothing was asked of it and nobody listened; `None` while somebody waits.
-    pub(super) fn idle(&self) -> Option<Duration> {
+    pub fn idle(&self) -> Option<Duration> {
         if self.routes.lock().is_busy() {
             return None;
         }
         Some(self.last_used.lock().elapsed())
     }
 
-    pub(super) fn touch(&self) {
+    /// Counts as used from now.
+    pub fn touch(&self) {
         *self.last_used.lock() = Instant::now();
     }
 
     /// Asks it to end; see [`Self::wait_gone`].
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         self.stop.cancel();
     }
 
     /// Resolves when it is gone.
-    pub(super) async fn wait_gone(&self) {
+    pub async fn wait_gone(&self) {
         self.last_words().await;
     }
 
@@ -233,8 +226,8 @@ impl Process {
 
 /// A request on its way. Dropping it before its answer cancels the request.
 #[derive(Debug)]
-pub(super) struct Call {
-    process: Arc<Process>,
+pub struct Call {
+    pipe: Arc<Pipe>,
     id: u64,
     deliveries: mpsc::Receiver<Delivery>,
     open: bool,
@@ -243,9 +236,12 @@ pub(super) struct Call {
 impl Call {
     /// The next message that belongs to the request; `None` after the last, or when the client
     /// itself cancelled.
-    pub(super) async fn next(&mut self) -> Option<Delivery> {
+    pub async fn next(&mut self) -> Option<Delivery> {
         let delivery = self.deliveries.recv().await;
-        if matches!(delivery, Some(Delivery::Last(_)) | None) {
+        if matches!(
+            delivery,
+            Some(Delivery::Last(_) | Delivery::Undelivered) | None
+        ) {
             self.open = false;
         }
         delivery
@@ -254,10 +250,10 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.process.touch();
-        if self.open && self.process.routes.lock().end(self.id) {
+        self.pipe.touch();
+        if self.open && self.pipe.routes.lock().end(self.id) {
             let id = Id::from(self.id);
-            self.process.try_send(routes::line(jsonrpc::cancelled(
+            self.pipe.try_send(routes::line(jsonrpc::cancelled(
                 &id,
                 "the client went away",
             )));
@@ -267,8 +263,8 @@ impl Drop for Call {
 
 /// A client that listens. Dropping it ends that; messages are kept again.
 #[derive(Debug)]
-pub(super) struct Listening {
-    process: Arc<Process>,
+pub struct Listening {
+    pipe: Arc<Pipe>,
     client: u64,
     waiting: std::collections::VecDeque<Bytes>,
     messages: mpsc::Receiver<Bytes>,
@@ -276,7 +272,7 @@ pub(super) struct Listening {
 
 impl Listening {
     /// The next message; `None` when the process is gone or the client was forgotten.
-    pub(super) async fn next(&mut self) -> Option<Bytes> {
+    pub async fn next(&mut self) -> Option<Bytes> {
         match self.waiting.pop_front() {
             Some(message) => Some(message),
             None => self.messages.recv().await,
@@ -286,7 +282,7 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        self.process.touch();
-        self.process.routes.lock().stop_listening(self.client);
+        self.pipe.touch();
+        self.pipe.routes.lock().stop_listening(self.client);
     }
 }

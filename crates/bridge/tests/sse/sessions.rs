@@ -1,0 +1,118 @@
+//! Whose sessions there are, how many, and how they end.
+
+use std::time::Duration;
+
+use agentopia_bridge::sse::{HubConfig, OpenError};
+use agentopia_domain::Ambient;
+use axum::http::StatusCode;
+use http::Method;
+
+use crate::bench::{Bench, answer_to, call, config, initialize};
+use crate::far::Far;
+
+/// Waits until the server sees so many streams. It says something on each, as a server does that wants
+/// to know whether somebody is there.
+async fn streams_become(far: &Far, count: usize) {
+    for _ in 0..200 {
+        if far.open() == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{} streams in place of {count}", far.open());
+}
+
+#[tokio::test]
+async fn a_session_is_one_instances_and_one_starts() {
+    let mut far = Far::start().await;
+    let bench = Bench::of(&far);
+    let session = bench.initialized(&mut far).await;
+    let other = Bench {
+        instance: Ambient::system().new_id(),
+        ..bench.clone()
+    };
+    let answer = other.post(Some(&session), &call(1)).await.unwrap();
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    // It is still there for whom it is.
+    let calling = bench.posting(&session, call(1));
+    let asked = far.asked().await;
+    far.say(&answer_to(&asked, "mine"));
+    assert_eq!(calling.await.unwrap().status, StatusCode::OK);
+    let restarted = Bench {
+        epoch: "2",
+        ..bench.clone()
+    };
+    let answer = restarted.post(Some(&session), &call(1)).await.unwrap();
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    streams_become(&far, 0).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_closed_or_forgotten_closes_its_stream() {
+    let mut far = Far::start().await;
+    let bench = Bench::of(&far);
+    let session = bench.initialized(&mut far).await;
+    assert_eq!((far.open(), bench.hub.sessions(bench.instance)), (1, 1));
+    let closed = bench.send(Method::DELETE, Some(&session), String::new());
+    assert_eq!(closed.await.unwrap().status, StatusCode::NO_CONTENT);
+    streams_become(&far, 0).await;
+    bench.initialized(&mut far).await;
+    streams_become(&far, 1).await;
+    bench.hub.forget(bench.instance);
+    streams_become(&far, 0).await;
+    assert_eq!(bench.hub.sessions(bench.instance), 0);
+}
+
+#[tokio::test]
+async fn the_idlest_session_makes_room_and_busy_ones_stay() {
+    let mut far = Far::start().await;
+    let bench = Bench::with(
+        &far,
+        HubConfig {
+            most_sessions: 2,
+            evict_after: Duration::ZERO,
+            ..config()
+        },
+    );
+    let first = bench.initialized(&mut far).await;
+    let calling = bench.posting(&first, call("busy"));
+    far.asked().await;
+    let second = bench.initialized(&mut far).await;
+    let third = bench.initialized(&mut far).await;
+    let answer = bench.post(Some(&second), &call(1)).await.unwrap();
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let also = bench.posting(&third, call("busy too"));
+    far.asked().await;
+    let error = bench.post(None, &initialize()).await.unwrap_err();
+    assert_eq!(error, OpenError::TooMany(2));
+    assert!(!calling.is_finished() && !also.is_finished());
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_uses_ends_and_one_that_is_listened_to_stays() {
+    let mut far = Far::start().await;
+    let bench = Bench::with(
+        &far,
+        HubConfig {
+            idle: Duration::from_millis(300),
+            ..config()
+        },
+    );
+    let listened = bench.initialized(&mut far).await;
+    let listening = bench.open(Method::GET, Some(&listened), String::new());
+    let _stream = listening.await.unwrap();
+    bench.initialized(&mut far).await;
+    assert_eq!(far.open(), 2);
+    streams_become(&far, 1).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(far.open(), 1);
+}
+
+#[tokio::test]
+async fn a_hub_that_is_gone_leaves_no_stream_behind() {
+    let mut far = Far::start().await;
+    let bench = Bench::of(&far);
+    bench.initialized(&mut far).await;
+    bench.hub.close_all();
+    streams_become(&far, 0).await;
+}
