@@ -77,6 +77,7 @@ impl Rig {
                     instance_id: instance,
                     policy: LinkPolicy::default(),
                     exposed_names: BTreeMap::new(),
+                    credentials: None,
                 }],
             }],
             instances: vec![InstanceRoute {
@@ -88,6 +89,7 @@ impl Rig {
                 epoch: "1".into(),
                 rest: Rest::Never,
                 available: Ok(()),
+                credentials: None,
             }],
             tokens: vec![TokenRoute {
                 hash: token.hash,

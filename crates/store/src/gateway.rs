@@ -16,7 +16,7 @@ use crate::environments::to_environment;
 use crate::error::StoreError;
 use crate::grants::{LoginToken, login_tokens};
 use crate::instances::to_instances;
-use crate::links::to_link;
+use crate::links::{carried, to_link};
 use crate::store::Store;
 
 /// The gateway's view of the store at one moment. Disabled users have neither agents, tokens nor
@@ -89,6 +89,8 @@ impl Store {
             .all(&transaction)
             .await?;
         let instances = to_instances(&transaction, instances).await?;
+        let link_ids: Vec<Uuid> = links.iter().map(|link| link.id).collect();
+        let mut carried = carried(&transaction, &link_ids).await?;
         transaction.commit(&[]).await?;
 
         let known: HashSet<Uuid> = instances.iter().map(|one| one.id.as_uuid()).collect();
@@ -112,7 +114,10 @@ impl Store {
                 .filter(|link| {
                     !disabled.contains(&link.account_id) && known.contains(&link.instance_id)
                 })
-                .map(to_link)
+                .map(|link| {
+                    let secrets = carried.remove(&link.id).unwrap_or_default();
+                    to_link(link, secrets)
+                })
                 .collect::<Result<_, _>>()?,
             instances,
             environments: environments

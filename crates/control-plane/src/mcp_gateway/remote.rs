@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_domain::InstanceId;
 use agentopia_domain::instance::{DesiredInstance, Instance};
 use agentopia_domain::remote::{Piece, pieces};
+use agentopia_domain::{AccountId, InstanceId, LinkId, SecretId};
 use agentopia_gateway::{BodyError, ConnectError, UpstreamBody};
 use agentopia_remote::{RemoteClient, RemoteError, RemoteUrl};
 use agentopia_store::Store;
@@ -26,6 +26,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
+use super::connector::own_credentials;
 use crate::reconcilers::routes::epoch;
 
 /// How long values of secrets are kept after they were read.
@@ -42,8 +43,11 @@ pub struct RemoteServers {
     store: Store,
     vault: Arc<dyn Vault>,
     client: RemoteClient,
-    kept: Mutex<HashMap<InstanceId, Kept>>,
+    kept: Mutex<HashMap<Seen, Kept>>,
 }
+
+/// An instance, and the link whose own secrets its server is shown, where it is not the instance's.
+type Seen = (InstanceId, Option<LinkId>);
 
 #[derive(Debug)]
 struct Kept {
@@ -85,7 +89,8 @@ impl RemoteServers {
         url: &Url,
         mut request: Request<Bytes>,
     ) -> Result<Response<UpstreamBody>, ConnectError> {
-        let access = self.access(id, epoch).await?;
+        let own = own_credentials(request.headers_mut())?;
+        let access = self.access((id, own.map(|own| own.link)), epoch).await?;
         if access.url.as_url() != url {
             return Err(ConnectError::Unreachable("its address changed".to_owned()));
         }
@@ -158,15 +163,16 @@ impl RemoteServers {
         }
     }
 
-    async fn access(&self, id: InstanceId, epoch: &str) -> Result<Arc<Access>, ConnectError> {
-        let kept = |all: &HashMap<InstanceId, Kept>| {
-            let kept = all.get(&id)?;
+    async fn access(&self, seen: Seen, epoch: &str) -> Result<Arc<Access>, ConnectError> {
+        let kept = |all: &HashMap<Seen, Kept>| {
+            let kept = all.get(&seen)?;
             (kept.epoch == epoch && kept.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&kept.access))
         };
         if let Some(access) = kept(&self.kept.lock()) {
             return Ok(access);
         }
-        let read = self.read(id).await;
+        let (id, link) = seen;
+        let read = self.read(id, link).await;
         let access = Arc::new(read.map_err(|error| {
             tracing::warn!(instance = %id, %error, "a remote server's credentials can't be read");
             ConnectError::Unreachable("its credentials can't be read".to_owned())
@@ -178,11 +184,11 @@ impl RemoteServers {
         };
         let mut all = self.kept.lock();
         all.retain(|_, kept| kept.at.elapsed() < KEPT_FOR);
-        all.insert(id, kept);
+        all.insert(seen, kept);
         Ok(access)
     }
 
-    async fn read(&self, id: InstanceId) -> anyhow::Result<Access> {
+    async fn read(&self, id: InstanceId, link: Option<LinkId>) -> anyhow::Result<Access> {
         let instance = self.store.instances().get_unscoped(id).await?.instance;
         let Some(remote) = &instance.remote else {
             anyhow::bail!("the instance is none of a remote server");
@@ -191,7 +197,19 @@ impl RemoteServers {
             instance.desired == DesiredInstance::Running,
             "the instance is not to run"
         );
-        let values = self.values(&instance).await?;
+        let mut values = self.values(instance.account_id, &instance.secrets).await?;
+        if let Some(link) = link {
+            let link = self.store.links().get_unscoped(link).await?;
+            anyhow::ensure!(
+                link.instance_id == id && link.enabled,
+                "no link leads there"
+            );
+            let own = link.secrets.iter();
+            let own = own
+                .map(|(name, secret)| (name.clone(), secret.id))
+                .collect();
+            values.extend(self.values(link.account_id, &own).await?);
+        }
         let mut headers = Vec::new();
         for (name, template) in &remote.headers {
             if let Some(value) = fill(template, &values) {
@@ -205,18 +223,21 @@ impl RemoteServers {
         })
     }
 
-    async fn values(&self, instance: &Instance) -> anyhow::Result<BTreeMap<String, SecretString>> {
-        let ids: Vec<_> = instance.secrets.values().copied().collect();
-        let secrets = self.store.secrets();
-        let sealed = secrets.sealed(instance.account_id, &ids).await?;
+    async fn values(
+        &self,
+        account_id: AccountId,
+        secrets: &BTreeMap<String, SecretId>,
+    ) -> anyhow::Result<BTreeMap<String, SecretString>> {
+        let ids: Vec<_> = secrets.values().copied().collect();
+        let sealed = self.store.secrets().sealed(account_id, &ids).await?;
         let mut values = BTreeMap::new();
-        for (name, id) in &instance.secrets {
+        for (name, id) in secrets {
             let found = sealed.iter().find(|sealed| sealed.record.id == *id);
             let Some(found) = found else {
                 anyhow::bail!("the secret of {name} is gone");
             };
             let context = Context::Secret {
-                account_id: instance.account_id,
+                account_id,
                 secret_id: found.record.id,
                 revision: found.record.revision,
             };

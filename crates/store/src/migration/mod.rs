@@ -15,6 +15,7 @@ mod m0008_calls;
 mod m0009_remote_instances;
 mod m0010_sleep;
 mod m0011_oauth;
+mod m0013_link_secrets;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_remote_instances::RemoteInstances),
             Box::new(m0010_sleep::Sleep),
             Box::new(m0011_oauth::Oauth),
+            Box::new(m0013_link_secrets::LinkSecrets),
         ]
     }
 }

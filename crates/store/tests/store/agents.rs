@@ -118,6 +118,7 @@ async fn a_link_is_unique_and_keeps_its_times(db: TestDb) {
         let patch = LinkPatch {
             enabled: Some(on),
             policy: None,
+            ..LinkPatch::default()
         };
         links
             .update(account, link.id, patch, &[event(account, "link.changed")])
@@ -143,6 +144,7 @@ async fn a_link_is_unique_and_keeps_its_times(db: TestDb) {
     let patch = LinkPatch {
         enabled: None,
         policy: Some(policy.clone()),
+        ..LinkPatch::default()
     };
     links.update(account, link.id, patch, &[]).await.unwrap();
     assert_eq!(links.get(account, link.id).await.unwrap().policy, policy);

@@ -8,12 +8,15 @@
 mod pump;
 mod routes;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use agentopia_mcp::{Envelope, Id, Limits, RpcError, jsonrpc};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +45,9 @@ pub(super) struct ProcessConfig {
     pub(super) client_patience: Duration,
     /// For the last words of a process that ended.
     pub(super) runtime: Arc<dyn Runtime>,
+    /// Whether processes with somebody's own secrets write to the same log: what they wrote is then told
+    /// to nobody who may be another.
+    pub(super) mixed: Arc<AtomicBool>,
     /// Given back when the process is gone.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
@@ -86,12 +92,13 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// Starts one.
+    /// Starts one, with these values in place of the instance's own.
     pub(super) async fn open(
         spawner: &Arc<dyn StdioSpawner>,
+        own: &BTreeMap<String, SecretString>,
         config: ProcessConfig,
     ) -> Result<Arc<Self>, RuntimeError> {
-        let session = spawner.open().await?;
+        let session = spawner.open_with(own).await?;
         let (stdin, lines) = mpsc::channel(STDIN_QUEUE);
         let (ended_at, ended) = watch::channel(None);
         let stop = CancellationToken::new();

@@ -1,6 +1,7 @@
 //! The two tasks of a process: one writes what is for its standard input, one reads its standard
 //! output, and what follows when it ends.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -240,10 +241,14 @@ async fn last_words(config: &ProcessConfig, asked: bool, exit: &mut ExitWatch) -
         || "it closed its standard output".to_owned(),
         |info| info.to_string(),
     );
-    let lines = config
-        .runtime
-        .last_stderr(config.instance, LAST_LINES)
-        .await;
+    // All processes of an instance write to one log.
+    let lines = match config.mixed.load(Ordering::Relaxed) {
+        true => Vec::new(),
+        false => {
+            let log = config.runtime.last_stderr(config.instance, LAST_LINES);
+            log.await
+        }
+    };
     if lines.is_empty() {
         return format!("the tool's process is gone: {how}").into();
     }
