@@ -18,6 +18,7 @@ mod http_sse;
 mod isolation;
 mod logins;
 mod naming;
+mod own_secrets;
 mod real;
 mod resuming;
 mod rig;

@@ -68,6 +68,10 @@ pub(super) async fn handler(
                     .await?
                     .remove(&record.id)
                     .unwrap_or_default();
+                if !used.links.is_empty() {
+                    // They have other credentials now.
+                    call.state.wake.routes();
+                }
                 return Ok((status, Json(list::secret(record, used))));
             }
             // Somebody else wrote at the same moment: look again.
@@ -169,8 +173,6 @@ async fn rotate(
     for instance in concerned {
         call.state.wake.instance(instance);
     }
-    // Links that carry it have other credentials now.
-    call.state.wake.routes();
     Ok(record)
 }
 
