@@ -146,6 +146,11 @@ async fn a_remote_server_sees_of_each_agent_the_secret_of_its_own_link() {
     agents[2].0.call("echo").await.unwrap();
     let error = agents[0].0.call("echo").await.unwrap_err();
     assert!(error.contains("check the secret TOKEN"), "{error}");
+    // What an agent can use is what it gets with its own.
+    for ((agent, _), gets_in) in agents.iter().zip([false, true, true]) {
+        let found = at.get(&format!("/agents/{}/discovery", agent.id)).await;
+        assert_eq!(found.to_string().contains("\"echo\""), gets_in, "{found}");
+    }
     let shown = server.shown();
     let known = ["everybodys", "of-one", "of-two", "next"].map(|value| format!("Bearer {value}"));
     for headers in shown {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use agentopia_domain::token::TokenHash;
-use agentopia_domain::{AgentId, InstanceId};
+use agentopia_domain::{AgentId, InstanceId, LinkId};
 
 use super::{LinkRoute, Rest, Routes, TokenRoute};
 
@@ -67,8 +67,9 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
             continue;
         };
         for link in &new.links {
-            let before = old.links.iter().find(|before| before.id == link.id);
-            if before.is_some_and(|before| before.credentials != link.credentials) {
+            let mut before = old.links.iter();
+            let before = before.find(|before| before.instance_id == link.instance_id);
+            if before.is_some_and(|before| carried(before) != carried(link)) {
                 changes.other_credentials.insert((*id, link.instance_id));
             }
         }
@@ -100,6 +101,11 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
         || after.agents.len() != before.agents.len()
         || after.instances.len() != before.instances.len();
     changes
+}
+
+/// Whose secrets of its own a link carries, if any.
+fn carried(link: &LinkRoute) -> Option<(LinkId, &str)> {
+    Some((link.id, link.credentials.as_deref()?))
 }
 
 /// Whether clients see no difference.
