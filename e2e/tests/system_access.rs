@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agentopia_api::token::Token;
-use agentopia_domain::InstanceId;
 use agentopia_domain::instance::InstanceStatus;
 use agentopia_test_support::api::instances::deployment;
 use agentopia_test_support::api::{code, refused};
+use agentopia_test_support::canary::nowhere;
 use agentopia_test_support::fixtures::EchoEntry;
 use agentopia_test_support::mcp::ModernError;
-use agentopia_test_support::{
-    Cluster, Runtime, TestAgent, binaries, docker, leaks, process, wait_for,
-};
+use agentopia_test_support::{Cluster, Runtime, TestAgent, binaries, docker, wait_for};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -121,54 +119,6 @@ async fn a_secret_that_a_tool_prints_to_its_standard_output_is_in_no_log() -> an
     nowhere(&cluster, talkative.id, CANARY).await?;
     session.close().await?;
     cluster.finish().await
-}
-
-/// The secret is in no file, no log, no list of processes, no description of a container.
-async fn nowhere(cluster: &Cluster, id: InstanceId, secret: &str) -> anyhow::Result<()> {
-    let machine = cluster.machine().await?;
-    for dir in [cluster.root().to_owned(), machine.run_dir()?] {
-        let found = leaks::files_with(&dir, secret.as_bytes());
-        anyhow::ensure!(found.is_empty(), "the secret stands in {found:?}");
-    }
-    let tests = process::Process::of(i32::try_from(std::process::id())?);
-    let mut of_tool = Vec::new();
-    if cluster.has_docker() {
-        let container = machine.container(id).await?;
-        let seen = docker::inspect("container", &container).await?;
-        anyhow::ensure!(
-            !seen.to_string().contains(secret),
-            "the secret stands in `docker inspect`"
-        );
-        of_tool = docker::processes(&container).await?;
-        // The engine's own files, which hold what it was told of the container.
-        let root = docker::docker(&["info", "--format", "{{.DockerRootDir}}"]).await?;
-        let dir = std::path::Path::new(&root)
-            .join("containers")
-            .join(&container);
-        let found = leaks::files_with(&dir, secret.as_bytes());
-        anyhow::ensure!(found.is_empty(), "the secret stands in {found:?}");
-    } else {
-        of_tool.extend(machine.tool_processes(id)?);
-    }
-    for process in process::all() {
-        if Some(process) == tests {
-            continue;
-        }
-        anyhow::ensure!(
-            !process.command_line().contains(secret),
-            "the secret is an argument of process {}",
-            process.pid
-        );
-        let environ = std::fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
-        let holds = leaks::contains(&environ, secret.as_bytes());
-        anyhow::ensure!(
-            !holds || of_tool.contains(&process),
-            "the secret is in the environment of {} ({})",
-            process.pid,
-            process.command_line()
-        );
-    }
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

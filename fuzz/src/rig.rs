@@ -78,6 +78,7 @@ impl Rig {
                     instance_id: instance,
                     policy: LinkPolicy::default(),
                     exposed_names: BTreeMap::new(),
+                    credentials: None,
                 }],
             }],
             instances: vec![InstanceRoute {
@@ -89,6 +90,7 @@ impl Rig {
                 epoch: "1".into(),
                 rest: Rest::Never,
                 available: Ok(()),
+                credentials: None,
             }],
             tokens: vec![TokenRoute {
                 hash: token.hash,

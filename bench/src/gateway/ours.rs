@@ -153,12 +153,14 @@ fn routes(upstream: &str, ambient: &Ambient) -> anyhow::Result<(Snapshot, AgentI
             epoch: "1".into(),
             rest: Rest::Never,
             available: Ok(()),
+            credentials: None,
         });
         links.push(LinkRoute {
             id: ambient.new_id(),
             instance_id,
             policy: LinkPolicy::default(),
             exposed_names: BTreeMap::new(),
+            credentials: None,
         });
     }
     let agent_id = ambient.new_id();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agentopia_domain::link::LinkPolicy;
-use agentopia_domain::{AgentId, InstanceId, LinkId};
+use agentopia_domain::{AgentId, InstanceId, LinkId, SecretId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,10 @@ pub struct Link {
     pub policy: LinkPolicy,
     /// The names under which tools were first shown: the server's own name to the name exposed.
     pub exposed_names: BTreeMap<String, String>,
+    /// The secrets of its own that it carries: for names of the tool's secrets, which of the account's.
+    /// Never their values.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretId>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -43,6 +47,11 @@ impl From<agentopia_domain::link::Link> for Link {
             deactivated_at: link.deactivated_at,
             policy: link.policy,
             exposed_names: link.exposed_names,
+            secrets: link
+                .secrets
+                .into_iter()
+                .map(|(name, secret)| (name, secret.id))
+                .collect(),
             created_at: link.created_at,
             updated_at: link.updated_at,
         }
@@ -59,6 +68,11 @@ pub struct PutLinkRequest {
     /// What it lets through and under which names: everything, unless given.
     #[serde(default)]
     pub policy: LinkPolicy,
+    /// Secrets that this agent's calls reach the server with, in place of the instance's own: for names
+    /// of the tool's secrets the names or ids of secrets of yours. Left out: as it was, none for a new
+    /// link. `{}` takes all away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<BTreeMap<String, String>>,
 }
 
 const fn yes() -> bool {
@@ -70,6 +84,7 @@ impl Default for PutLinkRequest {
         Self {
             enabled: true,
             policy: LinkPolicy::default(),
+            secrets: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Values in the vault (SEC-3). They are written, never read back.
 
 use agentopia_domain::name::Name;
-use agentopia_domain::{InstanceId, SecretId};
+use agentopia_domain::{AgentId, InstanceId, SecretId};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ pub struct Secret {
     pub revision: i64,
     /// The instances that read it.
     pub used_by: Vec<SecretUse>,
+    /// The agents whose links carry it.
+    #[serde(default)]
+    pub carried_by: Vec<SecretCarrier>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When its value last changed.
@@ -34,7 +37,19 @@ pub struct SecretUse {
     pub instance_name: Name,
 }
 
-/// Sets a secret's value. The instances that read it are restarted with the new one.
+/// An agent whose link to an instance carries a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SecretCarrier {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its name.
+    pub agent_name: Name,
+    /// Where the link leads.
+    pub instance_id: InstanceId,
+}
+
+/// Sets a secret's value. The instances that read it are restarted with the new
+/// one, and sessions over links that carry it begin anew.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutSecretRequest {

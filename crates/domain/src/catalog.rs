@@ -163,6 +163,10 @@ pub struct SecretRequirement {
     /// Whether the tool can't start without it.
     #[serde(default = "yes")]
     pub required: bool,
+    /// Whether everybody who uses an instance gives their own, with the link of their agent: instances
+    /// are deployed without it and have to start without it. Not for containers that speak HTTP.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub per_link: bool,
 }
 
 const fn yes() -> bool {
@@ -296,6 +300,20 @@ impl CatalogDefinition {
             .find(|candidate| candidate.version == version)
     }
 
+    /// Whether a link may carry secrets of its own to `version`: a remote server gets them in the headers
+    /// of each request, a stdio server with a process of the link's own. A container that speaks HTTP is
+    /// one process for everybody.
+    #[must_use]
+    pub fn takes_link_secrets(&self, version: &ToolVersion) -> bool {
+        let transport = version.transport.as_ref().unwrap_or(&self.transport);
+        self.packaging.is_remote() || matches!(transport, Transport::Stdio { .. })
+    }
+
+    fn every_version_takes_link_secrets(&self) -> bool {
+        let mut versions = self.versions.iter();
+        versions.all(|version| self.takes_link_secrets(version))
+    }
+
     /// Checks everything that the types leave open, except the JSON Schema itself.
     ///
     /// # Errors
@@ -390,6 +408,13 @@ impl CatalogDefinition {
         for secret in &self.secrets {
             if !is_env_name(&secret.name) {
                 wrong("secrets.name", "use a name of letters, digits and `_`");
+            }
+            if secret.per_link && !self.every_version_takes_link_secrets() {
+                wrong(
+                    "secrets.per_link",
+                    "a container that speaks HTTP gets its secrets when it starts, the same for all who use \
+                     it: use the transport stdio, or leave `per_link` out",
+                );
             }
         }
         for binding in &self.config.bindings {

@@ -1,11 +1,13 @@
-//! The permission of an agent to use an instance (AGT-2).
+//! The permission of an agent to use an instance (AGT-2), and the secrets of its own that go with it
+//! (AGT-6).
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::ids::{AccountId, AgentId, InstanceId, LinkId};
+use crate::ids::{AccountId, AgentId, InstanceId, LinkId, SecretId};
 
 /// What a link lets through and under which names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -24,6 +26,15 @@ pub struct LinkPolicy {
     /// Whether every name is prefixed with the instance's, not only on collision.
     #[serde(default)]
     pub always_prefix: bool,
+}
+
+/// A secret that a link carries in place of the instance's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkSecret {
+    /// Which one of the account's.
+    pub id: SecretId,
+    /// Which value it has now.
+    pub revision: i64,
 }
 
 /// The record of a link.
@@ -48,8 +59,63 @@ pub struct Link {
     /// The names under which tools were first shown, so that they stay: the server's own name to
     /// the name exposed.
     pub exposed_names: BTreeMap<String, String>,
+    /// For names of the catalog entry's secrets, those of the agent's account whose values the server
+    /// sees with this agent's calls. Empty: it sees the instance's own, as for everybody.
+    pub secrets: BTreeMap<String, LinkSecret>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Link {
+    /// Which credentials it carries: another text whenever a secret is another or has another value;
+    /// `None` where it carries none. It says nothing about the values.
+    #[must_use]
+    pub fn credentials(&self) -> Option<String> {
+        if self.secrets.is_empty() {
+            return None;
+        }
+        let mut hash = Sha256::new();
+        for (name, secret) in &self.secrets {
+            hash.update(name);
+            hash.update([0]);
+            hash.update(secret.id.as_uuid());
+            hash.update(secret.revision.to_be_bytes());
+        }
+        Some(hex::encode(&hash.finalize()[..16]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ambient;
+
+    #[test]
+    fn credentials_change_with_every_name_secret_and_value() {
+        let ambient = Ambient::system();
+        let mut link = Link {
+            id: ambient.new_id(),
+            account_id: ambient.new_id(),
+            agent_id: ambient.new_id(),
+            instance_id: ambient.new_id(),
+            enabled: true,
+            activated_at: None,
+            deactivated_at: None,
+            policy: LinkPolicy::default(),
+            exposed_names: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            created_at: ambient.now(),
+            updated_at: ambient.now(),
+        };
+        assert_eq!(link.credentials(), None);
+        let (one, two) = (ambient.new_id(), ambient.new_id());
+        let mut seen = std::collections::BTreeSet::new();
+        for (name, id, revision) in [("A", one, 1), ("A", one, 2), ("A", two, 1), ("B", one, 1)] {
+            link.secrets = [(name.to_owned(), LinkSecret { id, revision })].into();
+            assert_eq!(link.credentials(), link.clone().credentials());
+            assert!(seen.insert(link.credentials()));
+        }
+    }
 }

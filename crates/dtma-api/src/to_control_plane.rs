@@ -5,6 +5,7 @@
 //! the bearer token of the same machine.
 
 mod client;
+mod own_secrets;
 mod update;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use client::{ControlPlaneClient, ControlPlaneError, Identity};
+pub use own_secrets::{OwnSecretsReply, OwnSecretsRequest, OwnSecretsUse};
 pub use update::{DtmaOffer, ProgramOffer, UpdateOutcome, UpdateReport};
 
 /// Paths below the control plane's DTMA address.
@@ -30,6 +32,10 @@ pub mod path {
     pub const HEARTBEAT: &str = "/api/dtma/v1/heartbeat";
     /// `POST`: [`super::BootstrapReport`], with the one-time token as bearer.
     pub const BOOTSTRAP: &str = "/api/dtma/v1/bootstrap";
+    /// `POST`: [`super::OwnSecretsRequest`] → [`super::OwnSecretsReply`].
+    pub const OWN_SECRETS: &str = "/api/dtma/v1/own-secrets";
+    /// `POST`: a list of [`super::OwnSecretsUse`], at most 1,000 → those of them that are over.
+    pub const OWN_SECRETS_IN_USE: &str = "/api/dtma/v1/own-secrets/in-use";
     /// `GET`: a program for machines, `dtma` or `tool-init`, to everybody.
     #[must_use]
     pub fn download(program: &str) -> String {

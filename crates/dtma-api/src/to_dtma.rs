@@ -10,6 +10,7 @@
 //! | `GET /v1/instances/{id}/watch?generation=&phase=` | long poll, ≤ 30 s: returns once the state differs from the one given |
 //! | `GET /v1/instances/{id}/logs?tail=&follow=` | newline-delimited [`LogLine`]s |
 //! | `POST/GET/DELETE /v1/instances/{id}/mcp` | Streamable HTTP, whatever the server speaks |
+//! | the same at `/v1/instances/{id}/links/{link}/{revision}/mcp` | the same with the secrets of a link in place of the instance's own; a DTMA that can't do that knows no such path, or answers 403 |
 //!
 //! The MCP path takes [`SESSION_KEY_HEADER`]: requests without an `Mcp-Session-Id` that carry the
 //! same key share a stdio process; requests with different keys never do. An answer of the DTMA with
@@ -19,6 +20,7 @@ mod client;
 mod data_path;
 mod watched;
 
+use agentopia_domain::LinkId;
 use agentopia_domain::observed::ObservedInstance;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,17 @@ pub const SESSION_KEY_HEADER: &str = "agentopia-session-key";
 /// On an answer of the MCP path: the tool did not get the request, because it is just being started
 /// or adopted. It may be sent again in a moment. Never taken over from what a tool answers.
 pub const NOT_DELIVERED_HEADER: &str = "agentopia-not-delivered";
+
+/// Secrets that a link carries in place of its instance's own (AGT-6): whose, and which they are. The
+/// values are fetched by the DTMA when a process is started with them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OwnCredentials {
+    /// The link.
+    pub link: LinkId,
+    /// Differs whenever a secret is another or has another value
+    /// ([`agentopia_domain::link::Link::credentials`]); letters and digits.
+    pub revision: String,
+}
 
 /// Answer to `GET /v1/info`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

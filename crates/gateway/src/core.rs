@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentopia_domain::Ambient;
+use agentopia_domain::{Ambient, InstanceId};
 use agentopia_mcp::Limits as MessageLimits;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -132,6 +132,7 @@ impl Core {
                 self.uses.forget(*instance);
             }
         }
+        self.kept.forget(&changes.other_credentials);
         self.kept
             .retain(|instance| route(instance).is_some_and(|route| route.rest != Rest::Never));
         for instance in &changes.fell_asleep {
@@ -161,9 +162,16 @@ impl Core {
                 self.clients.end(self, &client);
                 continue;
             }
+            let relinked = |instance| {
+                let agent = client.agent();
+                agent.is_some_and(|agent| changes.other_credentials.contains(&(agent, instance)))
+            };
+            let stale = |instance: InstanceId| {
+                changes.stale_instances.contains(&instance) || relinked(instance)
+            };
             let concerned = match client.target {
                 Target::Agent(agent) => changes.changed_agents.contains(&agent),
-                Target::Instance(instance) => changes.stale_instances.contains(&instance),
+                Target::Instance(instance) => stale(instance),
             };
             if concerned {
                 let still_linked = |instance| match client.target {
@@ -171,8 +179,7 @@ impl Core {
                     Target::Instance(own) => own == instance,
                 };
                 client.drop_upstreams(self, |instance| !still_linked(instance));
-                client
-                    .renew_upstreams(self, |instance| changes.stale_instances.contains(&instance));
+                client.renew_upstreams(self, stale);
                 client.everything_changed();
                 client.listen_upstream(self);
             }

@@ -48,12 +48,12 @@ pub use limits::CallLimits;
 pub use names::{NameBook, NameKind, NameMaps, book_key, read_book_key};
 pub use principal::{AgentsOnly, PersonPrincipal, PrincipalAuthoriser};
 pub use routes::{
-    AccountRoute, AgentRoute, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute,
-    UpstreamLocation,
+    AccountRoute, AgentRoute, InstanceRoute, LinkCredentials, LinkRoute, Rest, Snapshot,
+    TokenRoute, UpstreamLocation,
 };
 pub use sleepers::{NoSleep, Waker};
 pub use upstream::connector::{
-    BodyError, ConnectError, SESSION_KEY_HEADER, UpstreamBody, UpstreamConnector,
+    BodyError, ConnectError, LINK_HEADER, SESSION_KEY_HEADER, UpstreamBody, UpstreamConnector,
 };
 
 use crate::core::Core;

@@ -83,6 +83,19 @@ pub struct LinkRoute {
     pub policy: LinkPolicy,
     /// The names under which things were first shown, see [`crate::names`].
     pub exposed_names: std::collections::BTreeMap<String, String>,
+    /// Which secrets of its own it carries (AGT-6): another text, of what a header can hold, whenever
+    /// one is another or has another value; sessions end with it. `None`: the server sees the
+    /// instance's own.
+    pub credentials: Option<String>,
+}
+
+/// Whose secrets a connection with a server is opened with, where not the instance's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkCredentials {
+    /// The link that carries them.
+    pub link: LinkId,
+    /// Which they are: [`LinkRoute::credentials`].
+    pub revision: String,
 }
 
 /// A token that opens an agent's endpoint.
@@ -126,6 +139,29 @@ pub struct InstanceRoute {
     pub rest: Rest,
     /// Whether it is worth trying: `Err` with the reason (for people) if it is known not to run.
     pub available: Result<(), String>,
+    /// `None` in a snapshot. The gateway sets it where it goes there for an agent whose link carries
+    /// secrets of its own; the epoch is then one that no others share.
+    pub credentials: Option<LinkCredentials>,
+}
+
+impl InstanceRoute {
+    /// What is learnt of a server is learnt of it with these credentials.
+    pub(crate) fn seen_with(&self) -> (InstanceId, Option<LinkId>) {
+        let link = self.credentials.as_ref().map(|own| own.link);
+        (self.id, link)
+    }
+
+    /// The same server as somebody sees it whose link carries secrets of its own.
+    fn with(&self, credentials: LinkCredentials) -> Self {
+        Self {
+            epoch: format!(
+                "{} {} {}",
+                self.epoch, credentials.link, credentials.revision
+            ),
+            credentials: Some(credentials),
+            ..self.clone()
+        }
+    }
 }
 
 /// Whether an instance sleeps while nobody uses it.
@@ -190,6 +226,23 @@ impl Routes {
     pub(crate) fn link_to(&self, agent: AgentId, instance: InstanceId) -> Option<&LinkRoute> {
         let links = &self.agents.get(&agent)?.links;
         links.iter().find(|link| link.instance_id == instance)
+    }
+
+    /// `route` as an agent goes there: with the secrets that its link carries, or as it is. `None`
+    /// without a link: then with nobody's.
+    pub(crate) fn for_agent(
+        &self,
+        agent: AgentId,
+        route: &Arc<InstanceRoute>,
+    ) -> Option<Arc<InstanceRoute>> {
+        let link = self.link_to(agent, route.id)?;
+        Some(match &link.credentials {
+            None => route.clone(),
+            Some(revision) => Arc::new(route.with(LinkCredentials {
+                link: link.id,
+                revision: revision.clone(),
+            })),
+        })
     }
 
     /// Whether the agent may speak to `instance` at its own endpoint. Messages pass there as they

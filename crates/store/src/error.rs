@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use agentopia_domain::InstanceId;
 use agentopia_domain::admission::DoesNotFit;
 use agentopia_domain::direct_access::TooManyRules;
 use agentopia_domain::environment::InvalidEnvironmentTransition;
 use agentopia_domain::instance::InvalidInstanceTransition;
+use agentopia_domain::{InstanceId, LinkId};
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 /// Why the store did not do what was asked. Nothing was changed.
@@ -26,11 +26,13 @@ pub enum StoreError {
         /// The field that has to be unique.
         field: &'static str,
     },
-    /// The secret can't go while these instances use it.
-    #[error("the secret is used by {} instance(s); remove or reconfigure them first", .by.len())]
+    /// The secret can't go while these use it.
+    #[error("the secret is used by {} instance(s) and {} link(s); remove or reconfigure them first", .by.len(), .links.len())]
     SecretInUse {
-        /// Who uses it.
+        /// The instances that read it.
         by: Vec<InstanceId>,
+        /// The links that carry it.
+        links: Vec<LinkId>,
     },
     /// The row changed since it was read. Read it again and decide anew.
     #[error("the {what} changed in the meantime; read it again")]

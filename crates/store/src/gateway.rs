@@ -20,7 +20,7 @@ use crate::environments::to_environment;
 use crate::error::StoreError;
 use crate::grants::{LoginToken, login_tokens};
 use crate::instances::to_instances;
-use crate::links::to_link;
+use crate::links::{carried, to_link};
 use crate::store::Store;
 
 /// The gateway's view of the store at one moment. Disabled users have neither agents, tokens nor
@@ -100,6 +100,8 @@ impl Store {
         let today = self.ambient().now().date_naive();
         let calls_today = call_counts::of_day(&transaction, today).await?;
         let instances = to_instances(&transaction, instances).await?;
+        let link_ids: Vec<Uuid> = links.iter().map(|link| link.id).collect();
+        let mut carried = carried(&transaction, &link_ids).await?;
         transaction.commit(&[]).await?;
 
         let known: HashSet<Uuid> = instances.iter().map(|one| one.id.as_uuid()).collect();
@@ -123,7 +125,10 @@ impl Store {
                 .filter(|link| {
                     !disabled.contains(&link.account_id) && known.contains(&link.instance_id)
                 })
-                .map(to_link)
+                .map(|link| {
+                    let secrets = carried.remove(&link.id).unwrap_or_default();
+                    to_link(link, secrets)
+                })
                 .collect::<Result<_, _>>()?,
             instances,
             environments: environments

@@ -1,15 +1,18 @@
-//! Which agent may use which instance (AGT-2), and under which names its tools are shown (AGT-3).
+//! Which agent may use which instance (AGT-2), and under which names its tools are shown (AGT-3). What
+//! secrets of its own a link carries (AGT-6) is in `secrets`.
+
+mod secrets;
 
 use std::collections::BTreeMap;
 
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::instance::InstanceStatus;
-use agentopia_domain::link::{Link, LinkPolicy};
+use agentopia_domain::link::{Link, LinkPolicy, LinkSecret};
 use agentopia_domain::page::{Page, PageRequest};
-use agentopia_domain::{AccountId, AgentId, InstanceId, LinkId};
+use agentopia_domain::{AccountId, AgentId, InstanceId, LinkId, SecretId};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 
 use crate::convert::{fetch_limit, from_json, json, paged, time, time_opt, word};
@@ -17,6 +20,8 @@ use crate::entity::instance;
 use crate::entity::link::{ActiveModel, Column, Entity, Model};
 use crate::error::{StoreError, on_missing_or_duplicate};
 use crate::store::{Changed, Store};
+
+pub(crate) use secrets::{carried, carriers_of};
 
 const WHAT: &str = "link";
 
@@ -47,6 +52,8 @@ pub struct NewLink {
     pub enabled: bool,
     /// What it lets through.
     pub policy: LinkPolicy,
+    /// The secrets of the account that it carries in place of the instance's own.
+    pub secrets: BTreeMap<String, SecretId>,
 }
 
 /// What to change of a link; `None` keeps what is there.
@@ -56,6 +63,8 @@ pub struct LinkPatch {
     pub enabled: Option<bool>,
     /// What it lets through, whole.
     pub policy: Option<LinkPolicy>,
+    /// The secrets that it carries, all of them.
+    pub secrets: Option<BTreeMap<String, SecretId>>,
 }
 
 /// Which links are asked for; the default is all of the account.
@@ -71,7 +80,7 @@ impl Links<'_> {
     /// Adds a link.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when the agent or the instance is not the account's or the instance
+    /// [`StoreError::NotFound`] when the agent, the instance or a secret is not the account's or the instance
     /// is removed, [`StoreError::Duplicate`] when the two are linked already.
     pub async fn create(&self, new: NewLink, events: &[NewEvent]) -> Result<Link, StoreError> {
         let now = self.0.now();
@@ -104,8 +113,10 @@ impl Links<'_> {
             .exec_without_returning(&transaction)
             .await
             .map_err(on_missing_or_duplicate("agent", WHAT, "agent and instance"))?;
+        secrets::replace(&transaction, new.account_id, new.id, &new.secrets).await?;
+        let link = one(&transaction, row).await?;
         self.0.finish(transaction, events).await?;
-        to_link(row)
+        Ok(link)
     }
 
     /// One of the account's links.
@@ -117,7 +128,16 @@ impl Links<'_> {
             .filter(Column::AccountId.eq(account.as_uuid()))
             .one(self.0.read())
             .await?;
-        to_link(row.ok_or(StoreError::not_found(WHAT))?)
+        one(self.0.read(), row.ok_or(StoreError::not_found(WHAT))?).await
+    }
+
+    /// The same by bare id, for machines.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn get_unscoped(&self, id: LinkId) -> Result<Link, StoreError> {
+        let row = Entity::find_by_id(id.as_uuid()).one(self.0.read()).await?;
+        one(self.0.read(), row.ok_or(StoreError::not_found(WHAT))?).await
     }
 
     /// The account's links, in the order they were made.
@@ -146,14 +166,24 @@ impl Links<'_> {
             .limit(fetch_limit(page))
             .all(self.0.read())
             .await?;
-        paged(rows, page, |row| row.id, to_link)
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let carried = carried(self.0.read(), &ids).await?;
+        paged(
+            rows,
+            page,
+            |row| row.id,
+            |row| {
+                let secrets = carried.get(&row.id).cloned().unwrap_or_default();
+                to_link(row, secrets)
+            },
+        )
     }
 
-    /// Switches a link on or off or changes what it lets through. What is so already changes
-    /// nothing, its times included.
+    /// Switches a link on or off, or changes what it lets through or carries. What is so already
+    /// changes nothing, its times included.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`].
+    /// [`StoreError::NotFound`], also for a secret that is not the account's.
     pub async fn update(
         &self,
         account: AccountId,
@@ -168,10 +198,15 @@ impl Links<'_> {
             .lock_exclusive()
             .one(&transaction)
             .await?;
-        let current = to_link(row.ok_or(StoreError::not_found(WHAT))?)?;
+        let current = one(&transaction, row.ok_or(StoreError::not_found(WHAT))?).await?;
         let enabled = patch.enabled.filter(|enabled| *enabled != current.enabled);
         let policy = patch.policy.filter(|policy| *policy != current.policy);
-        if enabled.is_none() && policy.is_none() {
+        let carries = |secrets: &BTreeMap<String, SecretId>| {
+            let now = current.secrets.iter().map(|(name, own)| (name, &own.id));
+            secrets.iter().eq(now)
+        };
+        let secrets = patch.secrets.filter(|secrets| !carries(secrets));
+        if enabled.is_none() && policy.is_none() && secrets.is_none() {
             return Ok(Changed {
                 value: current,
                 changed: false,
@@ -193,15 +228,19 @@ impl Links<'_> {
             let names = still_exposed(&current, &policy);
             change.exposed_names = Set(json("links.exposed_names", &names)?);
         }
+        if let Some(secrets) = secrets {
+            secrets::replace(&transaction, account, id, &secrets).await?;
+        }
         let rows = Entity::update_many()
             .set(change)
             .filter(Column::Id.eq(id.as_uuid()))
             .exec_with_returning(&transaction)
             .await?;
         let row = rows.into_iter().next().ok_or(StoreError::not_found(WHAT))?;
+        let value = one(&transaction, row).await?;
         self.0.finish(transaction, events).await?;
         Ok(Changed {
-            value: to_link(row)?,
+            value,
             changed: true,
         })
     }
@@ -286,7 +325,16 @@ impl Links<'_> {
     }
 }
 
-pub(crate) fn to_link(row: Model) -> Result<Link, StoreError> {
+async fn one(connection: &impl ConnectionTrait, row: Model) -> Result<Link, StoreError> {
+    let mut carried = carried(connection, &[row.id]).await?;
+    let secrets = carried.remove(&row.id).unwrap_or_default();
+    to_link(row, secrets)
+}
+
+pub(crate) fn to_link(
+    row: Model,
+    secrets: BTreeMap<String, LinkSecret>,
+) -> Result<Link, StoreError> {
     Ok(Link {
         id: row.id.into(),
         account_id: row.account_id.into(),
@@ -297,6 +345,7 @@ pub(crate) fn to_link(row: Model) -> Result<Link, StoreError> {
         deactivated_at: time_opt("links.deactivated_at", row.deactivated_at)?,
         policy: from_json("links.policy", &row.policy)?,
         exposed_names: from_json("links.exposed_names", &row.exposed_names)?,
+        secrets,
         created_at: time("links.created_at", row.created_at)?,
         updated_at: time("links.updated_at", row.updated_at)?,
     })
@@ -337,6 +386,7 @@ mod tests {
             deactivated_at: None,
             policy: LinkPolicy::default(),
             exposed_names: exposed.iter().map(own).collect(),
+            secrets: BTreeMap::new(),
             created_at: ambient.now(),
             updated_at: ambient.now(),
         }

@@ -19,6 +19,7 @@ use crate::entity::instance_secret as mapping;
 use crate::entity::secret::{ActiveModel, Column, Entity, Model};
 use crate::error::{StoreError, on_duplicate};
 use crate::instances::start_afresh;
+use crate::links::carriers_of;
 use crate::store::Store;
 
 const WHAT: &str = "secret";
@@ -87,7 +88,8 @@ impl Secrets<'_> {
     }
 
     /// Puts a value, sealed for revision `expected_revision + 1`, in place of the one before, and
-    /// has the instances that use it and run start afresh; all that use it are returned too.
+    /// has the instances that use it and run start afresh; all that use it are returned too. Links that
+    /// carry it have other credentials from then on.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Stale`] when the revision is another by now.
@@ -229,7 +231,7 @@ impl Secrets<'_> {
         users_of(self.0.read(), id).await
     }
 
-    /// Takes a secret away that no instance uses.
+    /// Takes a secret away that no instance and no link uses.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::SecretInUse`].
@@ -248,8 +250,9 @@ impl Secrets<'_> {
             .await?
             .ok_or(StoreError::not_found(WHAT))?;
         let by = users_of(&transaction, id).await?;
-        if !by.is_empty() {
-            return Err(StoreError::SecretInUse { by });
+        let links = carriers_of(&transaction, id).await?;
+        if !by.is_empty() || !links.is_empty() {
+            return Err(StoreError::SecretInUse { by, links });
         }
         Entity::delete_by_id(id.as_uuid())
             .exec(&transaction)

@@ -69,6 +69,26 @@ impl TestAgent {
             .await
     }
 
+    /// Makes a link, or changes it, that carries secrets of its own: for each variable, the name of a
+    /// secret.
+    ///
+    /// # Errors
+    /// See [`crate::ApiError`].
+    pub async fn link_with(
+        &self,
+        instance: InstanceId,
+        secrets: &[(&str, &str)],
+    ) -> anyhow::Result<Link> {
+        let secrets = secrets.iter();
+        let named = secrets.map(|(name, secret)| ((*name).to_owned(), (*secret).to_owned()));
+        let request = PutLinkRequest {
+            secrets: Some(named.collect()),
+            ..PutLinkRequest::default()
+        };
+        let path = format!("/api/v1/agents/{}/links/{instance}", self.id());
+        self.owner.put(&path, &request).await
+    }
+
     /// Its endpoint at a replica.
     fn url(&self) -> String {
         agentopia_api::agent::mcp_url(self.owner.base_url(), self.id())

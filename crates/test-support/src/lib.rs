@@ -29,6 +29,7 @@
 pub mod agent;
 pub mod api;
 pub mod binaries;
+pub mod canary;
 pub mod cli;
 pub mod cluster;
 pub mod control_plane;

@@ -6,6 +6,7 @@ mod caller;
 mod download;
 mod enrol;
 mod heartbeat;
+mod own_secrets;
 mod refusal;
 mod renew;
 mod secrets;
@@ -75,6 +76,8 @@ pub fn router(state: ListenerState) -> Router {
             "/api/dtma/v1/instances/{id}/secrets",
             post(secrets::secrets),
         )
+        .route(path::OWN_SECRETS, post(own_secrets::fetch))
+        .route(path::OWN_SECRETS_IN_USE, post(own_secrets::over))
         .fallback(refusal::unknown)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(

@@ -7,17 +7,25 @@
 use std::sync::Arc;
 
 use agentopia_domain::EnvironmentId;
-use agentopia_dtma_api::to_dtma::{DtmaClient, DtmaError, NOT_DELIVERED_HEADER, Sent};
+use agentopia_dtma_api::problem::Problem;
+use agentopia_dtma_api::to_dtma::{
+    DtmaClient, DtmaError, NOT_DELIVERED_HEADER, OwnCredentials, Sent,
+};
 use agentopia_gateway::{
-    BodyError, ConnectError, InstanceRoute, UpstreamBody, UpstreamConnector, UpstreamLocation,
+    BodyError, ConnectError, InstanceRoute, LINK_HEADER, UpstreamBody, UpstreamConnector,
+    UpstreamLocation,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::remote::RemoteServers;
 use super::restarts::Restarts;
+
+/// A problem document of a DTMA is a few hundred bytes.
+const LONGEST_PROBLEM: usize = 16 << 10;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -63,16 +71,25 @@ impl UpstreamConnector for MachineConnector {
                 return self.remotes.send(id, epoch, url, request).await;
             }
         };
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let own = own_credentials(&mut head.headers)?;
         let mut pauses = Restarts::pauses();
         loop {
             // Asked for each time: a machine that was made anew has another address.
             let client = self.client(*environment).await?;
             let (method, headers) = (head.method.clone(), head.headers.clone());
-            let attempt = client.mcp(instance.id, method, headers, body.clone()).await;
+            let attempt = client
+                .mcp(instance.id, own.as_ref(), method, headers, body.clone())
+                .await;
             let again = Again::of(&attempt);
             let pause = match (again, pauses.next()) {
-                (Again::No, _) | (_, None) => return settle(attempt),
+                (Again::No, _) | (_, None) => {
+                    let answer = settle(attempt)?;
+                    return match own {
+                        Some(_) => let_in(answer).await,
+                        None => Ok(answer),
+                    };
+                }
                 (_, Some(pause)) => pause,
             };
             if again == Again::MachineIsAway {
@@ -107,4 +124,68 @@ fn settle(
         body.map_err(|error| Box::new(error) as BodyError)
             .boxed_unsync()
     }))
+}
+
+/// The link whose secrets the server is to see, taken out of what the gateway sends.
+pub(super) fn own_credentials(
+    headers: &mut HeaderMap,
+) -> Result<Option<OwnCredentials>, ConnectError> {
+    let Some(text) = headers.remove(LINK_HEADER) else {
+        return Ok(None);
+    };
+    let parsed = text.to_str().ok().and_then(|text| {
+        let (link, revision) = text.split_once(' ')?;
+        Some(OwnCredentials {
+            link: link.parse().ok()?,
+            revision: revision.to_owned(),
+        })
+    });
+    // Never without: the server would see the instance's own.
+    let unreadable = || ConnectError::Refused("the link's secrets can't be named".to_owned());
+    parsed.map(Some).ok_or_else(unreadable)
+}
+
+/// The answer to a request with a link's own secrets, unless the machine says that it can't be made
+/// with them: in its words, which are for people.
+async fn let_in(
+    answer: http::Response<UpstreamBody>,
+) -> Result<http::Response<UpstreamBody>, ConnectError> {
+    if answer.status() != StatusCode::FORBIDDEN {
+        return Ok(answer);
+    }
+    let mut body = answer.into_body();
+    let mut text = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await
+        && text.len() < LONGEST_PROBLEM
+    {
+        text.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    let problem = serde_json::from_slice::<Problem>(&text).ok();
+    Err(ConnectError::Refused(problem.map_or_else(
+        || "its machine refuses the link's own secrets".to_owned(),
+        |problem| problem.detail,
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use agentopia_domain::Ambient;
+    use agentopia_domain::LinkId;
+
+    use super::*;
+
+    #[test]
+    fn whose_secrets_it_is_goes_no_further_and_is_never_left_out() {
+        let mut headers = HeaderMap::new();
+        assert!(own_credentials(&mut headers).is_ok_and(|own| own.is_none()));
+        let link: LinkId = Ambient::system().new_id();
+        headers.insert(LINK_HEADER, format!("{link} abc").parse().unwrap());
+        let own = own_credentials(&mut headers).unwrap().unwrap();
+        assert_eq!((own.link, own.revision.as_str()), (link, "abc"));
+        assert!(headers.is_empty());
+        for wrong in ["", "abc", "no-link abc"] {
+            headers.insert(LINK_HEADER, wrong.parse().unwrap());
+            assert!(own_credentials(&mut headers).is_err(), "{wrong:?}");
+        }
+    }
 }

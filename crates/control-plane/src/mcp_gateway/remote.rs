@@ -6,6 +6,7 @@
 //! when anything of the instance changes: a secret's new value starts its instances afresh, which gives
 //! them another epoch. Servers that speak HTTP+SSE are behind [`super::remote_sse`]. Callers' own credentials are never here; the gateway passes none on.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use agentopia_bridge::sse::Hub;
 use agentopia_domain::instance::{DesiredInstance, Instance};
 use agentopia_domain::remote::{Piece, RemoteTransport, pieces};
-use agentopia_domain::{AccountId, Ambient, InstanceId};
+use agentopia_domain::{AccountId, Ambient, InstanceId, LinkId, SecretId};
+use agentopia_dtma_api::to_dtma::OwnCredentials;
 use agentopia_gateway::{BodyError, ConnectError, UpstreamBody};
 use agentopia_remote::{RemoteClient, RemoteUrl};
 use agentopia_store::Store;
@@ -27,6 +29,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
+use super::connector::own_credentials;
 use super::remote_login::{self, Way};
 use super::remote_sse;
 use crate::reconcilers::routes::epoch;
@@ -48,14 +51,32 @@ pub struct RemoteServers {
     vault: Arc<dyn Vault>,
     client: RemoteClient,
     logins: UpstreamTokens,
-    kept: Mutex<HashMap<InstanceId, Kept>>,
+    kept: Mutex<HashMap<Seen, Kept>>,
     /// Sessions with those that speak HTTP+SSE.
     pub(super) sse: Arc<Hub>,
 }
 
+/// What a server is to see: the credentials of an instance at one of its starts, or those that a link
+/// carries in their place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Seen {
+    pub(super) instance: InstanceId,
+    pub(super) epoch: String,
+    pub(super) own: Option<OwnCredentials>,
+}
+
+impl Seen {
+    /// What sessions are bound to: other credentials are another start.
+    pub(super) fn start(&self) -> Cow<'_, str> {
+        match &self.own {
+            None => Cow::Borrowed(&self.epoch),
+            Some(own) => Cow::Owned(format!("{} {} {}", self.epoch, own.link, own.revision)),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Kept {
-    epoch: String,
     at: Instant,
     access: Arc<Access>,
 }
@@ -104,12 +125,17 @@ impl RemoteServers {
         id: InstanceId,
         epoch: &str,
         url: &Url,
-        request: Request<Bytes>,
+        mut request: Request<Bytes>,
     ) -> Result<Response<UpstreamBody>, ConnectError> {
-        if let Some(answer) = self.in_sse_session(id, epoch, &request).await {
+        let seen = Seen {
+            instance: id,
+            epoch: epoch.to_owned(),
+            own: own_credentials(request.headers_mut())?,
+        };
+        if let Some(answer) = self.in_sse_session(&seen, &request).await {
             return Ok(answer);
         }
-        let access = self.access(id, epoch).await?;
+        let access = self.access(&seen).await?;
         if access.url.as_url() != url {
             return Err(ConnectError::Unreachable("its address changed".to_owned()));
         }
@@ -117,7 +143,7 @@ impl RemoteServers {
             RemoteTransport::StreamableHttp => {
                 self.exchange(id, &access, &access.url, request).await
             }
-            RemoteTransport::Sse => self.bridge(id, epoch, &access.url, request).await,
+            RemoteTransport::Sse => self.bridge(seen, &access.url, request).await,
         }
     }
 
@@ -190,7 +216,12 @@ impl RemoteServers {
             .map_err(|error| error.to_string())?;
         let epoch = epoch(instance);
         if remote.transport == RemoteTransport::Sse {
-            return self.look_at_stream(instance.id, &epoch, url).await;
+            let seen = Seen {
+                instance: instance.id,
+                epoch,
+                own: None,
+            };
+            return self.look_at_stream(seen, url).await;
         }
         let request = look().map_err(|error| error.to_string())?;
         let sending = self.send(instance.id, &epoch, &remote.url, request);
@@ -209,35 +240,31 @@ impl RemoteServers {
         }
     }
 
-    pub(super) async fn access(
-        &self,
-        id: InstanceId,
-        epoch: &str,
-    ) -> Result<Arc<Access>, ConnectError> {
-        let kept = |all: &HashMap<InstanceId, Kept>| {
-            let kept = all.get(&id)?;
-            (kept.epoch == epoch && kept.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&kept.access))
+    pub(super) async fn access(&self, seen: &Seen) -> Result<Arc<Access>, ConnectError> {
+        let kept = |all: &HashMap<Seen, Kept>| {
+            let kept = all.get(seen)?;
+            (kept.at.elapsed() < KEPT_FOR).then(|| Arc::clone(&kept.access))
         };
         if let Some(access) = kept(&self.kept.lock()) {
             return Ok(access);
         }
-        let read = self.read(id).await;
+        let id = seen.instance;
+        let read = self.read(id, seen.own.as_ref().map(|own| own.link)).await;
         let access = Arc::new(read.map_err(|error| {
             tracing::warn!(instance = %id, %error, "a remote server's credentials can't be read");
             ConnectError::Unreachable("its credentials can't be read".to_owned())
         })?);
         let kept = Kept {
-            epoch: epoch.to_owned(),
             at: Instant::now(),
             access: Arc::clone(&access),
         };
         let mut all = self.kept.lock();
         all.retain(|_, kept| kept.at.elapsed() < KEPT_FOR);
-        all.insert(id, kept);
+        all.insert(seen.clone(), kept);
         Ok(access)
     }
 
-    async fn read(&self, id: InstanceId) -> anyhow::Result<Access> {
+    async fn read(&self, id: InstanceId, link: Option<LinkId>) -> anyhow::Result<Access> {
         let instance = self.store.instances().get_unscoped(id).await?.instance;
         let Some(remote) = &instance.remote else {
             anyhow::bail!("the instance is none of a remote server");
@@ -246,37 +273,54 @@ impl RemoteServers {
             instance.desired == DesiredInstance::Running,
             "the instance is not to run"
         );
-        let values = self.values(&instance).await?;
         let login = self.store.upstream_logins().get_unscoped(id).await?;
+        let mut values = self.values(instance.account_id, &instance.secrets).await?;
+        if let Some(link) = link {
+            let link = self.store.links().get_unscoped(link).await?;
+            anyhow::ensure!(
+                link.instance_id == id && link.enabled,
+                "no link leads there"
+            );
+            let own = link.secrets.iter();
+            let own = own
+                .map(|(name, secret)| (name.clone(), secret.id))
+                .collect();
+            values.extend(self.values(link.account_id, &own).await?);
+        }
         let mut headers = Vec::new();
         for (name, template) in &remote.headers {
             if let Some(value) = fill(template, &values) {
                 headers.push((name.parse()?, value));
             }
         }
+        // Whoever brings a credential of their own is not let in with the owner's.
+        let shows_own = link.is_some() && headers.iter().any(|(name, _)| name == AUTHORIZATION);
         Ok(Access {
             url: RemoteUrl::new(remote.url.clone())?,
             transport: remote.transport,
             headers,
             secrets: values.into_keys().collect(),
-            logged_in: login.is_some_and(|login| login.logged_in_at.is_some()),
+            logged_in: login.is_some_and(|login| login.logged_in_at.is_some()) && !shows_own,
             account: instance.account_id,
             name: instance.name.to_string(),
         })
     }
 
-    async fn values(&self, instance: &Instance) -> anyhow::Result<BTreeMap<String, SecretString>> {
-        let ids: Vec<_> = instance.secrets.values().copied().collect();
-        let secrets = self.store.secrets();
-        let sealed = secrets.sealed(instance.account_id, &ids).await?;
+    async fn values(
+        &self,
+        account_id: AccountId,
+        secrets: &BTreeMap<String, SecretId>,
+    ) -> anyhow::Result<BTreeMap<String, SecretString>> {
+        let ids: Vec<_> = secrets.values().copied().collect();
+        let sealed = self.store.secrets().sealed(account_id, &ids).await?;
         let mut values = BTreeMap::new();
-        for (name, id) in &instance.secrets {
+        for (name, id) in secrets {
             let found = sealed.iter().find(|sealed| sealed.record.id == *id);
             let Some(found) = found else {
                 anyhow::bail!("the secret of {name} is gone");
             };
             let context = Context::Secret {
-                account_id: instance.account_id,
+                account_id,
                 secret_id: found.record.id,
                 revision: found.record.revision,
             };

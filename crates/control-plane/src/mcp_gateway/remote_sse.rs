@@ -22,7 +22,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use url::Url;
 
-use super::remote::RemoteServers;
+use super::remote::{RemoteServers, Seen};
 
 /// Sessions have the limits of those on machines, but more of them: they are no processes of ours.
 const MOST_SESSIONS: usize = 256;
@@ -47,15 +47,14 @@ pub(super) fn hub() -> Arc<Hub> {
 struct FarServer {
     /// Weak: sessions are kept by what it leads to.
     servers: Weak<RemoteServers>,
-    instance: InstanceId,
-    epoch: String,
+    seen: Seen,
     stream: RemoteUrl,
 }
 
 impl fmt::Debug for FarServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FarServer")
-            .field("instance", &self.instance)
+            .field("instance", &self.seen.instance)
             .finish_non_exhaustive()
     }
 }
@@ -81,9 +80,9 @@ impl Server for FarServer {
         let url = joined.ok_or_else(|| unreachable("its endpoint is elsewhere"))?;
         let sending = async {
             // Asked for each time: credentials change, and an instance that was stopped has none.
-            let access = servers.access(self.instance, &self.epoch).await?;
+            let access = servers.access(&self.seen).await?;
             servers
-                .exchange(self.instance, &access, &url, request)
+                .exchange(self.seen.instance, &access, &url, request)
                 .await
         };
         sending.await.map_err(|error| match error {
@@ -98,27 +97,28 @@ impl RemoteServers {
     /// The answer to a request of a session that is held here; `None` for every other request.
     pub(super) async fn in_sse_session(
         &self,
-        instance: InstanceId,
-        epoch: &str,
+        seen: &Seen,
         request: &Request<Bytes>,
     ) -> Option<Response<UpstreamBody>> {
         let (method, headers, body) = (request.method(), request.headers(), request.body());
-        let asking = self.sse.in_session(instance, epoch, method, headers, body);
+        let start = seen.start();
+        let asking = self
+            .sse
+            .in_session(seen.instance, &start, method, headers, body);
         asking.await.map(bodied)
     }
 
     /// Any other request for a server that has its event stream at `stream`.
     pub(super) async fn bridge(
         self: &Arc<Self>,
-        instance: InstanceId,
-        epoch: &str,
+        seen: Seen,
         stream: &RemoteUrl,
         request: Request<Bytes>,
     ) -> Result<Response<UpstreamBody>, ConnectError> {
         let opener = Opener {
-            instance,
-            epoch: epoch.to_owned(),
-            server: self.far(instance, epoch, stream.clone()),
+            instance: seen.instance,
+            epoch: seen.start().into_owned(),
+            server: self.far(seen, stream.clone()),
         };
         let (head, body) = request.into_parts();
         let answer = self
@@ -131,17 +131,16 @@ impl RemoteServers {
     /// Whether the server opens its stream and names an endpoint; if not, why, for its owner.
     pub(super) async fn look_at_stream(
         self: &Arc<Self>,
-        instance: InstanceId,
-        epoch: &str,
+        seen: Seen,
         stream: RemoteUrl,
     ) -> Result<(), String> {
         let config = PipeConfig {
-            instance,
+            instance: seen.instance,
             mode: Mode::Exclusive,
             input_patience: PATIENCE,
             client_patience: PATIENCE,
         };
-        let server = self.far(instance, epoch, stream);
+        let server = self.far(seen, stream);
         // Nothing is sent on it, and it is closed at once.
         let opened = open(server, config, StreamLimits::default(), None).await;
         opened.map(drop).map_err(|error| error.to_string())
@@ -152,16 +151,10 @@ impl RemoteServers {
         self.sse.forget(instance);
     }
 
-    fn far(
-        self: &Arc<Self>,
-        instance: InstanceId,
-        epoch: &str,
-        stream: RemoteUrl,
-    ) -> Arc<FarServer> {
+    fn far(self: &Arc<Self>, seen: Seen, stream: RemoteUrl) -> Arc<FarServer> {
         Arc::new(FarServer {
             servers: Arc::downgrade(self),
-            instance,
-            epoch: epoch.to_owned(),
+            seen,
             stream,
         })
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use agentopia_domain::InstanceId;
 use agentopia_domain::instance::Instance;
-use agentopia_gateway::{ConnectError, UpstreamBody};
+use agentopia_dtma_api::to_dtma::OwnCredentials;
+use agentopia_gateway::{ConnectError, LINK_HEADER, UpstreamBody};
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -38,18 +39,33 @@ pub(super) struct RemoteCaller {
     instance: InstanceId,
     epoch: Arc<str>,
     url: Url,
+    /// The link whose secrets the server is to see, as the gateway's connector is told.
+    own: Option<HeaderValue>,
 }
 
 type Failed = StreamableHttpError<ConnectError>;
 
 impl RemoteCaller {
     /// None for an instance whose server does not run elsewhere.
-    pub(super) fn of(remotes: Arc<RemoteServers>, instance: &Instance) -> Option<Self> {
+    pub(super) fn of(
+        remotes: Arc<RemoteServers>,
+        instance: &Instance,
+        own: Option<&OwnCredentials>,
+    ) -> Option<Self> {
+        let epoch = epoch(instance);
+        let own = own.map(|own| format!("{} {}", own.link, own.revision));
         Some(Self {
             remotes,
             instance: instance.id,
-            epoch: epoch(instance).into(),
+            epoch: match &own {
+                Some(own) => format!("{epoch} {own}").into(),
+                None => epoch.into(),
+            },
             url: instance.remote.as_ref()?.url.clone(),
+            own: match own {
+                Some(own) => Some(own.try_into().ok()?),
+                None => None,
+            },
         })
     }
 
@@ -70,6 +86,9 @@ impl RemoteCaller {
         request.headers_mut().extend(headers);
         if let Some(session) = session.and_then(|text| HeaderValue::from_str(text).ok()) {
             request.headers_mut().insert(SESSION, session);
+        }
+        if let Some(own) = &self.own {
+            request.headers_mut().insert(LINK_HEADER, own.clone());
         }
         let sending = self
             .remotes

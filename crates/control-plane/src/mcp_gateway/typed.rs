@@ -10,7 +10,7 @@ use agentopia_domain::link::Link;
 use agentopia_domain::observed::Phase;
 use agentopia_domain::page::PageRequest;
 use agentopia_domain::{InstanceId, LinkId};
-use agentopia_dtma_api::to_dtma::DtmaClient;
+use agentopia_dtma_api::to_dtma::{DtmaClient, OwnCredentials};
 use agentopia_gateway::Gateway;
 use agentopia_store::{LinkFilter, Store};
 use async_trait::async_trait;
@@ -54,7 +54,11 @@ type Session = RunningService<RoleClient, ClientConfig>;
 impl TypedCalls {
     /// Opens a session. What is just being restarted is waited for: opening one does nothing in the
     /// tool, so it can be tried as often as need be.
-    async fn open(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
+    async fn open(
+        &self,
+        instance: &Instance,
+        own: Option<&OwnCredentials>,
+    ) -> Result<Session, ToolGatewayError> {
         use InstanceStatus as S;
         match instance.status {
             S::Running => {}
@@ -69,12 +73,13 @@ impl TypedCalls {
             status => return Err(ToolGatewayError::NotRunning(status)),
         }
         if instance.remote.is_some() {
-            return self.open_remote(instance).await;
+            return self.open_remote(instance, own).await;
         }
         let mut pauses = Restarts::pauses();
         loop {
             let client = self.reached(instance).await?;
-            let opening = tokio::time::timeout(OPEN_LIMIT, open_once(&client, instance.id)).await;
+            let opening = open_once(&client, instance.id, own);
+            let opening = tokio::time::timeout(OPEN_LIMIT, opening).await;
             let error = match opening {
                 Ok(Ok(session)) => return Ok(session),
                 Ok(Err(error)) => error,
@@ -92,8 +97,12 @@ impl TypedCalls {
     }
 
     /// Opens a session with a server that runs elsewhere.
-    async fn open_remote(&self, instance: &Instance) -> Result<Session, ToolGatewayError> {
-        let Some(caller) = RemoteCaller::of(Arc::clone(&self.remotes), instance) else {
+    async fn open_remote(
+        &self,
+        instance: &Instance,
+        own: Option<&OwnCredentials>,
+    ) -> Result<Session, ToolGatewayError> {
+        let Some(caller) = RemoteCaller::of(Arc::clone(&self.remotes), instance, own) else {
             return Err(ToolGatewayError::NotRunning(instance.status));
         };
         let opening = tokio::time::timeout(OPEN_LIMIT, info().serve(caller.transport()));
@@ -140,8 +149,9 @@ impl TypedCalls {
     async fn list(
         &self,
         instance: &Instance,
+        own: Option<&OwnCredentials>,
     ) -> Result<(Vec<Tool>, serde_json::Value), ToolGatewayError> {
-        let session = self.open(instance).await?;
+        let session = self.open(instance, own).await?;
         let tools = session.list_all_tools().await.map_err(refusal);
         let capabilities = session
             .peer_info()
@@ -161,7 +171,8 @@ impl TypedCalls {
         let listed = tokio::time::timeout(DISCOVERY_LIMIT, async {
             let report = self.store.instances().get_unscoped(link.instance_id).await;
             let instance = report.map_err(|error| error.to_string())?.instance;
-            self.list(&instance)
+            let own = own_credentials(link);
+            self.list(&instance, own.as_ref())
                 .await
                 .map_err(|error| error.to_string())
         });
@@ -208,7 +219,7 @@ impl TypedCalls {
 impl ToolGateway for TypedCalls {
     async fn tools(&self, instance: &Instance) -> Result<Vec<serde_json::Value>, ToolGatewayError> {
         let _in_use = self.gateway.using(instance.id);
-        let (tools, _) = self.list(instance).await?;
+        let (tools, _) = self.list(instance, None).await?;
         Ok(tools
             .iter()
             .filter_map(|tool| serde_json::to_value(tool).ok())
@@ -222,7 +233,7 @@ impl ToolGateway for TypedCalls {
         arguments: serde_json::Map<String, serde_json::Value>,
     ) -> Result<serde_json::Value, ToolGatewayError> {
         let _in_use = self.gateway.using(instance.id);
-        let session = self.open(instance).await?;
+        let session = self.open(instance, None).await?;
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let answer = tokio::time::timeout(self.call_limit, session.call_tool(params)).await;
         close(session).await;
@@ -278,12 +289,21 @@ fn served_tool(link: &Link, tool: Tool) -> Option<ServedTool> {
 async fn open_once(
     client: &DtmaClient,
     instance: InstanceId,
+    own: Option<&OwnCredentials>,
 ) -> Result<Session, Box<ClientInitializeError>> {
-    let (http, address, bearer) = client.mcp_endpoint(instance);
+    let (http, address, bearer) = client.mcp_endpoint(instance, own);
     let config =
         StreamableHttpClientTransportConfig::with_uri(address).auth_header(bearer.expose_secret());
     let transport = StreamableHttpClientTransport::with_client(http, config);
     info().serve(transport).await.map_err(Box::new)
+}
+
+/// What the link carries in place of the instance's own secrets.
+fn own_credentials(link: &Link) -> Option<OwnCredentials> {
+    Some(OwnCredentials {
+        link: link.id,
+        revision: link.credentials()?,
+    })
 }
 
 /// What we say of ourselves.

@@ -93,6 +93,8 @@ kinds! {
     MISSING_SECRET = UNPROCESSABLE_ENTITY, "missing_secret", "A required secret is missing";
     /// A mapped secret does not exist, or the tool reads no such variable.
     UNKNOWN_SECRET = UNPROCESSABLE_ENTITY, "unknown_secret", "There is no such secret";
+    /// The tool is one HTTP server for all who use it.
+    LINK_SECRETS_UNSUPPORTED = UNPROCESSABLE_ENTITY, "link_secrets_unsupported", "A link to this tool can't carry secrets of its own";
     /// The catalog entry takes no new instances.
     ARCHIVED = UNPROCESSABLE_ENTITY, "archived", "The tool is archived";
     /// The size, region or image can't be had here, or not for this machine.

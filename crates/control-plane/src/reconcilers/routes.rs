@@ -160,6 +160,7 @@ fn link_route(link: &Link) -> LinkRoute {
         instance_id: link.instance_id,
         policy: link.policy.clone(),
         exposed_names: link.exposed_names.clone(),
+        credentials: link.credentials(),
     }
 }
 
@@ -203,6 +204,7 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         epoch,
         rest,
         available,
+        credentials: None,
     }
 }
 

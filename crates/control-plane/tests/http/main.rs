@@ -17,6 +17,7 @@ mod events;
 mod idle;
 mod instances;
 mod legacy_import;
+mod link_secrets;
 mod oauth;
 mod orphans;
 mod remote;

@@ -15,10 +15,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::installation::{Installation, Machine, beat, refused};
 
-const CANARY: &str = "canary-7d1f";
+pub(crate) const CANARY: &str = "canary-7d1f";
 
 /// A tool on the machine that reads one secret.
-async fn deploy(at: &Installation, machine: &Machine) -> Instance {
+pub(crate) async fn deploy(at: &Installation, machine: &Machine) -> Instance {
     let definition: CatalogDefinition =
         toml::from_str(include_str!("../../src/catalog_seed/echo.toml")).unwrap();
     let entry = at

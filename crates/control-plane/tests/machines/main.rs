@@ -14,6 +14,7 @@ mod foreign;
 mod installation;
 mod lifecycle;
 mod orphans;
+mod own_secrets;
 mod ports;
 mod replicas;
 mod scaling;

@@ -146,7 +146,11 @@ impl Installation {
     }
 
     pub(crate) async fn agent_for(&self, instance: &str) -> Agent {
-        let agent = self.post("/agents", json!({"name": "caller"})).await;
+        self.agent_called("caller", instance).await
+    }
+
+    pub(crate) async fn agent_called(&self, name: &str, instance: &str) -> Agent {
+        let agent = self.post("/agents", json!({"name": name})).await;
         let id = agent["id"].as_str().unwrap().to_owned();
         self.put(&format!("/agents/{id}/links/{instance}"), json!({}))
             .await;

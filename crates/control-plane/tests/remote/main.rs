@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use elsewhere::Elsewhere;
-use installation::Installation;
+use installation::{Agent, Installation};
 
 #[tokio::test]
 async fn a_remote_server_is_called_with_its_secret_and_nobody_elses() {
@@ -108,6 +108,61 @@ async fn a_remote_server_is_called_with_its_secret_and_nobody_elses() {
     agent.call("echo").await.unwrap();
     at.delete(&format!("/instances/{id}")).await;
     at.status_becomes(id, "removed").await;
+    at.stop().await;
+}
+
+#[tokio::test]
+async fn a_remote_server_sees_of_each_agent_the_secret_of_its_own_link() {
+    let server = Elsewhere::start("everybodys").await;
+    let at = Installation::start().await;
+    for name in ["everybodys", "of-one", "of-two"] {
+        let path = format!("/secrets/{name}");
+        at.put(&path, json!({"value": name})).await;
+    }
+    let body = json!({"catalog": "remote", "url": server.url, "secrets": {"TOKEN": "everybodys"}});
+    let made = at.post("/instances", body).await;
+    let id = made["id"].as_str().unwrap();
+    at.status_becomes(id, "running").await;
+    let agents = [
+        (at.agent_called("any", id).await, "everybodys"),
+        (at.agent_called("one", id).await, "of-one"),
+        (at.agent_called("two", id).await, "of-two"),
+    ];
+    let carry = async |agent: &Agent, secret: &str| {
+        let link = format!("/agents/{}/links/{id}", agent.id);
+        at.put(&link, json!({"secrets": {"TOKEN": secret}})).await
+    };
+    for (agent, secret) in &agents[1..] {
+        carry(agent, secret).await;
+    }
+    // Whoever has the server's only key gets in, and nobody else, whoever got in before.
+    for (_, taken) in agents.iter().chain(&agents[..1]) {
+        server.take_only(taken);
+        let calls = agents.iter().map(|(agent, secret)| async move {
+            let outcome = agent.call("echo").await;
+            assert_eq!(outcome.is_ok(), secret == taken, "{secret}: {outcome:?}");
+        });
+        futures::future::join_all(calls).await;
+    }
+    // A new value, and another secret, count at once.
+    server.take_only("next");
+    at.put("/secrets/of-one", json!({"value": "next"})).await;
+    agents[1].0.call("echo").await.unwrap();
+    carry(&agents[2].0, "of-one").await;
+    agents[2].0.call("echo").await.unwrap();
+    let error = agents[0].0.call("echo").await.unwrap_err();
+    assert!(error.contains("check the secret TOKEN"), "{error}");
+    // What an agent can use is what it gets with its own.
+    for ((agent, _), gets_in) in agents.iter().zip([false, true, true]) {
+        let found = at.get(&format!("/agents/{}/discovery", agent.id)).await;
+        assert_eq!(found.to_string().contains("\"echo\""), gets_in, "{found}");
+    }
+    let shown = server.shown();
+    let known = ["everybodys", "of-one", "of-two", "next"].map(|value| format!("Bearer {value}"));
+    for headers in shown {
+        assert!(known.contains(&headers.authorization), "{headers:?}");
+        assert!(!headers.others.contains("agentopia-link"), "{headers:?}");
+    }
     at.stop().await;
 }
 

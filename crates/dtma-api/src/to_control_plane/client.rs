@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    Credentials, EnrolRequest, Heartbeat, HeartbeatReply, RenewRequest, SecretsReply,
-    SecretsRequest, path,
+    Credentials, EnrolRequest, Heartbeat, HeartbeatReply, OwnSecretsReply, OwnSecretsRequest,
+    OwnSecretsUse, RenewRequest, SecretsReply, SecretsRequest, path,
 };
 use crate::http::{accepted, json};
 use crate::{PROTOCOL, PROTOCOL_HEADER};
@@ -126,6 +126,32 @@ impl ControlPlaneClient {
                 .await,
         )
         .await
+    }
+
+    /// Fetches the secrets of a link right before a process is started with them.
+    ///
+    /// # Errors
+    /// [`ControlPlaneError::Refused`] with `not_found` when the link is switched off, leads elsewhere or
+    /// carries none.
+    pub async fn own_secrets(
+        &self,
+        request: &OwnSecretsRequest,
+    ) -> Result<OwnSecretsReply, ControlPlaneError> {
+        let call = self.authenticated(path::OWN_SECRETS).json(request);
+        json(WHO, call.send().await).await
+    }
+
+    /// Of the uses of links' secrets, those that are over: the link is gone, switched off, or carries
+    /// others by now.
+    ///
+    /// # Errors
+    /// See [`ControlPlaneError`].
+    pub async fn own_secrets_over(
+        &self,
+        uses: &[OwnSecretsUse],
+    ) -> Result<Vec<OwnSecretsUse>, ControlPlaneError> {
+        let call = self.authenticated(path::OWN_SECRETS_IN_USE).json(uses);
+        json(WHO, call.send().await).await
     }
 
     /// Begins to fetch a program; the body is read by the caller, who knows what it has to be.

@@ -19,7 +19,7 @@ use tokio::io::AsyncBufReadExt as _;
 use tokio_util::io::StreamReader;
 
 use super::data_path::DataPath;
-use super::{Info, InstanceSpec, LogLine, LogQuery};
+use super::{Info, InstanceSpec, LogLine, LogQuery, OwnCredentials};
 use crate::http::{accepted, json};
 use crate::{PROTOCOL, PROTOCOL_HEADER};
 
@@ -181,7 +181,8 @@ impl DtmaClient {
         Ok(lines.boxed())
     }
 
-    /// A request on the MCP data path of an instance, answered as it streams in.
+    /// A request on the MCP data path of an instance, answered as it streams in; with the secrets of
+    /// a link in place of the instance's own where there are such.
     ///
     /// # Errors
     /// Only when the machine is not reached: what the server behind it says, errors included, is
@@ -189,11 +190,12 @@ impl DtmaClient {
     pub async fn mcp(
         &self,
         instance: InstanceId,
+        own: Option<&OwnCredentials>,
         method: Method,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<http::Response<Incoming>, DtmaError> {
-        let uri = format!("{}/v1/instances/{instance}/mcp", self.base);
+        let uri = self.mcp_address(instance, own);
         let impossible = |error: http::Error| DtmaError::Protocol(WHO, error.to_string());
         let mut request = http::Request::builder()
             .method(method)
@@ -210,11 +212,24 @@ impl DtmaClient {
     }
 
     /// What a ready-made MCP client needs to speak to an instance: the HTTP client that trusts the
-    /// machine, the address of the instance's endpoint, and the bearer token to show.
+    /// machine, the address of the instance's endpoint, and the bearer token to show; `own` as for
+    /// [`Self::mcp`].
     #[must_use]
-    pub fn mcp_endpoint(&self, instance: InstanceId) -> (reqwest::Client, String, SecretString) {
-        let address = format!("{}/v1/instances/{instance}/mcp", self.base);
+    pub fn mcp_endpoint(
+        &self,
+        instance: InstanceId,
+        own: Option<&OwnCredentials>,
+    ) -> (reqwest::Client, String, SecretString) {
+        let address = self.mcp_address(instance, own);
         (self.http.clone(), address, self.bearer.clone())
+    }
+
+    fn mcp_address(&self, instance: InstanceId, own: Option<&OwnCredentials>) -> String {
+        let of_whom = match own {
+            None => String::new(),
+            Some(own) => format!("/links/{}/{}", own.link, own.revision),
+        };
+        format!("{}/v1/instances/{instance}{of_whom}/mcp", self.base)
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -23,7 +23,7 @@ use crate::identity::{
     Enrolment, IdentityStore, Link, MachineIdentity, establish, keep_renewed, renew_if_due,
 };
 use crate::ledger::Ledger;
-use crate::mcp::{DataPath, DataPathConfig};
+use crate::mcp::{self, DataPath, DataPathConfig, OwnSecrets};
 use crate::metrics::{Samples, keep_measured};
 use crate::reconciler::{Limits, Reconciler, Shared};
 use crate::runtime::choose::{Chosen, choose};
@@ -118,6 +118,7 @@ pub async fn run(
         .context("the ledger can't be opened")?;
     let data_path = DataPath::new(
         Arc::clone(&runtime),
+        Arc::clone(&link) as Arc<dyn OwnSecrets>,
         DataPathConfig::default(),
         ambient.clone(),
     );
@@ -152,6 +153,11 @@ pub async fn run(
 
     let tasks = tokio_util::task::TaskTracker::new();
     tasks.spawn(keep_renewed(Arc::clone(&link), ambient, shutdown.clone()));
+    tasks.spawn(mcp::keep_ended(
+        Arc::clone(&data_path),
+        Arc::clone(&link) as Arc<dyn OwnSecrets>,
+        shutdown.clone(),
+    ));
     tasks.spawn(keep_measured(shared, Arc::clone(&samples), disk_of));
     let heart = Heart::new(
         Arc::clone(&reconciler),

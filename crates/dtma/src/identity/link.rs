@@ -6,7 +6,8 @@ use std::sync::Arc;
 use agentopia_domain::InstanceId;
 use agentopia_domain::token::TokenHash;
 use agentopia_dtma_api::to_control_plane::{
-    ControlPlaneClient, ControlPlaneError, Identity, SecretsReply, SecretsRequest,
+    ControlPlaneClient, ControlPlaneError, Identity, OwnSecretsReply, OwnSecretsUse, SecretsReply,
+    SecretsRequest,
 };
 use agentopia_pki::tls::{CaTrust, machine_server_config};
 use parking_lot::RwLock;
@@ -125,6 +126,32 @@ impl Link {
         request: &SecretsRequest,
     ) -> Result<SecretsReply, ControlPlaneError> {
         let outcome = self.client().secrets(instance, request).await;
+        self.learn(outcome.as_ref().err());
+        outcome
+    }
+
+    /// Fetches the secrets that a link carries.
+    ///
+    /// # Errors
+    /// See [`ControlPlaneError`].
+    pub async fn own_secrets(
+        &self,
+        wanted: &OwnSecretsUse,
+    ) -> Result<OwnSecretsReply, ControlPlaneError> {
+        let outcome = self.client().own_secrets(wanted).await;
+        self.learn(outcome.as_ref().err());
+        outcome
+    }
+
+    /// Which of these uses of links' secrets are over.
+    ///
+    /// # Errors
+    /// See [`ControlPlaneError`].
+    pub async fn own_secrets_over(
+        &self,
+        uses: &[OwnSecretsUse],
+    ) -> Result<Vec<OwnSecretsUse>, ControlPlaneError> {
+        let outcome = self.client().own_secrets_over(uses).await;
         self.learn(outcome.as_ref().err());
         outcome
     }

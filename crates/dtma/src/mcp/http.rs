@@ -8,8 +8,9 @@
 use std::sync::Arc;
 
 use agentopia_bridge::{SendError, answer, front, refusal as bridge};
-use agentopia_domain::InstanceId;
-use agentopia_dtma_api::to_dtma::SESSION_KEY_HEADER;
+use agentopia_domain::{InstanceId, LinkId};
+use agentopia_dtma_api::to_control_plane::OwnSecretsUse;
+use agentopia_dtma_api::to_dtma::{OwnCredentials, SESSION_KEY_HEADER};
 use agentopia_mcp::{Envelope, Era, Kind, era_of, jsonrpc};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -18,7 +19,7 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use super::sessions::{NO_SESSION, Session, StdioTool};
-use super::{DataPath, refusal};
+use super::{DataPath, own, refusal};
 use crate::runtime::ToolChannel;
 
 /// The longest session key that is taken.
@@ -33,10 +34,36 @@ pub(super) async fn serve(
     let Ok(id) = id.parse::<InstanceId>() else {
         return unknown_instance();
     };
+    forward(&path, id, None, request).await
+}
+
+/// `/v1/instances/{id}/links/{link}/{revision}/mcp`.
+pub(super) async fn serve_link(
+    State(path): State<Arc<DataPath>>,
+    Path((id, link, revision)): Path<(String, String, String)>,
+    request: Request<Body>,
+) -> Response {
+    let (Ok(id), Ok(link)) = (id.parse::<InstanceId>(), link.parse::<LinkId>()) else {
+        return unknown_instance();
+    };
+    let own = OwnSecretsUse {
+        instance_id: id,
+        own: OwnCredentials { link, revision },
+    };
+    forward(&path, id, Some(&own), request).await
+}
+
+async fn forward(
+    path: &DataPath,
+    id: InstanceId,
+    own: Option<&OwnSecretsUse>,
+    request: Request<Body>,
+) -> Response {
     let Some(handle) = path.runtime.tool(id).await else {
-        return not_running(&path, id).await;
+        return not_running(path, id).await;
     };
     match &handle.channel {
+        ToolChannel::Http { .. } if own.is_some() => own::unsupported(),
         ToolChannel::Http {
             address,
             path: endpoint,
@@ -51,8 +78,9 @@ pub(super) async fn serve(
                 spawner,
                 processes: *processes,
                 runtime: &path.runtime,
+                own,
             };
-            stdio(&path, tool, request).await
+            stdio(path, tool, request).await
         }
     }
 }
@@ -108,7 +136,7 @@ fn session_of(
     let found = id
         .to_str()
         .ok()
-        .and_then(|id| path.sessions.find(tool.handle.instance_id, id));
+        .and_then(|id| path.sessions.find(tool.handle.instance_id, tool.own, id));
     found.map(Some).ok_or_else(bridge::no_session)
 }
 

@@ -1,4 +1,5 @@
-//! The MCP data path of a machine (DTMA-7): `POST/GET/DELETE /v1/instances/{id}/mcp`.
+//! The MCP data path of a machine (DTMA-7): `POST/GET/DELETE /v1/instances/{id}/mcp`, and the same at
+//! `/v1/instances/{id}/links/{link}/{revision}/mcp` with the secrets of a link ([`own`], AGT-6).
 //!
 //! Whatever a tool speaks, the gateway sees Streamable HTTP here:
 //!
@@ -14,6 +15,7 @@
 //! Who may call is decided before, by the server that this router is mounted in.
 
 mod http;
+mod own;
 mod process;
 mod proxy;
 mod refusal;
@@ -29,6 +31,7 @@ use axum::Router;
 use axum::routing::any;
 
 use crate::runtime::Runtime;
+pub use own::{OwnSecrets, keep_ended};
 use proxy::Proxy;
 use sessions::Sessions;
 use sse::SseServers;
@@ -82,14 +85,19 @@ pub struct DataPath {
 }
 
 impl DataPath {
-    /// A data path in front of a runtime. Has to be made inside of a tokio runtime, as a task that
+    /// A data path in front of a runtime; `secrets` is where links' own are fetched. Has to be made inside of a tokio runtime, as a task that
     /// closes idle sessions is started with it; it ends when the data path is dropped.
     #[must_use]
-    pub fn new(runtime: Arc<dyn Runtime>, config: DataPathConfig, ambient: Ambient) -> Arc<Self> {
+    pub fn new(
+        runtime: Arc<dyn Runtime>,
+        secrets: Arc<dyn OwnSecrets>,
+        config: DataPathConfig,
+        ambient: Ambient,
+    ) -> Arc<Self> {
         let path = Arc::new(Self {
             runtime,
             config,
-            sessions: Sessions::new(config, ambient.clone()),
+            sessions: Sessions::new(config, ambient.clone(), secrets),
             sse: SseServers::new(config, ambient),
             proxy: Proxy::new(),
         });
@@ -97,10 +105,14 @@ impl DataPath {
         path
     }
 
-    /// The route `/v1/instances/{id}/mcp`. The caller adds authentication.
+    /// The routes of the module's header. The caller adds authentication.
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/v1/instances/{id}/mcp", any(http::serve))
+            .route(
+                "/v1/instances/{id}/links/{link}/{revision}/mcp",
+                any(http::serve_link),
+            )
             .with_state(Arc::clone(self))
     }
 

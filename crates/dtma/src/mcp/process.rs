@@ -2,7 +2,9 @@
 //! input, one reads its standard output and does what follows when it ends. Who gets which message is
 //! `agentopia-bridge`'s.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use agentopia_bridge::{Ends, Incoming, Pipe, PipeConfig};
@@ -10,6 +12,7 @@ use agentopia_domain::InstanceId;
 use agentopia_mcp::stdio::Garbage;
 use agentopia_mcp::{Envelope, Id, Limits, Line, LineReader, RpcError, ScanError, head};
 use bytes::{Bytes, BytesMut};
+use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -37,16 +40,20 @@ pub(super) struct ProcessConfig {
     pub(super) limits: Limits,
     /// For the last words of a process that ended.
     pub(super) runtime: Arc<dyn Runtime>,
+    /// Whether processes with somebody's own secrets write to the same log: what they wrote is then told
+    /// to nobody who may be another.
+    pub(super) mixed: Arc<AtomicBool>,
     /// Given back when the process is gone.
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Starts a process.
+/// Starts a process, with these values in place of the instance's own.
 pub(super) async fn open(
     spawner: &Arc<dyn StdioSpawner>,
+    own: &BTreeMap<String, SecretString>,
     config: ProcessConfig,
 ) -> Result<Arc<Pipe>, RuntimeError> {
-    let session = spawner.open().await?;
+    let session = spawner.open_with(own).await?;
     let (pipe, ends) = Pipe::new(config.pipe);
     start(session, ends, config);
     Ok(pipe)
@@ -216,10 +223,14 @@ async fn last_words(config: &ProcessConfig, asked: bool, exit: &mut ExitWatch) -
         || "it closed its standard output".to_owned(),
         |info| info.to_string(),
     );
-    let lines = config
-        .runtime
-        .last_stderr(config.pipe.instance, LAST_LINES)
-        .await;
+    // All processes of an instance write to one log.
+    let lines = match config.mixed.load(Ordering::Relaxed) {
+        true => Vec::new(),
+        false => {
+            let log = config.runtime.last_stderr(config.pipe.instance, LAST_LINES);
+            log.await
+        }
+    };
     if lines.is_empty() {
         return format!("the tool's process is gone: {how}").into();
     }

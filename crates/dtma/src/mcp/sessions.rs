@@ -6,13 +6,15 @@
     reason = "the error is the response itself, moved once on its way out"
 )]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agentopia_bridge::{Delivery, Mode, Pipe, PipeConfig};
 use agentopia_domain::catalog::StdioProcesses;
 use agentopia_domain::{Ambient, InstanceId};
+use agentopia_dtma_api::to_control_plane::OwnSecretsUse;
 use agentopia_mcp::{
     Envelope, Field, Id, Json, Kind, ObjectWriter, ProtocolVersion, jsonrpc, method,
 };
@@ -24,6 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
+use super::own::{self, OwnSecrets};
 use super::process::{self, ProcessConfig};
 use super::{DataPath, DataPathConfig, refusal};
 use crate::runtime::{Quota, Runtime, StdioSpawner, ToolHandle};
@@ -42,6 +45,8 @@ pub(super) struct StdioTool<'a> {
     pub(super) spawner: &'a Arc<dyn StdioSpawner>,
     pub(super) processes: StdioProcesses,
     pub(super) runtime: &'a Arc<dyn Runtime>,
+    /// Whose secrets it is to be used with, where not with the instance's own.
+    pub(super) own: Option<&'a OwnSecretsUse>,
 }
 
 /// A session of the session era.
@@ -49,6 +54,7 @@ pub(super) struct StdioTool<'a> {
 pub(super) struct Session {
     pub(super) id: String,
     pub(super) instance: InstanceId,
+    own: Option<OwnSecretsUse>,
     pub(super) process: Arc<Pipe>,
     /// Its number within the process.
     pub(super) client: u64,
@@ -74,25 +80,23 @@ impl Session {
     }
 }
 
-/// Whom a shared process serves. A process speaks one era for life.
+/// Whom a shared process serves. A process speaks one era for life, and has one set of secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum SharedKey {
-    /// Every session of the session era.
-    AllSessions(InstanceId),
-    /// Every request of the modern era.
-    AllModern(InstanceId),
-    /// Requests of the modern era with one session key.
-    Keyed(InstanceId, String),
+struct SharedKey {
+    instance: InstanceId,
+    own: Option<OwnSecretsUse>,
+    whom: Whom,
 }
 
-impl SharedKey {
-    const fn instance(&self) -> InstanceId {
-        match self {
-            Self::AllSessions(instance) | Self::AllModern(instance) | Self::Keyed(instance, _) => {
-                *instance
-            }
-        }
-    }
+/// Of those who use an instance with the same secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Whom {
+    /// Every session of the session era.
+    AllSessions,
+    /// Every request of the modern era.
+    AllModern,
+    /// Requests of the modern era with one session key.
+    Keyed(String),
 }
 
 #[derive(Debug, Clone)]
@@ -113,12 +117,28 @@ pub(super) struct Sessions {
     by_id: DashMap<String, Arc<Session>>,
     shared: DashMap<SharedKey, Slot>,
     room: DashMap<InstanceId, Arc<Semaphore>>,
-    all: Mutex<Vec<(InstanceId, Weak<Pipe>)>>,
+    all: Mutex<Vec<Started>>,
     next_client: AtomicU64,
+    secrets: Arc<dyn OwnSecrets>,
+    /// Instances that were used with somebody's own secrets: their processes write to one log, which
+    /// may outlive them all.
+    mixed: DashMap<InstanceId, Arc<AtomicBool>>,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+struct Started {
+    instance: InstanceId,
+    own: Option<OwnSecretsUse>,
+    process: Weak<Pipe>,
 }
 
 impl Sessions {
-    pub(super) fn new(config: DataPathConfig, ambient: Ambient) -> Self {
+    pub(super) fn new(
+        config: DataPathConfig,
+        ambient: Ambient,
+        secrets: Arc<dyn OwnSecrets>,
+    ) -> Self {
         Self {
             config,
             ambient,
@@ -127,13 +147,20 @@ impl Sessions {
             room: DashMap::new(),
             all: Mutex::new(Vec::new()),
             next_client: AtomicU64::new(NO_SESSION + 1),
+            secrets,
+            mixed: DashMap::new(),
         }
     }
 
-    /// The session with this id, if it lives and belongs to the instance.
-    pub(super) fn find(&self, instance: InstanceId, id: &str) -> Option<Arc<Session>> {
+    /// The session with this id, if it lives and belongs to the instance and to those secrets.
+    pub(super) fn find(
+        &self,
+        instance: InstanceId,
+        own: Option<&OwnSecretsUse>,
+        id: &str,
+    ) -> Option<Arc<Session>> {
         let session = Arc::clone(&*self.by_id.get(id)?);
-        if session.instance != instance {
+        if session.instance != instance || session.own.as_ref() != own {
             return None;
         }
         if !session.process.runs() {
@@ -149,8 +176,7 @@ impl Sessions {
         let (process, initialized) = match tool.processes {
             StdioProcesses::PerSession => (self.start(tool, Mode::Exclusive).await?, None),
             StdioProcesses::Shared => {
-                let key = SharedKey::AllSessions(tool.handle.instance_id);
-                let shared = self.shared(tool, key).await?;
+                let shared = self.shared(tool, Whom::AllSessions).await?;
                 (shared.process, shared.initialized)
             }
         };
@@ -160,6 +186,7 @@ impl Sessions {
             // Unguessable, though whoever could guess would have to be the gateway as well.
             id: hex::encode(self.ambient.random::<16>()),
             instance: tool.handle.instance_id,
+            own: tool.own.cloned(),
             process,
             client,
             initialized,
@@ -176,13 +203,12 @@ impl Sessions {
         tool: StdioTool<'_>,
         key: Option<&str>,
     ) -> Result<Arc<Pipe>, Response> {
-        let instance = tool.handle.instance_id;
-        let key = match (tool.processes, key) {
-            (StdioProcesses::Shared, _) => SharedKey::AllModern(instance),
-            (StdioProcesses::PerSession, Some(key)) => SharedKey::Keyed(instance, key.to_owned()),
+        let whom = match (tool.processes, key) {
+            (StdioProcesses::Shared, _) => Whom::AllModern,
+            (StdioProcesses::PerSession, Some(key)) => Whom::Keyed(key.to_owned()),
             (StdioProcesses::PerSession, None) => return self.start(tool, Mode::Shared).await,
         };
-        Ok(self.shared(tool, key).await?.process)
+        Ok(self.shared(tool, whom).await?.process)
     }
 
     /// Ends a session.
@@ -191,8 +217,13 @@ impl Sessions {
         session.end();
     }
 
-    async fn shared(&self, tool: StdioTool<'_>, key: SharedKey) -> Result<SharedProcess, Response> {
-        let wants_initialize = matches!(key, SharedKey::AllSessions(_));
+    async fn shared(&self, tool: StdioTool<'_>, whom: Whom) -> Result<SharedProcess, Response> {
+        let wants_initialize = whom == Whom::AllSessions;
+        let key = SharedKey {
+            instance: tool.handle.instance_id,
+            own: tool.own.cloned(),
+            whom,
+        };
         let slot = Arc::clone(&*self.shared.entry(key).or_default());
         // Whoever comes while it starts waits here, and then shares it.
         let mut slot = slot.lock().await;
@@ -219,6 +250,11 @@ impl Sessions {
 
     async fn start(&self, tool: StdioTool<'_>, mode: Mode) -> Result<Arc<Pipe>, Response> {
         let instance = tool.handle.instance_id;
+        let values = own::values(&*self.secrets, tool.own).await?;
+        let mixed = Arc::clone(&*self.mixed.entry(instance).or_default());
+        if tool.own.is_some() {
+            mixed.store(true, Ordering::Relaxed);
+        }
         self.make_room(tool).await;
         let permit = self.permit(instance).await?;
         let config = ProcessConfig {
@@ -230,12 +266,17 @@ impl Sessions {
             },
             limits: self.config.limits,
             runtime: Arc::clone(tool.runtime),
+            mixed,
             permit: Some(permit),
         };
-        let process = process::open(tool.spawner, config)
+        let process = process::open(tool.spawner, &values, config)
             .await
             .map_err(|error| refusal::runtime(&error))?;
-        self.all.lock().push((instance, Arc::downgrade(&process)));
+        self.all.lock().push(Started {
+            instance,
+            own: tool.own.cloned(),
+            process: Arc::downgrade(&process),
+        });
         Ok(process)
     }
 
@@ -303,9 +344,35 @@ impl Sessions {
     fn of(&self, instance: Option<InstanceId>) -> Vec<Arc<Pipe>> {
         let all = self.all.lock();
         all.iter()
-            .filter(|(of, _)| instance.is_none_or(|instance| instance == *of))
-            .filter_map(|(_, process)| process.upgrade())
+            .filter(|one| instance.is_none_or(|instance| instance == one.instance))
+            .filter_map(|one| one.process.upgrade())
             .collect()
+    }
+
+    /// Of which links' own secrets there are processes.
+    pub(super) fn uses(&self) -> Vec<OwnSecretsUse> {
+        let all = self.all.lock();
+        let uses: HashSet<&OwnSecretsUse> = all
+            .iter()
+            .filter(|one| one.process.upgrade().is_some_and(|it| it.runs()))
+            .filter_map(|one| one.own.as_ref())
+            .collect();
+        uses.into_iter().cloned().collect()
+    }
+
+    /// Ends everything that has these secrets.
+    pub(super) fn end(&self, over: &OwnSecretsUse) {
+        for one in &*self.all.lock() {
+            if one.own.as_ref() == Some(over)
+                && let Some(process) = one.process.upgrade()
+            {
+                process.close();
+            }
+        }
+        self.by_id
+            .retain(|_, session| session.own.as_ref() != Some(over));
+        self.shared.retain(|key, _| key.own.as_ref() != Some(over));
+        tracing::info!(instance = %over.instance_id, link = %over.own.link, "a link's own secrets are no longer to be used: ended its sessions");
     }
 
     pub(super) fn processes(&self, instance: InstanceId) -> usize {
@@ -321,7 +388,7 @@ impl Sessions {
             process.close();
         }
         self.by_id.retain(|_, session| session.instance != instance);
-        self.shared.retain(|key, _| key.instance() != instance);
+        self.shared.retain(|key, _| key.instance != instance);
     }
 
     pub(super) async fn close_all(&self) {
@@ -366,7 +433,7 @@ impl Sessions {
         });
         self.all
             .lock()
-            .retain(|(_, process)| process.upgrade().is_some_and(|process| process.runs()));
+            .retain(|one| one.process.upgrade().is_some_and(|process| process.runs()));
         self.room
             .retain(|_, room| room.available_permits() < self.config.most_processes);
     }

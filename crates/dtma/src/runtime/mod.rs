@@ -130,7 +130,16 @@ pub trait Runtime: fmt::Debug + Send + Sync {
 #[async_trait]
 pub trait StdioSpawner: fmt::Debug + Send + Sync {
     /// A new process on pipes of its own.
-    async fn open(&self) -> Result<StdioSession, RuntimeError>;
+    async fn open(&self) -> Result<StdioSession, RuntimeError> {
+        self.open_with(&BTreeMap::new()).await
+    }
+
+    /// The same with these values in place of the instance's secrets and configuration of the same
+    /// names. They are in the process, and nowhere else once it is started.
+    async fn open_with(
+        &self,
+        own: &BTreeMap<String, SecretString>,
+    ) -> Result<StdioSession, RuntimeError>;
 
     /// What all processes of the tool use together of what they may: memory in bytes, and threads.
     /// Without what nothing limits.

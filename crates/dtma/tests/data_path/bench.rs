@@ -7,7 +7,7 @@ use std::sync::Arc;
 use agentopia_domain::catalog::{StdioProcesses, Transport};
 use agentopia_domain::spec::{ImageRef, InstanceSpec};
 use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
-use agentopia_dtma::mcp::{DataPath, DataPathConfig};
+use agentopia_dtma::mcp::{DataPath, DataPathConfig, OwnSecrets};
 use agentopia_dtma::runtime::process::ProcessRuntime;
 use agentopia_dtma::runtime::{Progress, Runtime, RuntimeContext};
 use axum::Router;
@@ -18,10 +18,13 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::own::Safe;
 use crate::support;
 
 pub(crate) struct Bench {
     pub(crate) path: Arc<DataPath>,
+    /// What links carry.
+    pub(crate) secrets: Arc<Safe>,
     pub(crate) runtime: Arc<dyn Runtime>,
     router: Router,
     environment: EnvironmentId,
@@ -72,10 +75,17 @@ impl Bench {
         };
         std::fs::create_dir(directory.path().join("data")).unwrap();
         let runtime: Arc<dyn Runtime> = ProcessRuntime::new(context).await.unwrap();
-        let path = DataPath::new(Arc::clone(&runtime), config, Ambient::system());
+        let secrets = Arc::new(Safe::default());
+        let path = DataPath::new(
+            Arc::clone(&runtime),
+            Arc::clone(&secrets) as Arc<dyn OwnSecrets>,
+            config,
+            Ambient::system(),
+        );
         let router = path.router();
         Self {
             path,
+            secrets,
             runtime,
             router,
             environment,

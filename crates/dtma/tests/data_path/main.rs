@@ -12,6 +12,7 @@ mod bad_input;
 mod bench;
 mod http_tool;
 mod limits;
+mod own;
 mod sessions;
 mod stateless;
 mod trouble;

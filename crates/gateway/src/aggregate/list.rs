@@ -49,9 +49,10 @@ pub(crate) async fn gather(
         .filter_map(|(link, link_route)| {
             // An instance that is gone takes its links with it; the next snapshot says so.
             let route = routes.instances.get(&link_route.instance_id)?.clone();
+            let seen = routes.for_agent(agent.id, &route)?;
             Some(async move {
                 let upstream = client.upstream(route.id);
-                let is_first_contact = !upstream.is_live() && !core.breakers.doubts(&route);
+                let is_first_contact = !upstream.is_live() && !core.breakers.doubts(&seen);
                 let deadline = match is_first_contact {
                     true => core.config.first_contact_deadline,
                     false => core.config.fan_out_deadline,
@@ -87,17 +88,22 @@ async fn fetch(
     route: &Arc<InstanceRoute>,
     kind: ListKind,
 ) -> Result<Arc<Listed>, UpstreamError> {
+    let seen = match client.agent() {
+        Some(agent) => core.routes.load().for_agent(agent, route),
+        None => Some(route.clone()),
+    };
     if !wakes::is_up(core, route)
-        && let Some(kept) = core.kept.get(route.id, client, kind)
+        && let Some(seen) = seen
+        && let Some(kept) = core.kept.get(&seen, client, kind)
     {
         return Ok(kept);
     }
+    let live = upstream.live(core, client, route).await?;
     let keep = |listed: &Arc<Listed>| {
         if route.rest != Rest::Never {
-            core.kept.keep(route.id, client, kind, listed);
+            core.kept.keep(&live.route, client, kind, listed);
         }
     };
-    let live = upstream.live(core, client, route).await?;
     if !live.offers(kind) {
         let nothing = Arc::new(Listed::new(
             core.shelf.place(route.id, kind, Vec::new()),

@@ -142,6 +142,14 @@ impl Client {
         self.last_used.store(core.now_seconds(), Ordering::Relaxed);
     }
 
+    /// The agent that it acts as: its links say what it may use, and with whose secrets.
+    pub(crate) const fn agent(&self) -> Option<AgentId> {
+        match self.target {
+            Target::Agent(agent) => Some(agent),
+            Target::Instance(_) => self.principal.agent_id(),
+        }
+    }
+
     /// Whether nothing happened since `before` (seconds) and nothing is going on.
     pub(crate) fn is_idle_since(&self, before: i64) -> bool {
         self.last_used.load(Ordering::Relaxed) <= before

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use agentopia_domain::token::TokenHash;
-use agentopia_domain::{AgentId, InstanceId};
+use agentopia_domain::{AgentId, InstanceId, LinkId};
 
 use super::{LinkRoute, Rest, Routes, TokenRoute};
 
@@ -21,6 +21,8 @@ pub(crate) struct RouteChanges {
     pub(crate) stale_instances: HashSet<InstanceId>,
     /// Instances that went to sleep. Nothing changes for clients: their lists stay.
     pub(crate) fell_asleep: HashSet<InstanceId>,
+    /// Links that carry other secrets than before: sessions over them end.
+    pub(crate) other_credentials: HashSet<(AgentId, InstanceId)>,
     /// Tokens and logins that open nothing any more: streams opened with them end.
     pub(crate) removed_tokens: HashSet<TokenHash>,
 }
@@ -64,6 +66,13 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
             changes.removed_agents.insert(*id);
             continue;
         };
+        for link in &new.links {
+            let mut before = old.links.iter();
+            let before = before.find(|before| before.instance_id == link.instance_id);
+            if before.is_some_and(|before| carried(before) != carried(link)) {
+                changes.other_credentials.insert((*id, link.instance_id));
+            }
+        }
         // Exposed names alone are our own writing coming back: nothing that a client has to know.
         let links_differ = !Arc::ptr_eq(old, new) && !same_links(&old.links, &new.links);
         let instances_differ = new.links.iter().any(|link| {
@@ -95,10 +104,18 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
     changes
 }
 
+/// Whose secrets of its own a link carries, if any.
+fn carried(link: &LinkRoute) -> Option<(LinkId, &str)> {
+    Some((link.id, link.credentials.as_deref()?))
+}
+
 /// Whether clients see no difference.
 fn same_links(old: &[LinkRoute], new: &[LinkRoute]) -> bool {
     let same = |(a, b): (&LinkRoute, &LinkRoute)| {
-        a.id == b.id && a.instance_id == b.instance_id && a.policy == b.policy
+        a.id == b.id
+            && a.instance_id == b.instance_id
+            && a.policy == b.policy
+            && a.credentials == b.credentials
     };
     old.len() == new.len() && old.iter().zip(new).all(same)
 }
@@ -126,6 +143,7 @@ mod tests {
             epoch: "1".into(),
             rest: Rest::Never,
             available: Ok(()),
+            credentials: None,
         };
         let agent = AgentRoute {
             id: ambient.new_id(),
@@ -139,6 +157,7 @@ mod tests {
                 instance_id: instance.id,
                 policy: LinkPolicy::default(),
                 exposed_names: BTreeMap::new(),
+                credentials: None,
             }],
         };
         let token = TokenRoute {
@@ -175,6 +194,11 @@ mod tests {
             .insert("a".into(), "a".into());
         let changes = table.replace(next.clone());
         assert!(changes.any && changes.changed_agents.is_empty());
+        next.agents[0].links[0].credentials = Some("c1".into());
+        let changes = table.replace(next.clone());
+        let link = (next.agents[0].id, next.instances[0].id);
+        assert_eq!(changes.other_credentials, [link].into());
+        assert_eq!(changes.changed_agents, [link.0].into());
         next.agents[0].links[0].policy.always_prefix = true;
         assert_eq!(
             table.replace(next.clone()).changed_agents,

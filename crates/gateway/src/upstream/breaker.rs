@@ -4,11 +4,12 @@
 //! too, the rest is twice as long.
 //!
 //! What a server answers, even if it refuses, is no failure here; and one that was started anew
-//! begins with a clean slate.
+//! begins with a clean slate. A link with secrets of its own has a breaker of its own: a server that can't
+//! start with one's credentials is well with another's.
 
 use std::time::Duration;
 
-use agentopia_domain::InstanceId;
+use agentopia_domain::{InstanceId, LinkId};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ struct Record {
 
 /// Those that failed the last time; who is not in it is well.
 #[derive(Debug, Default)]
-pub(crate) struct Breakers(DashMap<InstanceId, Record>);
+pub(crate) struct Breakers(DashMap<(InstanceId, Option<LinkId>), Record>);
 
 impl Breakers {
     /// Whether a connection may be tried now.
@@ -41,7 +42,7 @@ impl Breakers {
     /// How long it is left alone. Whoever comes when that is over is let through alone: for all
     /// others it goes on for `trial`, in which that one knows more.
     pub(crate) fn admit(&self, route: &InstanceRoute, trial: Duration) -> Result<(), Duration> {
-        let Some(mut record) = self.0.get_mut(&route.id) else {
+        let Some(mut record) = self.0.get_mut(&route.seen_with()) else {
             return Ok(());
         };
         let Some(until) = record.rests_until.filter(|_| record.epoch == route.epoch) else {
@@ -57,7 +58,7 @@ impl Breakers {
 
     /// Whether the last connection could not be opened.
     pub(crate) fn doubts(&self, route: &InstanceRoute) -> bool {
-        let record = self.0.get(&route.id);
+        let record = self.0.get(&route.seen_with());
         record.is_some_and(|record| record.epoch == route.epoch)
     }
 
@@ -71,7 +72,7 @@ impl Breakers {
         match outcome {
             Err(UpstreamError::Cancelled | UpstreamError::Unlinked) => {}
             Err(error) if is_failure(error) => self.fail(route, rest),
-            Ok(()) | Err(_) => _ = self.0.remove(&route.id),
+            Ok(()) | Err(_) => _ = self.0.remove(&route.seen_with()),
         }
     }
 
@@ -81,7 +82,7 @@ impl Breakers {
             failures: 0,
             rests_until: None,
         };
-        let mut record = match self.0.entry(route.id) {
+        let mut record = match self.0.entry(route.seen_with()) {
             Entry::Occupied(known) if known.get().epoch == route.epoch => known.into_ref(),
             Entry::Occupied(mut old) => {
                 old.insert(fresh());
@@ -97,7 +98,7 @@ impl Breakers {
     }
 
     pub(crate) fn forget(&self, instance: InstanceId) {
-        self.0.remove(&instance);
+        self.0.retain(|(of, _), _| *of != instance);
     }
 }
 
@@ -133,6 +134,7 @@ mod tests {
             epoch: epoch.to_owned(),
             rest: crate::routes::Rest::Never,
             available: Ok(()),
+            credentials: None,
         }
     }
 

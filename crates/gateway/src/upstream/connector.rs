@@ -23,7 +23,7 @@ pub trait UpstreamConnector: Send + Sync + 'static {
     /// the exchange, so that the upstream sees the disconnect.
     ///
     /// The request's URI is `/`: the connector puts the real one. Its headers are those of MCP,
-    /// `accept`, `content-type` and [`SESSION_KEY_HEADER`]; the connector adds its own credentials
+    /// `accept`, `content-type`, [`SESSION_KEY_HEADER`] and [`LINK_HEADER`]; the connector adds its own credentials
     /// and no header of the caller's ever gets here.
     ///
     /// # Errors
@@ -38,6 +38,11 @@ pub trait UpstreamConnector: Send + Sync + 'static {
 /// Requests with the same key may share a stdio process, requests with different keys never do
 /// (the DTMA's contract). Same text as `agentopia_dtma_api::to_dtma::SESSION_KEY_HEADER`.
 pub const SESSION_KEY_HEADER: &str = "agentopia-session-key";
+
+/// The link whose secrets the server is to see in place of the instance's own (AGT-6), and which they
+/// are: `<link id> <revision>`. It is for the connector, which must not send the request without them,
+/// and goes no further.
+pub const LINK_HEADER: &str = "agentopia-link";
 
 /// Why no response came.
 #[derive(Debug, thiserror::Error)]

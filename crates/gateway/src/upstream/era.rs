@@ -3,9 +3,10 @@
 //! For a session-era client `initialize` is tried first, for a modern one `server/discover`: a
 //! server that speaks both is then talked to as the client talks, and nothing has to be translated.
 //! An error of the modern codes or a discover result means modern; any other answer means the
-//! other era. Silence and broken connections mean nothing.
+//! other era. Silence and broken connections mean nothing. A server may talk otherwise to who shows it
+//! other credentials, so what one link's own secrets taught counts for that link alone.
 
-use agentopia_domain::InstanceId;
+use agentopia_domain::{InstanceId, LinkId};
 use agentopia_mcp::Era;
 use dashmap::DashMap;
 
@@ -42,11 +43,11 @@ impl Known {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct EraBook(DashMap<InstanceId, (String, Known)>);
+pub(crate) struct EraBook(DashMap<(InstanceId, Option<LinkId>), (String, Known)>);
 
 impl EraBook {
     pub(crate) fn known(&self, route: &InstanceRoute) -> Known {
-        match self.0.get(&route.id) {
+        match self.0.get(&route.seen_with()) {
             Some(entry) if entry.0 == route.epoch => entry.1,
             _ => Known::default(),
         }
@@ -55,7 +56,7 @@ impl EraBook {
     pub(crate) fn learn(&self, route: &InstanceRoute, era: Era, speaks: bool) {
         let mut entry = self
             .0
-            .entry(route.id)
+            .entry(route.seen_with())
             .or_insert_with(|| (route.epoch.clone(), Known::default()));
         if entry.0 != route.epoch {
             *entry = (route.epoch.clone(), Known::default());
@@ -67,7 +68,7 @@ impl EraBook {
     }
 
     pub(crate) fn forget(&self, instance: InstanceId) {
-        self.0.remove(&instance);
+        self.0.retain(|(of, _), _| *of != instance);
     }
 }
 

@@ -8,7 +8,7 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 
-use super::connector::{SESSION_KEY_HEADER, UpstreamBody};
+use super::connector::{LINK_HEADER, SESSION_KEY_HEADER, UpstreamBody};
 use super::reader::{EventReader, read_all};
 use super::{Live, UpstreamError};
 use crate::clients::Client;
@@ -185,6 +185,12 @@ async fn send(
     }
     if let Ok(key) = HeaderValue::from_str(&client.isolation) {
         headers.insert(SESSION_KEY_HEADER, key);
+    }
+    if let Some(own) = &route.credentials {
+        // Without it the request would go with the instance's own: better not at all.
+        let text = format!("{} {}", own.link, own.revision);
+        let value = HeaderValue::try_from(text).map_err(|_| UpstreamError::Unlinked)?;
+        headers.insert(LINK_HEADER, value);
     }
     let mut request = http::Request::new(body);
     *request.method_mut() = method;

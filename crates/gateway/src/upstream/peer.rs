@@ -99,6 +99,15 @@ impl Upstream {
                 &woken
             }
         };
+        let own;
+        let route = match client.agent() {
+            Some(agent) => {
+                let seen = core.routes.load().for_agent(agent, route);
+                own = seen.ok_or(UpstreamError::Unlinked)?;
+                &own
+            }
+            None => route,
+        };
         let opening = {
             let mut state = self.state.lock();
             match &*state {

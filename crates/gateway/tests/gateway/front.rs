@@ -84,6 +84,7 @@ async fn a_mistake_of_ours_costs_its_own_request_alone() {
         epoch: "1".into(),
         rest: Rest::Never,
         available: Ok(()),
+        credentials: None,
     });
     gateway.replace(snapshot);
     let (listener, address) = listening().await;

@@ -19,6 +19,7 @@ mod http_sse;
 mod isolation;
 mod logins;
 mod naming;
+mod own_secrets;
 mod quotas;
 mod real;
 mod resuming;

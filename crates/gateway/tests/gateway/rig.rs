@@ -240,6 +240,7 @@ impl Rig {
             epoch: "1".into(),
             rest: Rest::Never,
             available: Ok(()),
+            credentials: None,
         });
         id
     }
@@ -321,5 +322,6 @@ pub(crate) fn link(id: LinkId, instance_id: InstanceId) -> LinkRoute {
         instance_id,
         policy: LinkPolicy::default(),
         exposed_names: BTreeMap::new(),
+        credentials: None,
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod installation_job;
 pub(crate) mod instance;
 pub(crate) mod instance_secret;
 pub(crate) mod link;
+pub(crate) mod link_secret;
 pub(crate) mod metric_sample;
 pub(crate) mod oauth_client;
 pub(crate) mod orphan;

@@ -16,6 +16,7 @@ mod m0009_remote_instances;
 mod m0010_sleep;
 mod m0011_oauth;
 mod m0012_upstream_logins;
+mod m0013_link_secrets;
 mod m0014_quotas;
 
 use sea_orm::{DatabaseTransaction, DbErr};
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_sleep::Sleep),
             Box::new(m0011_oauth::Oauth),
             Box::new(m0012_upstream_logins::UpstreamLogins),
+            Box::new(m0013_link_secrets::LinkSecrets),
             Box::new(m0014_quotas::Quotas),
         ]
     }

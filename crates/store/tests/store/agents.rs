@@ -134,6 +134,7 @@ async fn a_link_is_unique_and_keeps_its_times(db: TestDb) {
         let patch = LinkPatch {
             enabled: Some(on),
             policy: None,
+            ..LinkPatch::default()
         };
         links
             .update(account, link.id, patch, &[event(account, "link.changed")])
@@ -159,6 +160,7 @@ async fn a_link_is_unique_and_keeps_its_times(db: TestDb) {
     let patch = LinkPatch {
         enabled: None,
         policy: Some(policy.clone()),
+        ..LinkPatch::default()
     };
     links.update(account, link.id, patch, &[]).await.unwrap();
     assert_eq!(links.get(account, link.id).await.unwrap().policy, policy);

@@ -174,6 +174,7 @@ impl TestDb {
             agent_id: agent,
             instance_id: instance,
             policy: LinkPolicy::default(),
+            secrets: BTreeMap::new(),
         };
         self.store.links().create(new, &[]).await
     }

@@ -27,6 +27,7 @@ async fn the_snapshot_has_what_is_open_and_nothing_else(db: TestDb) {
         let patch = LinkPatch {
             enabled: Some(false),
             policy: None,
+            ..LinkPatch::default()
         };
         db.store
             .links()

@@ -21,6 +21,7 @@ mod identity;
 mod instances;
 mod leases;
 mod legacy;
+mod link_secrets;
 mod metrics;
 mod orphans;
 mod quotas;

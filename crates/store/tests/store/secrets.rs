@@ -144,7 +144,9 @@ async fn a_secret_that_is_used_stays(db: TestDb) {
         .delete(account, used.id, &[event(account, "s")])
         .await
     {
-        Err(StoreError::SecretInUse { by }) => assert_eq!(by, [user.id]),
+        Err(StoreError::SecretInUse { by, links }) => {
+            assert_eq!((by.as_slice(), links.len()), (&[user.id][..], 0));
+        }
         other => panic!("{other:?}"),
     }
     assert!(db.kinds().await.is_empty());

@@ -30,7 +30,14 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
     };
     app.out.result(&links, || {
         let mut table = Table::new(
-            ["TOOL", "ENABLED", "FUNCTIONS", "RENAMED", "LINKED"],
+            [
+                "TOOL",
+                "ENABLED",
+                "FUNCTIONS",
+                "RENAMED",
+                "OWN SECRETS",
+                "LINKED",
+            ],
             "no links yet; make one with: agentopia agents link AGENT TOOL",
         );
         for link in &links {
@@ -47,6 +54,7 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
                     .as_ref()
                     .map_or_else(|| "all".to_owned(), joined),
                 joined(renamed.map(|(from, to)| format!("{from}={to}"))),
+                joined(link.secrets.keys()),
                 ago(app.now(), link.created_at),
             ]);
         }

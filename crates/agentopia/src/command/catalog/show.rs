@@ -77,10 +77,11 @@ fn describe(entry: &CatalogEntry) -> String {
     ]);
     settings(entry, &mut text);
     for secret in &definition.secrets {
-        let needed = if secret.required {
-            "required"
-        } else {
-            "optional"
+        let needed = match (secret.required, secret.per_link) {
+            (true, false) => "required",
+            (false, false) => "optional",
+            (true, true) => "required of every link",
+            (false, true) => "optional for every link",
         };
         text.push_str(&format!(
             "\nsecret {} ({needed})  {}",

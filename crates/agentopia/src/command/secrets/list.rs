@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::failure::Failure;
 use crate::output::{Table, ago, joined};
 
-/// List your secrets and which tools read them, never their values.
+/// List your secrets, which tools read them and the links of which agents carry them, never their values.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  agentopia secrets list")]
 pub(crate) struct Args {}
@@ -13,7 +13,7 @@ pub(crate) async fn run(_: &Args, app: &App) -> Result<(), Failure> {
     let secrets = app.client()?.secrets().await?;
     app.out.result(&secrets, || {
         let mut table = Table::new(
-            ["NAME", "REVISION", "CHANGED", "USED BY"],
+            ["NAME", "REVISION", "CHANGED", "USED BY", "CARRIED BY"],
             "no secrets yet; set one with: agentopia secrets set NAME",
         );
         for secret in &secrets {
@@ -22,6 +22,7 @@ pub(crate) async fn run(_: &Args, app: &App) -> Result<(), Failure> {
                 secret.revision.to_string(),
                 ago(app.now(), secret.updated_at),
                 joined(secret.used_by.iter().map(|user| &user.instance_name)),
+                joined(secret.carried_by.iter().map(|link| &link.agent_name)),
             ]);
         }
         table.text()

@@ -12,7 +12,7 @@ mod logs;
 mod remote;
 mod remove;
 mod restart;
-mod secrets;
+pub(in crate::http::v1) mod secrets;
 mod show;
 mod shown;
 mod start;

@@ -4,6 +4,7 @@ mod delete;
 mod find;
 mod list;
 mod put;
+mod secrets;
 mod words;
 
 use utoipa_axum::router::OpenApiRouter;

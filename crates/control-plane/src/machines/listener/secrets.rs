@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use agentopia_domain::InstanceId;
 use agentopia_domain::event::{Actor, NewEvent, ObjectKind};
 use agentopia_domain::instance::{DesiredInstance, Instance};
+use agentopia_domain::{AccountId, InstanceId, SecretId};
 use agentopia_dtma_api::to_control_plane::{RegistryLogin, SecretsReply, SecretsRequest};
 use agentopia_vault::Context;
 use axum::Json;
@@ -30,7 +30,7 @@ pub(super) async fn secrets(
     if instance.environment_id != environment || instance.desired != DesiredInstance::Running {
         return Err(Refusal::not_found());
     }
-    let env = values(&state, &instance).await?;
+    let env = values(&state, instance.account_id, &instance.secrets).await?;
     let registry = match &request.registry {
         Some(host) => login(&state, &instance, host).await?,
         None => None,
@@ -57,22 +57,20 @@ pub(super) async fn secrets(
     Ok(Json(SecretsReply { env, registry }))
 }
 
-async fn values(
+/// The values of an account's secrets, by the variables that they are for.
+pub(super) async fn values(
     state: &ListenerState,
-    instance: &Instance,
+    account_id: AccountId,
+    secrets: &BTreeMap<String, SecretId>,
 ) -> Result<BTreeMap<String, SecretString>, Refusal> {
-    let ids: Vec<_> = instance.secrets.values().copied().collect();
-    let sealed = state
-        .store
-        .secrets()
-        .sealed(instance.account_id, &ids)
-        .await?;
+    let ids: Vec<_> = secrets.values().copied().collect();
+    let sealed = state.store.secrets().sealed(account_id, &ids).await?;
     let mut env = BTreeMap::new();
-    for (name, id) in &instance.secrets {
+    for (name, id) in secrets {
         let found = sealed.iter().find(|sealed| sealed.record.id == *id);
         let found = found.ok_or_else(Refusal::not_found)?;
         let context = Context::Secret {
-            account_id: instance.account_id,
+            account_id,
             secret_id: found.record.id,
             revision: found.record.revision,
         };

@@ -138,8 +138,23 @@ impl Recipe {
         })
     }
 
-    /// A command for one process. Its environment is this tool's alone: nothing of the DTMA's.
-    pub(super) fn command(&self, port: Option<u16>) -> Command {
+    /// A command for one process, with `own` values in place of the tool's own. Its environment is this
+    /// tool's alone: nothing of the DTMA's.
+    ///
+    /// # Errors
+    /// When a value can't be given to a process (it holds a NUL byte).
+    pub(super) fn command(
+        &self,
+        port: Option<u16>,
+        own: &BTreeMap<String, SecretString>,
+    ) -> Result<Command, RuntimeError> {
+        let mut values = own.values();
+        if values.any(|value| value.expose_secret().contains('\0')) {
+            return Err(RuntimeError::new(
+                ErrorCode::ExecFailed,
+                "a secret of this link holds a NUL byte, which no process can be given",
+            ));
+        }
         let mut command = Command::new(&self.program);
         for arg in &self.args {
             match port {
@@ -157,7 +172,7 @@ impl Recipe {
             command.env("PORT", port.to_string());
         }
         command.envs(&self.env);
-        for (name, value) in &self.secrets {
+        for (name, value) in self.secrets.iter().chain(own) {
             command.env(name, value.expose_secret());
         }
         command.env(MARK_INSTANCE, self.instance_id.to_string());
@@ -170,7 +185,7 @@ impl Recipe {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         confine(&mut command, self.resources.memory_bytes);
-        command
+        Ok(command)
     }
 
     /// What a failed start means.

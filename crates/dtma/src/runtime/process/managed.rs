@@ -1,6 +1,6 @@
 //! One instance that was started: a recipe for sessions' processes, or one HTTP server.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,6 +12,7 @@ use agentopia_dtma_api::to_dtma::LogStream;
 use async_trait::async_trait;
 use nix::unistd::Pid;
 use parking_lot::Mutex;
+use secrecy::SecretString;
 use tokio::sync::broadcast;
 
 use super::command::Recipe;
@@ -77,7 +78,7 @@ impl Managed {
         exits: broadcast::Sender<InstanceId>,
     ) -> Result<(), RuntimeError> {
         let port = free_port()?;
-        let mut child = self.spawn(Some(port)).await?;
+        let mut child = self.spawn(Some(port), &BTreeMap::new()).await?;
         // Nothing is said to an HTTP server this way; what it says is log.
         drop(child.stdin.take());
         if let Some(stdout) = child.stdout.take() {
@@ -97,8 +98,12 @@ impl Managed {
     }
 
     /// A process of this instance, with its stderr going to the log.
-    async fn spawn(&self, port: Option<u16>) -> Result<tokio::process::Child, RuntimeError> {
-        let command = self.recipe.command(port);
+    async fn spawn(
+        &self,
+        port: Option<u16>,
+        own: &BTreeMap<String, SecretString>,
+    ) -> Result<tokio::process::Child, RuntimeError> {
+        let command = self.recipe.command(port, own)?;
         let mut child = self
             .spawner
             .spawn(command)
@@ -212,7 +217,10 @@ impl StdioSpawner for Managed {
         Vec::new()
     }
 
-    async fn open(&self) -> Result<StdioSession, RuntimeError> {
+    async fn open_with(
+        &self,
+        own: &BTreeMap<String, SecretString>,
+    ) -> Result<StdioSession, RuntimeError> {
         let stopped = || {
             RuntimeError::new(
                 ErrorCode::NotRunning,
@@ -222,7 +230,7 @@ impl StdioSpawner for Managed {
         if matches!(*self.state.lock(), State::Stopped) {
             return Err(stopped());
         }
-        let mut child = self.spawn(None).await?;
+        let mut child = self.spawn(None, own).await?;
         let pipes = (child.stdin.take(), child.stdout.take());
         let (_, process) = self.register(child)?;
         // A stop that came in between has not seen this process.

@@ -110,37 +110,58 @@ fn field_of(pointer: &str) -> String {
     format!("config{}", pointer.replace('/', "."))
 }
 
+/// Whether the tool reads all of these variables.
+pub(in crate::http::v1) fn known_secrets<'a>(
+    entry: &CatalogDefinition,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Answer<()> {
+    let reads = |name: &str| entry.secrets.iter().any(|known| known.name == name);
+    let Some(unknown) = names.find(|name| !reads(name)) else {
+        return Ok(());
+    };
+    let known: Vec<&str> = entry.secrets.iter().map(|s| s.name.as_str()).collect();
+    let known = match known.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    Err(Refusal::new(
+        kind::UNKNOWN_SECRET,
+        format!(
+            "`{}` reads no secret `{unknown}`; it reads {known}",
+            entry.slug
+        ),
+    )
+    .with_errors(vec![FieldProblem {
+        field: format!("secrets.{unknown}"),
+        problem: "the tool reads no such variable".to_owned(),
+    }]))
+}
+
 /// Whether the mapping names variables that the tool reads, and all that it requires.
 pub(in crate::http::v1) fn secrets(
     entry: &CatalogDefinition,
     mapped: &BTreeMap<String, String>,
 ) -> Answer<()> {
-    if let Some(unknown) = mapped
-        .keys()
-        .find(|name| !entry.secrets.iter().any(|known| known.name == **name))
-    {
-        let known: Vec<&str> = entry.secrets.iter().map(|s| s.name.as_str()).collect();
-        let known = if known.is_empty() {
-            "none".to_owned()
-        } else {
-            known.join(", ")
-        };
-        return Err(Refusal::new(
-            kind::UNKNOWN_SECRET,
+    known_secrets(entry, mapped.keys().map(String::as_str))?;
+    let everybodys = |name: &str| {
+        let mut own = entry.secrets.iter().filter(|secret| secret.per_link);
+        own.any(|secret| secret.name == name)
+    };
+    if let Some(own) = mapped.keys().find(|name| everybodys(name)) {
+        return Err(Refusal::field(
+            format!("secrets.{own}"),
             format!(
-                "`{}` reads no secret `{unknown}`; it reads {known}",
+                "everybody who uses `{}` gives their own: leave it out here and give it with the link of an \
+                 agent (`agentopia agents link AGENT TOOL --secret {own}=SECRET_NAME`)",
                 entry.slug
             ),
-        )
-        .with_errors(vec![FieldProblem {
-            field: format!("secrets.{unknown}"),
-            problem: "the tool reads no such variable".to_owned(),
-        }]));
+        ));
     }
     let missing: Vec<FieldProblem> = entry
         .secrets
         .iter()
-        .filter(|needed| needed.required && !mapped.contains_key(&needed.name))
+        .filter(|needed| needed.required && !needed.per_link)
+        .filter(|needed| !mapped.contains_key(&needed.name))
         .map(|needed| FieldProblem {
             field: format!("secrets.{}", needed.name),
             problem: if needed.description.is_empty() {
@@ -258,5 +279,14 @@ mod tests {
         assert_eq!(missing.to_problem(None).errors[0].field, "secrets.KEY");
         let unknown = secrets(&tool, &map(&["KEY", "PATH"])).unwrap_err();
         assert_eq!(unknown.kind(), kind::UNKNOWN_SECRET);
+    }
+
+    #[test]
+    fn what_everybody_gives_for_themselves_is_not_given_to_the_instance() {
+        let tool = entry(json!({"secrets": [{"name": "KEY", "per_link": true}]}));
+        assert!(secrets(&tool, &BTreeMap::new()).is_ok());
+        let mapped = BTreeMap::from([("KEY".to_owned(), "s".to_owned())]);
+        let refused = secrets(&tool, &mapped).unwrap_err();
+        assert_eq!(refused.to_problem(None).errors[0].field, "secrets.KEY");
     }
 }

@@ -11,7 +11,7 @@ use crate::http::extract::Call;
 use crate::problem::{Answer, Refusal, kind};
 
 /// Environment variable to name or id, resolved.
-pub(super) async fn resolve(
+pub(in crate::http::v1) async fn resolve(
     call: &Call,
     mapped: &BTreeMap<String, String>,
 ) -> Answer<BTreeMap<String, SecretId>> {

@@ -203,6 +203,7 @@ async fn links(call: &Call, account: &mut ImportedAccount) -> Answer<()> {
             instance_id: link.instance_id,
             enabled: true,
             policy: LinkPolicy::default(),
+            secrets: std::collections::BTreeMap::new(),
         };
         match call.store().links().create(new, &[event]).await {
             Ok(_) => {}

@@ -1,14 +1,17 @@
 //! `PUT /api/v1/agents/{id}/links/{instance_id}`: lets an agent use an instance.
 
+use std::collections::BTreeMap;
+
 use agentopia_api::Problem;
 use agentopia_api::link::{Link, PutLinkRequest};
 use agentopia_domain::event::ObjectKind;
 use agentopia_domain::link::LinkPolicy;
-use agentopia_domain::{AgentId, InstanceId, LinkId};
+use agentopia_domain::{AgentId, InstanceId, LinkId, SecretId};
 use agentopia_store::{LinkPatch, NewLink, StoreError};
 use axum::Json;
 
 use super::find::find;
+use super::secrets;
 use super::words::words;
 use crate::http::extract::{Body, Call, PathIds};
 use crate::problem::{Answer, Refusal};
@@ -35,6 +38,7 @@ const MAX_TOOLS: usize = 1000;
     responses(
         (status = 200, description = "As it stands now", body = Link),
         (status = 404, description = "not_found", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid_input, unknown_secret, missing_secret, link_secrets_unsupported", body = Problem, content_type = "application/problem+json"),
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -45,13 +49,15 @@ pub(super) async fn handler(
 ) -> Answer<Json<Link>> {
     let request = body.map(|Body(request)| request).unwrap_or_default();
     check(&request.policy)?;
-    let link = match find(&call, agent, instance).await? {
-        Some(link) => change(&call, &link, &request).await?,
-        None => match create(&call, agent, instance, &request).await {
+    let found = find(&call, agent, instance).await?;
+    let carried = secrets::wanted(&call, instance, found.as_ref(), &request).await?;
+    let link = match found {
+        Some(link) => change(&call, &link, &request, carried).await?,
+        None => match create(&call, agent, instance, &request, carried.clone()).await {
             Ok(link) => link,
             // Somebody else made it at the same moment.
             Err(StoreError::Duplicate { .. }) => match find(&call, agent, instance).await? {
-                Some(link) => change(&call, &link, &request).await?,
+                Some(link) => change(&call, &link, &request, carried).await?,
                 None => return Err(Refusal::not_found("link")),
             },
             Err(error) => return Err(error.into()),
@@ -66,12 +72,17 @@ async fn create(
     agent: AgentId,
     instance: InstanceId,
     request: &PutLinkRequest,
+    secrets: Option<BTreeMap<String, SecretId>>,
 ) -> Result<agentopia_domain::link::Link, StoreError> {
     let id: LinkId = call.new_id();
     let words = words(call, "may use", agent, instance).await?;
     let event = call
         .event("link.created", (ObjectKind::Link, id), words)
-        .data(serde_json::json!({ "agent_id": agent, "instance_id": instance }));
+        .data(serde_json::json!({
+            "agent_id": agent,
+            "instance_id": instance,
+            "secrets": secrets.as_ref().map(|own| own.keys().collect::<Vec<_>>()),
+        }));
     let new = NewLink {
         id,
         account_id: call.account(),
@@ -79,6 +90,7 @@ async fn create(
         instance_id: instance,
         enabled: request.enabled,
         policy: request.policy.clone(),
+        secrets: secrets.unwrap_or_default(),
     };
     call.store().links().create(new, &[event]).await
 }
@@ -87,6 +99,7 @@ async fn change(
     call: &Call,
     link: &agentopia_domain::link::Link,
     request: &PutLinkRequest,
+    secrets: Option<BTreeMap<String, SecretId>>,
 ) -> Answer<agentopia_domain::link::Link> {
     let verb = if request.enabled {
         "may use"
@@ -94,10 +107,18 @@ async fn change(
         "may for now not use"
     };
     let words = words(call, verb, link.agent_id, link.instance_id).await?;
-    let event = call.event("link.updated", (ObjectKind::Link, link.id), words);
+    let names = secrets.as_ref().map(|own| own.keys().collect::<Vec<_>>());
+    let event = call
+        .event("link.updated", (ObjectKind::Link, link.id), words)
+        .data(serde_json::json!({
+            "agent_id": link.agent_id,
+            "instance_id": link.instance_id,
+            "secrets": names,
+        }));
     let patch = LinkPatch {
         enabled: Some(request.enabled),
         policy: Some(request.policy.clone()),
+        secrets,
     };
     let changed = call
         .store()

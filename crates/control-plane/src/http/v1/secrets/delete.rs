@@ -10,7 +10,7 @@ use super::{find, list};
 use crate::http::extract::{Call, PathText};
 use crate::problem::{Answer, Refusal, kind};
 
-/// Takes a secret away. Refused, with their names, while instances read it.
+/// Takes a secret away. Refused, with their names, while instances read it or links carry it.
 #[utoipa::path(
     delete,
     path = "/api/v1/secrets/{name}",
@@ -40,30 +40,33 @@ pub(super) async fn handler(call: Call, PathText(text): PathText) -> Answer<Stat
     match deleted {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(StoreError::SecretInUse { .. }) => {
-            let used_by = list::uses(&call)
-                .await?
-                .remove(&record.id)
-                .unwrap_or_default();
-            let names: Vec<&str> = used_by
-                .iter()
-                .map(|used| used.instance_name.as_str())
-                .collect();
-            let errors = used_by
-                .iter()
-                .map(|used| FieldProblem {
-                    field: used.instance_id.to_string(),
-                    problem: format!("the instance {} reads it", used.instance_name),
-                })
-                .collect();
-            Err(Refusal::new(
-                kind::SECRET_IN_USE,
-                format!(
-                    "remove or reconfigure the instances that read it first: {}",
-                    names.join(", ")
-                ),
-            )
-            .with_errors(errors))
+            let used = list::uses(&call).await?.remove(&record.id);
+            Err(in_use(&used.unwrap_or_default()))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn in_use(used: &list::Uses) -> Refusal {
+    let instances = used.instances.iter().map(|user| {
+        let name = &user.instance_name;
+        (user.instance_id.to_string(), format!("the instance {name}"))
+    });
+    let links = used.links.iter().map(|carrier| {
+        let name = &carrier.agent_name;
+        let link = format!("{}/{}", carrier.agent_id, carrier.instance_id);
+        (link, format!("a link of the agent {name}"))
+    });
+    let (errors, words): (Vec<FieldProblem>, Vec<String>) = instances
+        .chain(links)
+        .map(|(field, who)| {
+            let problem = format!("{who} needs it");
+            (FieldProblem { field, problem }, who)
+        })
+        .unzip();
+    Refusal::new(
+        kind::SECRET_IN_USE,
+        format!("remove or change who needs it first: {}", words.join(", ")),
+    )
+    .with_errors(errors)
 }

@@ -23,7 +23,7 @@ const MAX_VALUE: usize = 65_536;
 const TRIES: usize = 5;
 
 /// Sets a secret's value; makes the secret if there is none with this name. The instances that
-/// read it are restarted with the new value.
+/// read it are restarted with the new value, and sessions over links that carry it begin anew.
 #[utoipa::path(
     put,
     path = "/api/v1/secrets/{name}",
@@ -64,11 +64,15 @@ pub(super) async fn handler(
         };
         match written {
             Ok((status, record)) => {
-                let used_by = list::uses(&call)
+                let used = list::uses(&call)
                     .await?
                     .remove(&record.id)
                     .unwrap_or_default();
-                return Ok((status, Json(list::secret(record, used_by))));
+                if !used.links.is_empty() {
+                    // They have other credentials now.
+                    call.state.wake.routes();
+                }
+                return Ok((status, Json(list::secret(record, used))));
             }
             // Somebody else wrote at the same moment: look again.
             Err(Failure::Store(StoreError::Stale { .. } | StoreError::Duplicate { .. })) => {}

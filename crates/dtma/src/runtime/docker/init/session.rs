@@ -1,8 +1,10 @@
 //! A stdio server's process in a container.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use tokio::time::timeout;
 use tool_init::protocol::SessionId;
 
@@ -22,8 +24,15 @@ pub(in crate::runtime::docker) struct Spawner {
 
 #[async_trait]
 impl StdioSpawner for Spawner {
-    async fn open(&self) -> Result<StdioSession, RuntimeError> {
-        self.link.spawn_stdio(&self.launch).await
+    async fn open_with(
+        &self,
+        own: &BTreeMap<String, SecretString>,
+    ) -> Result<StdioSession, RuntimeError> {
+        if own.is_empty() {
+            return self.link.spawn_stdio(&self.launch).await;
+        }
+        let launch = Arc::new(self.launch.with(own)?);
+        self.link.spawn_stdio(&launch).await
     }
 
     fn quotas(&self) -> Vec<Quota> {
