@@ -13,5 +13,6 @@ mod bench;
 mod http_tool;
 mod limits;
 mod sessions;
+mod sse_tool;
 mod stateless;
 mod trouble;
