@@ -14,5 +14,6 @@ mod http_tool;
 mod limits;
 mod own;
 mod sessions;
+mod sse_tool;
 mod stateless;
 mod trouble;
