@@ -73,6 +73,36 @@ async fn clients_get_a_configuration_without_a_token() {
 }
 
 #[tokio::test]
+async fn a_link_carries_a_secret_by_name_and_never_shows_its_value() {
+    let server = Server::with_catalog().await;
+    let deploy = "tools deploy clock --secret API_KEY=key --detach";
+    server.run(deploy).await.ok();
+    server.run("agents create helper").await.ok();
+    server.run_with("secrets set mine", "hush-own\n").await.ok();
+    let link = "agents link helper clock";
+    let made = server.json(&format!("{link} --secret API_KEY=mine")).await;
+    let id = made["secrets"]["API_KEY"].as_str().unwrap();
+    let kept = server.json(&format!("{link} --allow say")).await;
+    assert_eq!(kept["secrets"], json!({"API_KEY": id}));
+    let said = server.run(link).await.ok().out;
+    assert!(said.contains("API_KEY of its own"), "{said}");
+    let listed = server.run("agents links helper").await.ok().out;
+    assert!(listed.contains("API_KEY"), "{listed}");
+    let secrets = server.run("secrets list").await.ok().out;
+    assert!(secrets.contains("helper"), "{secrets}");
+    let refused = server.run("secrets rm mine --yes").await.failed(1);
+    assert!(refused.err.contains("helper"), "{refused:?}");
+    for shown in [said, listed, secrets, refused.err] {
+        assert!(!shown.contains("hush-own"), "{shown}");
+    }
+    let both = format!("{link} --secret API_KEY=mine --no-secrets");
+    server.run(&both).await.failed(2);
+    let none = server.json(&format!("{link} --no-secrets")).await;
+    assert_eq!(none["secrets"], json!({}));
+    server.run("secrets rm mine --yes").await.ok();
+}
+
+#[tokio::test]
 async fn an_agents_token_is_printed_once_and_taken_back_by_name() {
     let server = Server::with_admin().await;
     server.run("agents create helper").await.ok();

@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args, app: &App) -> Result<(), Failure> {
         let carried: Vec<&str> = link.secrets.keys().map(String::as_str).collect();
         let with = match carried.as_slice() {
             [] => String::new(),
-            names => format!(", with a {} of its own", names.join(", ")),
+            names => format!(", with {} of its own", names.join(", ")),
         };
         format!("{} {can} {}{with}", agent.name, instance.name)
     })
