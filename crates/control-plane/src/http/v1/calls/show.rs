@@ -3,10 +3,9 @@
 use agentopia_api::Problem;
 use agentopia_api::call::CallDetail;
 use axum::Json;
-use axum::extract::Path;
 
-use crate::http::extract::Call;
-use crate::problem::{Answer, Refusal, kind};
+use crate::http::extract::{Call, PathId};
+use crate::problem::Answer;
 
 /// One call. Arguments and result are there if the account's settings said so when it was made.
 #[utoipa::path(
@@ -22,10 +21,7 @@ use crate::problem::{Answer, Refusal, kind};
         (status = "default", description = "A problem", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn handler(call: Call, Path(sequence): Path<String>) -> Answer<Json<CallDetail>> {
-    let sequence: i64 = sequence
-        .parse()
-        .map_err(|_| Refusal::new(kind::NOT_FOUND, "there is no such call"))?;
+pub(super) async fn handler(call: Call, PathId(sequence): PathId<i64>) -> Answer<Json<CallDetail>> {
     let found = call.store().calls().get(call.account(), sequence).await?;
     Ok(Json(found.into()))
 }
