@@ -43,6 +43,16 @@ pub struct Api {
     token: Option<SecretString>,
 }
 
+/// Somebody who is signed in, as a browser keeps it.
+#[derive(Debug, Clone)]
+pub struct BrowserSession {
+    /// `name=value`.
+    pub cookie: String,
+    /// Goes with whatever changes something.
+    pub csrf: String,
+    role: Role,
+}
+
 /// The API said no.
 #[derive(Debug, thiserror::Error)]
 #[error("{status}: {problem}")]
@@ -129,7 +139,19 @@ impl Api {
         self.signed_in("/api/v1/session", &request).await
     }
 
-    async fn signed_in(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Self> {
+    /// Signs in as a browser does.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn browser_session(&self, email: &str) -> anyhow::Result<BrowserSession> {
+        let request = SignInRequest {
+            email: email.to_owned(),
+            password: PASSWORD.into(),
+        };
+        self.session("/api/v1/session", &request).await
+    }
+
+    async fn session(&self, path: &str, body: &impl Serialize) -> anyhow::Result<BrowserSession> {
         let answer = self.http.post(self.url(path)).json(body).send().await?;
         let cookie = answer
             .headers()
@@ -137,8 +159,17 @@ impl Api {
             .and_then(|value| value.to_str().ok()?.split(';').next())
             .map(str::to_owned);
         let session: Session = read(answer).await?;
+        Ok(BrowserSession {
+            cookie: cookie.context("no session cookie was set")?,
+            csrf: session.csrf_token.context("no CSRF token was given")?,
+            role: session.user.role,
+        })
+    }
+
+    async fn signed_in(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Self> {
+        let session = self.session(path, body).await?;
         let mut scopes = vec![Scope::Read, Scope::Write];
-        if session.user.role == Role::Admin {
+        if session.role == Role::Admin {
             scopes.push(Scope::Admin);
         }
         let request = CreatePersonalTokenRequest {
@@ -149,11 +180,8 @@ impl Api {
         let answer = self
             .http
             .post(self.url("/api/v1/tokens"))
-            .header(header::COOKIE, cookie.context("no session cookie was set")?)
-            .header(
-                CSRF_HEADER,
-                session.csrf_token.context("no CSRF token was given")?,
-            )
+            .header(header::COOKIE, session.cookie)
+            .header(CSRF_HEADER, session.csrf)
             .json(&request)
             .send()
             .await?;

@@ -42,7 +42,7 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// Asked of a server to see whether it is there: it does nothing, and what a server of another era
 /// answers is an answer too.
-const LOOK: &str = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+const LOOK: &str = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"agentopia","version":"1"}}}}"#;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -182,11 +182,13 @@ impl RemoteServers {
         };
         let shows = access.headers.iter().any(|(name, _)| name == AUTHORIZATION);
         let challenge = match answer.status() {
-            StatusCode::UNAUTHORIZED if !shows => Challenge::of(answer.headers()),
+            StatusCode::UNAUTHORIZED if !shows => {
+                Some(Challenge::of(answer.headers()).unwrap_or_default())
+            }
             _ => None,
         };
         if let Some(challenge) = challenge
-            && let Some(error) = remote_login::wanted(&self.logins, whose, &challenge).await
+            && let Some(error) = remote_login::wanted(&self.logins, whose, &challenge, way).await
         {
             return Err(error);
         }

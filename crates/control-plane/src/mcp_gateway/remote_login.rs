@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::upstream_login::challenge::Challenge;
+use crate::upstream_login::discovery::discover;
 use crate::upstream_login::tokens::{NoToken, Token, UpstreamTokens, Whose};
 
 /// The way to one server.
@@ -76,8 +77,12 @@ pub(super) async fn wanted(
     tokens: &UpstreamTokens,
     whose: Whose<'_>,
     challenge: &Challenge,
+    way: Way<'_>,
 ) -> Option<ConnectError> {
-    challenge.resource_metadata.as_ref()?;
+    // A server need not say that people log in; its documents do.
+    if challenge.resource_metadata.is_none() {
+        discover(way.client, way.url).await.ok()?;
+    }
     let text = tokens.wanted(whose, challenge).await;
     Some(ConnectError::Refused(text))
 }

@@ -90,8 +90,15 @@ pub fn document(base: &str) -> Value {
 }
 
 fn registration(base: &str, method: Method) -> Value {
+    // OpenID Connect Registration 1.0, section 2: browsers come back to a web client by https, to a native one
+    // on their own machine.
+    let kind = match base.starts_with("https://") {
+        true => "web",
+        false => "native",
+    };
     json!({
         "client_name": NAME,
+        "application_type": kind,
         "redirect_uris": [format!("{base}{CALLBACK_PATH}")],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
@@ -250,6 +257,9 @@ mod tests {
             document(base)["redirect_uris"],
             json!(["https://tools.example/oauth/callback"])
         );
+        let kind = |base| document(base)["application_type"].clone();
+        assert_eq!(kind(base), "web");
+        assert_eq!(kind("http://127.0.0.1:8080"), "native");
         let given = Given {
             id: "mine".to_owned(),
             secret: None,

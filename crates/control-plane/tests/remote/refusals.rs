@@ -131,3 +131,21 @@ async fn a_tool_that_runs_here_and_one_of_somebody_else_are_not_logged_in_at() {
     assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
     at.stop().await;
 }
+
+#[tokio::test]
+async fn a_login_is_wanted_where_only_the_documents_say_so_and_not_where_none_do() {
+    let strict = Strict::start(60).await;
+    strict.ways.lock().challenge = None;
+    let plain = crate::elsewhere::Elsewhere::start("a-value").await;
+    let at = Installation::start().await;
+    for (name, url, wanted) in [("far", &strict.url, true), ("plain", &plain.url, false)] {
+        let body = json!({"catalog": "remote", "name": name, "url": url});
+        let made = at.post("/instances", body).await;
+        let id = made["id"].as_str().unwrap();
+        at.status_becomes(id, "error_runtime").await;
+        let shown = at.get(&format!("/instances/{id}")).await;
+        assert_eq!(shown["login"]["state"] == "needed", wanted, "{shown}");
+        let said = shown["error_message"].as_str().unwrap();
+        assert_eq!(said.contains("agentopia tools login far"), wanted, "{said}");
+    }
+}
