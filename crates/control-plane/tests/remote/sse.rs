@@ -175,3 +175,44 @@ async fn a_server_that_names_an_endpoint_elsewhere_gets_nothing_sent_there() {
     assert!(thief.shown.lock().is_empty(), "nothing came there");
     at.stop().await;
 }
+
+#[tokio::test]
+async fn each_link_has_streams_with_its_own_secret() {
+    let (url, old) = start("/message", "everybodys").await;
+    let at = Installation::start().await;
+    for name in ["everybodys", "of-one"] {
+        at.put(&format!("/secrets/{name}"), json!({ "value": name }))
+            .await;
+    }
+    let body = json!({"catalog": "remote-sse", "url": url, "secrets": {"TOKEN": "everybodys"}});
+    let made = at.post("/instances", body).await;
+    let id = made["id"].as_str().unwrap();
+    at.status_becomes(id, "running").await;
+    let (any, one) = (
+        at.agent_called("any", id).await,
+        at.agent_called("one", id).await,
+    );
+    let link = format!("/agents/{}/links/{id}", one.id);
+    at.put(&link, json!({"secrets": {"TOKEN": "of-one"}})).await;
+    // Whoever has the server's only key gets in, and nobody else, whoever got in before.
+    for (taken, [any_in, one_in]) in [
+        ("of-one", [false, true]),
+        ("everybodys", [true, false]),
+        ("of-one", [false, true]),
+    ] {
+        old.token.lock().replace_range(.., taken);
+        assert_eq!(any.call("echo").await.is_ok(), any_in, "{taken}");
+        assert_eq!(one.call("echo").await.is_ok(), one_in, "{taken}");
+    }
+    // A new value counts at once, and its stream is opened anew.
+    old.token.lock().replace_range(.., "next");
+    at.put("/secrets/of-one", json!({"value": "next"})).await;
+    one.call("echo").await.unwrap();
+    assert!(any.call("echo").await.is_err());
+    let known = ["everybodys", "of-one", "next"].map(|value| format!("Bearer {value}"));
+    for headers in &*old.shown.lock() {
+        assert!(known.iter().any(|it| headers.contains(it)), "{headers}");
+        assert!(!headers.contains("agentopia-link"), "{headers}");
+    }
+    at.stop().await;
+}
