@@ -118,6 +118,17 @@ impl Far {
         let streams = self.streams.lock();
         streams.iter().filter(|stream| !stream.is_closed()).count()
     }
+
+    /// Waits until the server sees so many streams.
+    pub(crate) async fn streams_become(&self, count: usize) {
+        for _ in 0..200 {
+            if self.open() == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{} streams in place of {count}", self.open());
+    }
 }
 
 async fn stream(State(shared): State<Shared>) -> Response {

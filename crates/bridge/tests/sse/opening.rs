@@ -26,10 +26,7 @@ async fn a_server_that_names_no_endpoint_is_given_up() {
     let error = refused(&far).await;
     assert_eq!(error, OpenError::Silent(Duration::from_millis(500)));
     assert!(error.to_string().contains("named no endpoint within 0.5 s"));
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    far.raw(": still there?\n\n");
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(far.open(), 0, "its stream was closed");
+    far.streams_become(0).await;
 }
 
 #[tokio::test]

@@ -10,18 +10,6 @@ use http::Method;
 use crate::bench::{Bench, answer_to, call, config, initialize};
 use crate::far::Far;
 
-/// Waits until the server sees so many streams. It says something on each, as a server does that wants
-/// to know whether somebody is there.
-async fn streams_become(far: &Far, count: usize) {
-    for _ in 0..200 {
-        if far.open() == count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{} streams in place of {count}", far.open());
-}
-
 #[tokio::test]
 async fn a_session_is_one_instances_and_one_starts() {
     let mut far = Far::start().await;
@@ -44,7 +32,7 @@ async fn a_session_is_one_instances_and_one_starts() {
     };
     let answer = restarted.post(Some(&session), &call(1)).await.unwrap();
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    streams_become(&far, 0).await;
+    far.streams_become(0).await;
 }
 
 #[tokio::test]
@@ -55,11 +43,11 @@ async fn a_session_that_is_closed_or_forgotten_closes_its_stream() {
     assert_eq!((far.open(), bench.hub.sessions(bench.instance)), (1, 1));
     let closed = bench.send(Method::DELETE, Some(&session), String::new());
     assert_eq!(closed.await.unwrap().status, StatusCode::NO_CONTENT);
-    streams_become(&far, 0).await;
+    far.streams_become(0).await;
     bench.initialized(&mut far).await;
-    streams_become(&far, 1).await;
+    far.streams_become(1).await;
     bench.hub.forget(bench.instance);
-    streams_become(&far, 0).await;
+    far.streams_become(0).await;
     assert_eq!(bench.hub.sessions(bench.instance), 0);
 }
 
@@ -103,7 +91,7 @@ async fn a_session_that_nobody_uses_ends_and_one_that_is_listened_to_stays() {
     let _stream = listening.await.unwrap();
     bench.initialized(&mut far).await;
     assert_eq!(far.open(), 2);
-    streams_become(&far, 1).await;
+    far.streams_become(1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(far.open(), 1);
 }
@@ -114,5 +102,5 @@ async fn a_hub_that_is_gone_leaves_no_stream_behind() {
     let bench = Bench::of(&far);
     bench.initialized(&mut far).await;
     bench.hub.close_all();
-    streams_become(&far, 0).await;
+    far.streams_become(0).await;
 }
