@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use agentopia_api::instance::Instance;
+use agentopia_domain::InstanceId;
 use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::InstanceStatus;
 use agentopia_e2e::talker::Talker;
@@ -161,6 +162,13 @@ async fn goes_on(talker: &Talker) -> anyhow::Result<()> {
     .await
 }
 
+async fn is_called_by_hand(cluster: &Cluster, id: InstanceId) -> anyhow::Result<()> {
+    let arguments = json!({"message": "by hand"});
+    let answer = cluster.admin.call(id, "echo", arguments).await?;
+    assert_eq!(answer.result["content"][0]["text"], "Echo: by hand");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http_sse_server_in_a_container_does_everything() -> anyhow::Result<()> {
     let cluster = Cluster::local()
@@ -171,11 +179,7 @@ async fn an_http_sse_server_in_a_container_does_everything() -> anyhow::Result<(
     let id = cluster.deploy("everything-sse").await?.id;
     let agent = cluster.agent_with("helper", &[id]).await?;
     does_everything(&agent).await?;
-    let by_hand = cluster
-        .admin
-        .call(id, "echo", json!({"message": "by hand"}))
-        .await?;
-    assert_eq!(by_hand.result["content"][0]["text"], "Echo: by hand");
+    is_called_by_hand(&cluster, id).await?;
 
     let talker = Talker::open(&agent).await?;
     talker.text("echo", json!({"message": "before"})).await?;
@@ -210,11 +214,7 @@ async fn an_http_sse_server_elsewhere_does_everything() -> anyhow::Result<()> {
     let id = cluster.running(instance.id).await?.id;
     let agent = cluster.agent_with("helper", &[id]).await?;
     does_everything(&agent).await?;
-    let by_hand = cluster
-        .admin
-        .call(id, "echo", json!({"message": "by hand"}))
-        .await?;
-    assert_eq!(by_hand.result["content"][0]["text"], "Echo: by hand");
+    is_called_by_hand(&cluster, id).await?;
 
     // It is restarted where it runs: whoever has a session notices nothing but a pause.
     let talker = Talker::open(&agent).await?;

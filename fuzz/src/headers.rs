@@ -3,7 +3,7 @@
 //! The input: lines. The first is a header value, the second a tool's schema, the third a call, the others
 //! are headers (`name: value`).
 
-use agentopia_mcp::headers::{decode_value, encode_value};
+use agentopia_mcp::headers::{decode_value, encode_value, misannotated};
 use agentopia_mcp::{Envelope, Json, Limits, ParamHeaders, ProtocolVersion, headers as mcp};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -14,7 +14,10 @@ pub fn headers(data: &[u8]) {
     let (value, schema, call) = (next(), next(), next());
     decoded(value);
     let params = Json::parse(schema)
-        .map(|schema| ParamHeaders::from_schema(&schema))
+        .map(|schema| {
+            let _wrong = misannotated(&schema);
+            ParamHeaders::from_schema(&schema)
+        })
         .unwrap_or_default();
     if let Ok(call) = Envelope::scan(call, &Limits::default()) {
         let sent = read(lines);

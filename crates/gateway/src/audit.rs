@@ -5,7 +5,6 @@ mod queue;
 use std::time::Duration;
 
 use agentopia_domain::account::CallCount;
-
 use agentopia_domain::token::TokenHash;
 use agentopia_domain::{AccountId, AgentId, InstanceId, UserId};
 use async_trait::async_trait;

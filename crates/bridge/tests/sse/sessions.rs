@@ -92,6 +92,7 @@ async fn a_session_that_nobody_uses_ends_and_one_that_is_listened_to_stays() {
     bench.initialized(&mut far).await;
     assert_eq!(far.open(), 2);
     far.streams_become(1).await;
+    // Longer than a session may be idle: the one that is listened to stays.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(far.open(), 1);
 }

@@ -92,6 +92,7 @@ async fn a_client_that_goes_away_cancels_its_request() {
     let (asked, taken) = far.held().await;
     calling.abort();
     assert!(calling.await.unwrap_err().is_cancelled());
+    // Time in which a cancellation could overtake it.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert!(far.heard_nothing());
     taken.send(StatusCode::ACCEPTED).unwrap();

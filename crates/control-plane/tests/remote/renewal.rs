@@ -84,6 +84,7 @@ async fn a_login_is_renewed_before_it_is_over_and_no_refresh_token_is_used_twice
         for answer in futures::future::join_all(calls).await {
             assert_eq!(answer.unwrap(), "far {\"text\":\"hi\"}");
         }
+        // Tokens are good for two seconds of the clock that both sides go by.
         tokio::time::sleep(Duration::from_millis(900)).await;
     }
     {
