@@ -249,11 +249,16 @@ pub async fn converges(cluster: &Cluster, id: InstanceId, goal: S) -> anyhow::Re
             );
         }
     }
-    let statuses = admin.statuses(id.as_uuid()).await?;
+    // Waited for, since the status that was seen above may be older than the kill: a management
+    // agent that was killed right after it said `running` says `starting` once more.
     let goal = serde_json::to_value(goal)?;
-    anyhow::ensure!(
-        statuses.last().map(String::as_str) == goal.as_str(),
-        "the timeline ends otherwise: {statuses:?}"
-    );
-    Ok(())
+    wait_for(HEALED, "the timeline to end with the goal", async || {
+        let statuses = admin.statuses(id.as_uuid()).await?;
+        anyhow::ensure!(
+            statuses.last().map(String::as_str) == goal.as_str(),
+            "the timeline ends otherwise: {statuses:?}"
+        );
+        Ok(())
+    })
+    .await
 }
