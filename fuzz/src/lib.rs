@@ -9,6 +9,7 @@
 //! | [`sse()`] | a stream of Server-Sent Events, however it is cut into chunks |
 //! | [`stdio()`] | a stream of lines, however it is cut into chunks |
 //! | [`headers()`] | `Mcp-*` headers, encoded values and a tool's schema |
+//! | [`http1()`] | HTTP/1.1 as a client or a server says it, however it is cut into chunks |
 //! | [`request()`] | an HTTP request of a client, sealed ids and states included, by a whole gateway |
 //! | [`answer()`] | an HTTP answer of a server, by a whole gateway |
 #![expect(
@@ -23,6 +24,7 @@ mod answer;
 mod chunks;
 mod envelope;
 mod headers;
+mod http1;
 mod request;
 mod rig;
 mod sse;
@@ -31,6 +33,7 @@ mod stdio;
 pub use answer::answer;
 pub use envelope::envelope;
 pub use headers::headers;
+pub use http1::http1;
 pub use request::request;
 pub use sse::sse;
 pub use stdio::stdio;

@@ -39,6 +39,11 @@ fn headers_survive_their_encoding() {
 }
 
 #[test]
+fn http_is_the_same_however_it_is_cut() {
+    replay("http1", agentopia_fuzz::http1);
+}
+
+#[test]
 fn requests_are_answered_whatever_they_are() {
     replay("request", agentopia_fuzz::request);
 }

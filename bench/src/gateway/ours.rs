@@ -38,7 +38,7 @@ const LIMIT: Option<NonZeroU32> = NonZeroU32::new(u32::MAX);
 const SESSIONS: usize = 20_000;
 
 /// Plain HTTP to wherever the route says.
-struct Plain(Client<Tcp, Full<Bytes>>);
+struct Plain(Client<Tcp>);
 
 #[async_trait]
 impl UpstreamConnector for Plain {

@@ -9,10 +9,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::envelope::{Envelope, Limits, ScanError, batch_elements};
 
 /// One line of a stdio stream.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every line is a message: no box for each"
-)]
 #[derive(Debug)]
 pub enum Line {
     /// A message.

@@ -28,12 +28,12 @@ const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("agentopia/", env!("CARGO_PKG_VERSION")));
 
 /// An answer's body, as it streams in. Dropping it closes the connection, unless it was read.
-pub type RemoteBody = UnsyncBoxBody<Bytes, hyper::Error>;
+pub type RemoteBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// See the crate's header. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct RemoteClient {
-    http: Client<Connector, Full<Bytes>>,
+    http: Client<Connector>,
     guarded: Arc<Guarded>,
 }
 
@@ -119,7 +119,7 @@ impl RemoteClient {
             .or_insert(USER_AGENT);
         let sending = self.http.send(&origin, request.map(Full::new));
         match sending.await {
-            Ok(answer) => Ok(answer.map(|body: Body<_, _>| body.boxed_unsync())),
+            Ok(answer) => Ok(answer.map(|body: Body<_>| body.boxed_unsync())),
             Err(Error::Connect(error)) => Err(not_connected(&origin, &error)),
             Err(error @ Error::NotSent(_)) => Err(RemoteError::Unreachable(chain(&error))),
             Err(Error::Broken(error)) => Err(RemoteError::Broken {

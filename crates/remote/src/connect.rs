@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_http1::Connect;
-use hyper_rustls::MaybeHttpsStream;
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 use url::{Host, Url};
 
 use crate::error::{Refusal, chain};
@@ -72,7 +72,7 @@ pub(crate) struct Guarded {
 
 impl Connect for Guarded {
     type Target = Origin;
-    type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Io = Either<TcpStream, TlsStream<TcpStream>>;
 
     async fn connect(&self, origin: &Origin) -> io::Result<Self::Io> {
         timeout(LIMIT, self.open(origin))
@@ -115,16 +115,16 @@ impl Guarded {
 
     async fn open(&self, origin: &Origin) -> io::Result<<Self as Connect>::Io> {
         let addresses = self.judged(origin).await?;
-        let stream = TokioIo::new(reach(&addresses).await?);
+        let stream = reach(&addresses).await?;
         if !origin.is_https {
-            return Ok(MaybeHttpsStream::Http(stream));
+            return Ok(Either::Left(stream));
         }
         let connector = TlsConnector::from(self.tls().await?);
         let stream = connector
-            .connect(server_name(origin)?, TokioIo::new(stream))
+            .connect(server_name(origin)?, stream)
             .await
             .map_err(|error| io::Error::other(format!("TLS failed: {}", chain(&error))))?;
-        Ok(MaybeHttpsStream::Https(TokioIo::new(stream)))
+        Ok(Either::Right(stream))
     }
 
     async fn tls(&self) -> io::Result<Arc<ClientConfig>> {

@@ -42,7 +42,7 @@ pub(crate) fn config() -> HubConfig {
 /// How the hub reaches the server: as it is, without a guard.
 #[derive(Debug)]
 struct Direct {
-    client: Client<Tcp, Full<Bytes>>,
+    client: Client<Tcp>,
     address: SocketAddr,
     stream: Url,
 }

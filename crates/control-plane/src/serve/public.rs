@@ -8,7 +8,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -45,7 +44,7 @@ struct Served {
 impl Served {
     async fn answer(
         self: Arc<Self>,
-        mut request: Request<Incoming>,
+        mut request: Request<front::RequestBody>,
         peer: SocketAddr,
     ) -> Response<Body> {
         if Gateway::takes(request.uri().path()) {

@@ -54,7 +54,7 @@ const DROPPED_BY_NAME: [&str; 7] = [
 /// Connections to the HTTP servers of this machine.
 #[derive(Debug)]
 pub(super) struct Proxy {
-    client: Client<Tcp, Body>,
+    client: Client<Tcp>,
 }
 
 impl Proxy {

@@ -36,7 +36,7 @@ const CONNECTIONS: Settings = Settings {
 /// The longest endpoint that a server may name.
 const LONGEST_ENDPOINT: usize = 2048;
 
-type Http = Client<Tcp, Full<Bytes>>;
+type Http = Client<Tcp>;
 
 /// One server.
 #[derive(Debug)]

@@ -154,13 +154,13 @@ async fn instance(asking: &Asking<'_>) -> Response {
 
 /// What a session-era server would say to `server/discover` (rule 2).
 fn discover_of_session(live: &crate::upstream::Live) -> Json<'static> {
-    let mut capabilities = live.capabilities.clone();
+    let mut capabilities = live.greeting.capabilities.clone();
     capabilities.remove(&["logging"]);
     capabilities.remove(&["tasks"]);
-    let mut result: ObjectWriter = jsonrpc::modern_result("complete", &live.server_info());
+    let mut result: ObjectWriter = jsonrpc::modern_result("complete", &live.greeting.server_info());
     about::add_versions(&mut result);
     result.raw("capabilities", capabilities.to_json());
-    if let Some(instructions) = live.instructions() {
+    if let Some(instructions) = live.greeting.instructions() {
         result.raw("instructions", instructions);
     }
     result.raw("ttlMs", 0).text("cacheScope", "private");

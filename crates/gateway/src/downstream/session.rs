@@ -166,18 +166,18 @@ async fn pass_initialize(
         .live(core, client, &hop.route)
         .await
         .map_err(|error| error.to_rpc(&hop.route.name))?;
-    if let (Era::Session, Some(hello)) = (live.era, live.hello()) {
+    if let (Era::Session, Some(hello)) = (live.era, live.greeting.hello()) {
         return Ok(Splice::new(&hello).id(id).finish());
     }
-    let mut capabilities = live.capabilities.clone();
+    let mut capabilities = live.greeting.capabilities.clone();
     // Asked for with every request there, once for all here; the gateway sees to it.
     capabilities.set(&["logging"], empty_object());
     let mut result = ObjectWriter::new();
     result
         .text("protocolVersion", client.hello.version.as_str())
         .raw("capabilities", capabilities.to_json())
-        .raw("serverInfo", live.server_info());
-    if let Some(instructions) = live.instructions() {
+        .raw("serverInfo", live.greeting.server_info());
+    if let Some(instructions) = live.greeting.instructions() {
         result.raw("instructions", instructions);
     }
     Ok(jsonrpc::response(id, &result.finish()))
@@ -342,7 +342,7 @@ async fn set_level(core: &Arc<Core>, client: &Arc<Client>, level: &Json<'_>) {
     let upstreams = client.upstreams();
     let telling = upstreams.iter().filter_map(|upstream| {
         let live = upstream.current()?;
-        let takes = live.era == Era::Session && live.capabilities.has(&["logging"]);
+        let takes = live.era == Era::Session && live.greeting.capabilities.has(&["logging"]);
         let params = &params;
         takes.then_some(async move {
             let route = &live.route;

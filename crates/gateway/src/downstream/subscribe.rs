@@ -87,7 +87,7 @@ async fn change(
         .await
         .map_err(told)?;
     if live.era == Era::Modern {
-        if !live.capabilities.has(&["resources", "subscribe"]) {
+        if !live.greeting.capabilities.has(&["resources", "subscribe"]) {
             return Err(RpcError::invalid_params(
                 "the server has no updates of resources",
             ));

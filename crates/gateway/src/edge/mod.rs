@@ -6,17 +6,18 @@ mod auth;
 mod guard;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 
 use crate::clients::Target;
 use crate::core::Core;
@@ -202,10 +203,9 @@ where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: Into<BodyError>,
 {
-    let reading = Limited::new(body, limit).collect();
-    match tokio::time::timeout(BODY_PATIENCE, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    match tokio::time::timeout(BODY_PATIENCE, collect(body, limit)).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => {
             let sentence = format!("the message is larger than {limit} bytes; send less");
             Err(answer::refused(StatusCode::PAYLOAD_TOO_LARGE, &sentence))
         }
@@ -218,4 +218,32 @@ where
             "the message took too long",
         )),
     }
+}
+
+/// All of a body, as it came if it came in one piece; `None` if it is longer than `limit`.
+async fn collect<B>(body: B, limit: usize) -> Result<Option<Bytes>, B::Error>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let mut body = pin!(body);
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.as_mut().frame().await {
+        let Ok(piece) = frame?.into_data() else {
+            continue;
+        };
+        if first.len() + whole.len() + piece.len() > limit {
+            return Ok(None);
+        }
+        if first.is_empty() && whole.is_empty() {
+            first = piece;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&piece);
+        }
+    }
+    Ok(Some(match first.is_empty() {
+        true => whole.freeze(),
+        false => first,
+    }))
 }

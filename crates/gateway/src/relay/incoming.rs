@@ -80,7 +80,10 @@ pub(super) fn finish(back: &Returning<'_>, response: &Envelope) -> Finished {
             out = out.set(Field::ResultType, "complete");
         }
         if !response.has(Field::ResultMetaServerInfo) {
-            out = out.set(Field::ResultMetaServerInfo, back.live.server_info());
+            out = out.set(
+                Field::ResultMetaServerInfo,
+                back.live.greeting.server_info(),
+            );
         }
         if is_cacheable(back.method) {
             if !response.has(Field::ResultTtlMs) {

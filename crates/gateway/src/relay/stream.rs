@@ -357,7 +357,7 @@ impl Events {
         }
         let mut requests = ObjectWriter::new();
         requests.raw(QUESTION, request.finish());
-        let server = self.call.live.server_info();
+        let server = self.call.live.greeting.server_info();
         let mut result = jsonrpc::modern_result("input_required", &server);
         result
             .raw("inputRequests", requests.finish())

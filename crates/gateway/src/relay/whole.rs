@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use http_body::Body as _;
 
 use super::incoming::{self, Finished, Returning};
 use super::record::Record;
@@ -24,6 +25,8 @@ use crate::upstream::reader::next_chunk;
 
 /// Answers up to this size are not streamed: checking them costs less than what it saves.
 const WHOLE_UP_TO: usize = 64 << 10;
+/// Of those that are known to be longer, so much is looked at: more than is ever kept of an answer.
+const HEAD: usize = 16 << 10;
 
 pub(super) async fn respond(
     asking: &Asking<'_>,
@@ -43,15 +46,23 @@ pub(super) async fn respond(
             record.end(finished.outcome, finished.body.len());
             answer::json(finished.status, finished.body)
         }
-        Ok(Read::Streaming(first, rest, size)) => streaming(call, record, first, rest, size),
+        Ok(Read::Streaming(answer)) => streaming(call, record, answer),
         Err(error) => failed(asking, hop, &error, record),
     }
 }
 
 enum Read {
     Whole(Finished),
-    /// The spliced beginning, the rest, and how much of it was read.
-    Streaming(Bytes, UpstreamBody, usize),
+    Streaming(Streaming),
+}
+
+/// An answer of which the beginning was read.
+struct Streaming {
+    /// With the client's id, and what came behind it.
+    first: [Bytes; 2],
+    rest: UpstreamBody,
+    /// How much of it was read, bytes.
+    read: usize,
 }
 
 async fn read(
@@ -65,31 +76,36 @@ async fn read(
     let config = &asking.core.config;
     let limit = config.max_upstream_message_bytes;
     let trip = Trip::of(asking, hop);
-    let mut so_far = BytesMut::new();
+    let mut so_far = Pieces::default();
     // Looked at once: what can't be told by so much is read as a whole.
     let mut undecided = status.is_success();
+    let is_long = body.size_hint().lower() > WHOLE_UP_TO as u64;
+    let enough = if is_long { HEAD } else { WHOLE_UP_TO };
     while let Some(chunk) = next_chunk(&mut body, config.call_idle_timeout).await? {
         if so_far.len() + chunk.len() > limit {
             return Err(UpstreamError::TooLarge(limit));
         }
-        so_far.extend_from_slice(&chunk);
-        if so_far.len() <= WHOLE_UP_TO || !undecided {
+        so_far.push(chunk);
+        if so_far.len() <= enough || !undecided {
             continue;
         }
         undecided = false;
-        if incoming::needs_only_id(asking.client, &call.live, trip.is_some(), &so_far)
-            && let Some(span) = head::id_span(&so_far)
-            && so_far[span.clone()] == *Id::from(call.number).as_raw()
+        let began = so_far.bytes();
+        if incoming::needs_only_id(asking.client, &call.live, trip.is_some(), began)
+            && let Some(span) = head::id_span(began)
+            && began[span.clone()] == *Id::from(call.number).as_raw()
         {
-            record.began(&so_far);
-            let mut first = BytesMut::with_capacity(so_far.len() + 32);
-            first.extend_from_slice(&so_far[..span.start]);
-            first.extend_from_slice(asking.id.as_raw());
-            first.extend_from_slice(&so_far[span.end..]);
-            return Ok(Read::Streaming(first.freeze(), body, so_far.len()));
+            record.began(began);
+            let head = [&began[..span.start], asking.id.as_raw()].concat();
+            let began = so_far.into_bytes();
+            return Ok(Read::Streaming(Streaming {
+                read: began.len(),
+                first: [head.into(), began.slice(span.end..)],
+                rest: body,
+            }));
         }
     }
-    let raw = so_far.freeze();
+    let raw = so_far.into_bytes();
     call.finish();
     let response = parse_response(call, status, raw)?;
     record.answered(&response);
@@ -97,6 +113,42 @@ async fn read(
         &returning(asking, call, trip.as_ref(), &asking.message.method()),
         &response,
     )))
+}
+
+/// What was read of a body, as it came if it came in one piece.
+#[derive(Debug, Default)]
+struct Pieces {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Pieces {
+    fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self.all.is_empty() {
+            true => &self.first,
+            false => &self.all,
+        }
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        self.all.extend_from_slice(&piece);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self.all.is_empty() {
+            true => self.first,
+            false => self.all.freeze(),
+        }
+    }
 }
 
 fn returning<'a>(
@@ -118,14 +170,9 @@ fn returning<'a>(
 
 /// Passes the rest on as it comes. When it breaks off the client's connection does too: a body that
 /// began can't be taken back.
-fn streaming(
-    call: OpenCall,
-    mut record: Record,
-    first: Bytes,
-    rest: UpstreamBody,
-    read: usize,
-) -> Response {
-    record.sent(first.len());
+fn streaming(call: OpenCall, mut record: Record, answer: Streaming) -> Response {
+    let Streaming { first, rest, read } = answer;
+    record.sent(first.iter().map(Bytes::len).sum());
     let config = Arc::clone(&call.core);
     let state = Some((call, record, rest, read));
     let rest = futures::stream::unfold(state, move |state| {
@@ -160,7 +207,7 @@ fn streaming(
             }
         }
     });
-    let first = futures::stream::iter([Ok(first)]);
+    let first = futures::stream::iter(first.map(Ok));
     let body = Body::from_stream(futures::StreamExt::chain(first, rest));
     answer::json_body(StatusCode::OK, body)
 }

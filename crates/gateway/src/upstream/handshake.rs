@@ -84,13 +84,8 @@ async fn initialize(
     let session = headers
         .get(headers::SESSION_ID)
         .and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
-    let live = Live::new(
-        route.clone(),
-        Era::Session,
-        version,
-        session,
-        Some(response),
-    );
+    let greeting = core.shelf.greeting(route.id, Era::Session, Some(&response));
+    let live = Live::new(route.clone(), Era::Session, version, session, greeting);
     let ready = jsonrpc::notification(method::INITIALIZED, None);
     exchange::post(core, client, &live, ready.into(), HeaderMap::new()).await?;
     settle_in(core, client, upstream, &live).await;
@@ -107,7 +102,7 @@ async fn settle_in(core: &Arc<Core>, client: &Arc<Client>, upstream: &Arc<Upstre
     };
     let level = client.log_level.lock().clone();
     if let Some(level) = level
-        && live.capabilities.has(&["logging"])
+        && live.greeting.capabilities.has(&["logging"])
         && let Ok(level) = Json::parse(&level)
     {
         let mut params = ObjectWriter::new();
@@ -189,13 +184,11 @@ async fn discover(
         Ok(Ok(response)) => {
             let versions = supported(&response);
             match newest_common(versions.iter().map(String::as_str), Era::Modern) {
-                Some(version) => Ok(Live::new(
-                    route.clone(),
-                    Era::Modern,
-                    version,
-                    None,
-                    Some(response),
-                )),
+                Some(version) => {
+                    let greeting = core.shelf.greeting(route.id, Era::Modern, Some(&response));
+                    let era = Era::Modern;
+                    Ok(Live::new(route.clone(), era, version, None, greeting))
+                }
                 None => Err(only_speaks(&versions)),
             }
         }
@@ -207,7 +200,9 @@ async fn discover(
             {
                 return Err(UpstreamError::Rpc(error));
             }
-            Ok(Live::new(route.clone(), Era::Modern, version, None, None))
+            let greeting = core.shelf.greeting(route.id, Era::Modern, None);
+            let era = Era::Modern;
+            Ok(Live::new(route.clone(), era, version, None, greeting))
         }
         Ok(Err(error)) => Err(error),
     }

@@ -100,7 +100,7 @@ impl Listening<'_> {
     }
 
     async fn open_modern(&self) -> Result<Option<EventReader>, UpstreamError> {
-        let can = |path: &[&str]| self.live.capabilities.has(path);
+        let can = |path: &[&str]| self.live.greeting.capabilities.has(path);
         let uris = self.upstream.subscriptions.lock().clone();
         let filter = Filter {
             tools: can(&["tools", "listChanged"]),

@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use agentopia_mcp::{
-    Capabilities, Envelope, Era, Field, Json, Limits, ListItem, ListKind, ParamHeaders,
-    ProtocolVersion,
-};
+use agentopia_mcp::{Era, ListItem, ListKind, ParamHeaders, ProtocolVersion};
 use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::greeting::Greeting;
 use super::shelf::Items;
-use crate::clients::empty_object;
 use crate::routes::InstanceRoute;
 
 /// All pages of one list.
@@ -59,11 +56,7 @@ pub(crate) struct Live {
     pub(crate) version: ProtocolVersion,
     /// The server's `Mcp-Session-Id`.
     pub(crate) session: Option<HeaderValue>,
-    pub(crate) capabilities: Capabilities,
-    /// The answer to initialize or server/discover, see [`Self::hello`].
-    hello: Option<Box<[u8]>>,
-    /// Of it, for every answer of a session-era server to a modern client.
-    server_info: Json<'static>,
+    pub(crate) greeting: Arc<Greeting>,
     lists: Mutex<[(u64, Option<Arc<Listed>>); 4]>,
     lost: AtomicBool,
     /// A stream is open on which the server tells of changes: only then lists are kept.
@@ -79,55 +72,20 @@ impl Live {
         era: Era,
         version: ProtocolVersion,
         session: Option<HeaderValue>,
-        hello: Option<Envelope>,
+        greeting: Arc<Greeting>,
     ) -> Self {
-        let mut capabilities = Capabilities::default();
-        match &hello {
-            Some(hello) => {
-                capabilities.merge(
-                    &hello
-                        .raw(Field::ResultCapabilities)
-                        .unwrap_or_else(empty_object),
-                );
-            }
-            // It did not say: assume everything and let it refuse.
-            None => {
-                for key in ["tools", "resources", "prompts", "completions"] {
-                    capabilities.set(&[key], empty_object());
-                }
-            }
-        }
         Self {
             route,
             era,
             version,
             session,
-            capabilities,
-            server_info: server_info(era, hello.as_ref()),
-            // In memory of its own: it is kept, and what came is a slice of a read buffer of several KiB.
-            hello: hello.map(|hello| hello.bytes().into()),
+            greeting,
             lists: Mutex::default(),
             lost: AtomicBool::new(false),
             listening: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             closed: CancellationToken::new(),
         }
-    }
-
-    /// The answer to initialize or server/discover; `None` if a modern server refused to discover. Scanned
-    /// anew each time: it is asked for seldom, and kept in every session.
-    pub(crate) fn hello(&self) -> Option<Envelope<&[u8]>> {
-        let limits = Limits {
-            max_bytes: u32::MAX as usize,
-            ..Limits::default()
-        };
-        Envelope::scan(self.hello.as_deref()?, &limits).ok()
-    }
-
-    /// Advice for the model, if the server gave any.
-    pub(crate) fn instructions(&self) -> Option<Json<'static>> {
-        let hello = self.hello()?;
-        Some(hello.raw(Field::ResultInstructions)?.into_owned())
     }
 
     /// Whether it is still good for `route`.
@@ -148,7 +106,7 @@ impl Live {
 
     /// Whether the server has such a list at all.
     pub(crate) fn offers(&self, kind: ListKind) -> bool {
-        self.capabilities.has(&[match kind {
+        self.greeting.capabilities.has(&[match kind {
             ListKind::Tools => "tools",
             ListKind::Prompts => "prompts",
             ListKind::Resources | ListKind::ResourceTemplates => "resources",
@@ -161,7 +119,8 @@ impl Live {
             ListKind::Prompts => "prompts",
             ListKind::Resources | ListKind::ResourceTemplates => "resources",
         };
-        self.listening.load(Ordering::Acquire) && self.capabilities.has(&[key, "listChanged"])
+        self.listening.load(Ordering::Acquire)
+            && self.greeting.capabilities.has(&[key, "listChanged"])
     }
 
     /// The kept list, if it still holds: the server would have told us, or said how long it holds.
@@ -215,20 +174,4 @@ impl Live {
             self.forget_list(kind);
         }
     }
-
-    /// `serverInfo`, wherever its era puts it.
-    pub(crate) fn server_info(&self) -> Json<'_> {
-        self.server_info.borrowed()
-    }
-}
-
-fn server_info(era: Era, hello: Option<&Envelope>) -> Json<'static> {
-    let field = match era {
-        Era::Session => Field::ResultServerInfo,
-        Era::Modern => Field::ResultMetaServerInfo,
-    };
-    hello
-        .and_then(|hello| hello.raw(field))
-        .filter(Json::is_object)
-        .map_or_else(crate::aggregate::own_info, Json::into_owned)
 }

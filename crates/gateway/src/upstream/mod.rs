@@ -1,7 +1,7 @@
 //! The gateway as a client of MCP servers.
 //!
 //! `connector` is the seam to the network, `peer` one client's connection with one server,
-//! `handshake` how it begins in either era, `era` what is remembered of a server's era, `breaker` which
+//! `handshake` how it begins in either era, `greeting` what the server said then, `era` what is remembered of a server's era, `breaker` which
 //! servers are left alone for a while, `live` an open connection, `exchange` one HTTP request, `reader` its answer as messages, `resume` the same where it breaks off, `inbound` what
 //! is done with each message, `call` a request with its id and cancellation, `listen` the standing
 //! stream.
@@ -12,6 +12,7 @@ pub(crate) mod connector;
 pub(crate) mod era;
 pub(crate) mod error;
 pub(crate) mod exchange;
+pub(crate) mod greeting;
 mod handshake;
 pub(crate) mod inbound;
 mod listen;

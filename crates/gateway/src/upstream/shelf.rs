@@ -1,4 +1,4 @@
-//! What servers list, kept once for all who were told the same.
+//! What servers say of themselves and list, kept once for all who were told the same.
 //!
 //! Every client has sessions of its own with every server and is shown a list of its own, but nearly always
 //! it is the very list that others were shown: a thousand sessions would keep a thousand copies of what may
@@ -9,8 +9,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use agentopia_domain::InstanceId;
-use agentopia_mcp::{ListItem, ListKind, ParamHeaders};
+use agentopia_mcp::{Envelope, Era, ListItem, ListKind, ParamHeaders};
 use dashmap::DashMap;
+
+use super::greeting::Greeting;
 
 /// The items of a list, and what was found out about them.
 #[derive(Debug)]
@@ -42,11 +44,31 @@ impl Items {
     }
 }
 
-/// The last list of each kind that each server told somebody, for as long as somebody keeps it.
+/// The last greeting of each server, and the last list of each kind that each told somebody, for as long as
+/// somebody keeps it.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf(DashMap<(InstanceId, ListKind), Weak<Items>>);
+pub(crate) struct Shelf {
+    greetings: DashMap<InstanceId, Weak<Greeting>>,
+    lists: DashMap<(InstanceId, ListKind), Weak<Items>>,
+}
 
 impl Shelf {
+    /// This greeting: the one that is there if it is the same.
+    pub(crate) fn greeting(
+        &self,
+        instance: InstanceId,
+        era: Era,
+        said: Option<&Envelope>,
+    ) -> Arc<Greeting> {
+        let mut last = self.greetings.entry(instance).or_default();
+        if let Some(same) = last.upgrade().filter(|last| last.is(era, said)) {
+            return same;
+        }
+        let greeting = Arc::new(Greeting::new(era, said));
+        *last = Arc::downgrade(&greeting);
+        greeting
+    }
+
     /// These items: those that are there if they are the same.
     pub(crate) fn place(
         &self,
@@ -54,7 +76,7 @@ impl Shelf {
         kind: ListKind,
         items: Vec<ListItem>,
     ) -> Arc<Items> {
-        let mut last = self.0.entry((instance, kind)).or_default();
+        let mut last = self.lists.entry((instance, kind)).or_default();
         if let Some(same) = last.upgrade().filter(|last| last.items == items) {
             return same;
         }
@@ -65,7 +87,8 @@ impl Shelf {
 
     /// Forgets a server.
     pub(crate) fn forget(&self, instance: InstanceId) {
-        self.0.retain(|(of, _), _| *of != instance);
+        self.greetings.remove(&instance);
+        self.lists.retain(|(of, _), _| *of != instance);
     }
 }
 
@@ -103,6 +126,6 @@ mod tests {
         drop(first);
         assert!(weak.upgrade().is_none());
         shelf.forget(one);
-        assert_eq!(shelf.0.len(), 1);
+        assert_eq!(shelf.lists.len(), 1);
     }
 }

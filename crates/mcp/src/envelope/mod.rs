@@ -1,6 +1,6 @@
 //! One scan over a JSON-RPC message: is it well formed, what is it, where are the parts we act on.
 //!
-//! Nothing is parsed into types and nothing is allocated. What the scan found is a table of spans;
+//! Nothing is parsed into types, and nothing is allocated but the table of spans that says what was found;
 //! [`Splice`](crate::Splice) turns it into a changed message. `lex` checks JSON, `field` is the
 //! table of what is recorded, `scan` walks and classifies.
 
@@ -14,6 +14,7 @@ mod tests;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use error::ScanError;
 pub use field::Field;
@@ -120,7 +121,8 @@ impl Places {
 pub struct Envelope<B = bytes::Bytes> {
     bytes: B,
     kind: Kind,
-    places: Places,
+    /// Shared: the table is as long as a short message, and envelopes are handed on by value.
+    places: Arc<Places>,
 }
 
 impl<B: AsRef<[u8]>> Envelope<B> {
@@ -135,7 +137,7 @@ impl<B: AsRef<[u8]>> Envelope<B> {
         Ok(Self {
             bytes,
             kind,
-            places,
+            places: Arc::new(places),
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::Settings;
+use super::Settings;
 
 /// Connections `D` by what they lead to.
 #[derive(Debug)]

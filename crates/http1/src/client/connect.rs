@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Opens connections.
@@ -14,7 +14,7 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
     /// What connections are kept by: those with equal ones can take each other's place.
     type Target: Clone + Eq + Hash + fmt::Debug + Send + Sync + Unpin + 'static;
     /// A connection.
-    type Io: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static;
+    type Io: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
     /// Opens one.
     ///
@@ -32,14 +32,14 @@ pub struct Tcp {
 
 impl Connect for Tcp {
     type Target = SocketAddr;
-    type Io = TokioIo<TcpStream>;
+    type Io = TcpStream;
 
-    async fn connect(&self, target: &SocketAddr) -> io::Result<Self::Io> {
+    async fn connect(&self, target: &SocketAddr) -> io::Result<TcpStream> {
         let connecting = tokio::time::timeout(self.limit, TcpStream::connect(target));
         let stream = connecting
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
-        Ok(TokioIo::new(stream))
+        Ok(stream)
     }
 }
