@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use agentopia_api::discovery::Discovery;
 use agentopia_domain::InstanceId;
 use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::InstanceStatus;
 use agentopia_test_support::api::instances::deployment;
-use agentopia_test_support::{Cluster, Runtime, docker, wait_for};
+use agentopia_test_support::{Cluster, Runtime, TestAgent, docker, wait_for};
 use serde_json::json;
 
 /// The shortest that an operator can allow.
@@ -24,6 +25,17 @@ async fn runs(id: InstanceId) -> anyhow::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// The names of the tools that discovery tells of.
+async fn discovered(agent: &TestAgent) -> anyhow::Result<Vec<String>> {
+    let path = format!("/api/v1/agents/{}/discovery", agent.id());
+    let found: Discovery = agent.owner.get(&path).await?;
+    let [server] = found.servers.as_slice() else {
+        anyhow::bail!("not one server: {found:?}");
+    };
+    anyhow::ensure!(server.error.is_none(), "{found:?}");
+    Ok(server.tools.iter().map(|tool| tool.name.clone()).collect())
 }
 
 async fn asleep(cluster: &Cluster, id: InstanceId) -> anyhow::Result<()> {
@@ -55,6 +67,8 @@ async fn a_tool_that_nobody_uses_sleeps_and_is_woken_by_a_call() -> anyhow::Resu
     let text = json!({"text": "before"});
     assert_eq!(session.call("echo", text).await?.text(), "before");
     let tools = session.tools().await?;
+    let known = discovered(&agent).await?;
+    assert_eq!(known.len(), tools.len());
 
     // A call that takes longer than the idle time is use of it, to its end.
     let slow = session.call("sleep_ms", json!({"ms": 9000})).await?;
@@ -63,8 +77,9 @@ async fn a_tool_that_nobody_uses_sleeps_and_is_woken_by_a_call() -> anyhow::Resu
     assert!(!statuses.contains(&"asleep".to_owned()), "{statuses:?}");
 
     asleep(&cluster, id).await?;
-    // A list wakes nobody and lacks nothing.
+    // A list wakes nobody and lacks nothing; so does what an orchestrator asks for.
     assert_eq!(session.tools().await?, tools);
+    assert_eq!(discovered(&agent).await?, known);
     assert_eq!(
         cluster.admin.instance(id).await?.status,
         InstanceStatus::Asleep
@@ -95,6 +110,8 @@ async fn a_tool_that_nobody_uses_sleeps_and_is_woken_by_a_call() -> anyhow::Resu
         cluster.admin.instance(id).await?.status,
         InstanceStatus::Asleep
     );
+    // What it offers is not known any more: it is woken for that.
+    assert_eq!(discovered(&agent).await?, known);
     let again = agent.modern()?;
     let answer = again.call("echo", json!({"text": "again"})).await?;
     assert_eq!(answer.text(), "again");

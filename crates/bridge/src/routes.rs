@@ -1,14 +1,19 @@
-//! Who gets which message of a server: the state and the decisions, without I/O.
+//! Who gets which message of a server: the state and the decisions, without I/O. `mailboxes` is what waits
+//! for clients outside of requests, `ids` whose id is whose.
 
-use std::collections::{BTreeMap, VecDeque};
+mod ids;
+mod mailboxes;
 
-use agentopia_mcp::{Envelope, Field, Id, Json, Kind, RpcError, Splice, jsonrpc, method, stdio};
+use std::collections::BTreeMap;
+
+use agentopia_mcp::{Envelope, Field, Id, Json, Kind, RpcError, Splice, jsonrpc, method};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-/// Messages that are kept for a client that does not listen: beyond either, the oldest go.
-const KEPT_MESSAGES: usize = 256;
-const KEPT_BYTES: usize = 1 << 20;
+use ids::{in_form_of, number_of};
+use mailboxes::Mailbox;
+
+pub(crate) use ids::line;
 
 /// Whom a process serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,27 +65,6 @@ struct Pending {
     /// A stream of changes, not a call: unrelated messages are not for it.
     is_listen: bool,
     to: mpsc::Sender<Delivery>,
-}
-
-/// What waits for one client.
-#[derive(Debug, Default)]
-struct Mailbox {
-    stream: Option<mpsc::Sender<Bytes>>,
-    kept: VecDeque<Bytes>,
-    kept_bytes: usize,
-}
-
-impl Mailbox {
-    fn keep(&mut self, message: Bytes) {
-        self.kept_bytes += message.len();
-        self.kept.push_back(message);
-        while self.kept.len() > KEPT_MESSAGES || self.kept_bytes > KEPT_BYTES {
-            let Some(oldest) = self.kept.pop_front() else {
-                break;
-            };
-            self.kept_bytes -= oldest.len();
-        }
-    }
 }
 
 /// The routing state of one process.
@@ -171,10 +155,6 @@ impl Routes {
         }
     }
 
-    pub(crate) fn enter(&mut self, client: u64) {
-        self.mailboxes.entry(client).or_default();
-    }
-
     /// Forgets a client and what waits for it; gives its open requests, which are to be cancelled.
     pub(crate) fn leave(&mut self, client: u64) -> Vec<u64> {
         self.mailboxes.remove(&client);
@@ -188,36 +168,6 @@ impl Routes {
             self.pending.remove(number);
         }
         open
-    }
-
-    /// Opens a client's stream; `None` if it has one (whose reader has not gone away).
-    pub(crate) fn listen(&mut self, client: u64, to: mpsc::Sender<Bytes>) -> Option<Vec<Bytes>> {
-        let mailbox = self.mailboxes.entry(client).or_default();
-        if mailbox
-            .stream
-            .as_ref()
-            .is_some_and(|stream| !stream.is_closed())
-        {
-            return None;
-        }
-        mailbox.stream = Some(to);
-        mailbox.kept_bytes = 0;
-        Some(mailbox.kept.drain(..).collect())
-    }
-
-    pub(crate) fn stop_listening(&mut self, client: u64) {
-        if let Some(mailbox) = self.mailboxes.get_mut(&client)
-            && mailbox.stream.as_ref().is_some_and(mpsc::Sender::is_closed)
-        {
-            mailbox.stream = None;
-        }
-    }
-
-    /// A client whose stream is not read: what comes is kept instead.
-    pub(crate) fn drop_stream(&mut self, client: u64) {
-        if let Some(mailbox) = self.mailboxes.get_mut(&client) {
-            mailbox.stream = None;
-        }
     }
 
     /// Whether somebody waits for an answer or listens.
@@ -357,27 +307,6 @@ impl Routes {
         }
         deliver(*number, pending, message)
     }
-
-    /// Something for every client: to those that listen; kept for the others.
-    fn publish(&mut self, message: &Bytes) -> Routed {
-        if self.mailboxes.is_empty() {
-            return Routed::Dropped;
-        }
-        let mut streams = Vec::new();
-        for (client, mailbox) in &mut self.mailboxes {
-            match &mailbox.stream {
-                Some(stream) if !stream.is_closed() => {
-                    streams.push((*client, stream.clone(), message.clone()));
-                }
-                _ => mailbox.keep(message.clone()),
-            }
-        }
-        if streams.is_empty() {
-            Routed::Kept
-        } else {
-            Routed::Publish(streams)
-        }
-    }
 }
 
 fn deliver(request: u64, pending: &Pending, message: Bytes) -> Routed {
@@ -386,31 +315,6 @@ fn deliver(request: u64, pending: &Pending, message: Bytes) -> Routed {
         request,
         delivery: Delivery::Message(message),
     }
-}
-
-/// Our number in an id; servers that keep ids as text give it back as text.
-fn number_of(id: &Id) -> Option<u64> {
-    id.as_u64().or_else(|| id.as_text()?.parse().ok())
-}
-
-/// The client's id, as text if the server made text of ours.
-fn in_form_of(ours: &Id, theirs: &Id) -> Id {
-    if ours.as_text().is_some() && theirs.as_text().is_none() {
-        Id::from(theirs.to_string().as_str())
-    } else {
-        theirs.clone()
-    }
-}
-
-/// A message as a line.
-pub(crate) fn line(mut message: Vec<u8>) -> Bytes {
-    if message.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-        let mut out = Vec::with_capacity(message.len() + 1);
-        stdio::write_line(&mut out, &message);
-        return out.into();
-    }
-    message.push(b'\n');
-    message.into()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use agentopia_mcp::Limits;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::mailboxes::KEPT_MESSAGES;
 use super::*;
 
 fn scan(value: &Value) -> Envelope<Bytes> {

@@ -6,10 +6,12 @@
 //! * [`people`]: lets owners use the endpoint of their own instances;
 //! * [`remote`]: servers that run elsewhere, with their credentials (`remote_sse`: those that speak HTTP+SSE);
 //! * [`sleep`]: wakes instances for a call;
+//! * [`last_lists`]: what tools that sleep listed last;
 //! * [`typed`]: the calls that the product makes itself (`tools call`, discovery).
 
 pub mod audit;
 pub mod connector;
+pub mod last_lists;
 pub mod names;
 pub mod people;
 pub mod remote;

@@ -2,8 +2,8 @@
 //! when it is stale. The TypeScript client is generated from that file.
 
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -45,6 +45,10 @@ pub const TOKEN: &str = "token";
 /// The service-to-service secret.
 pub const INTERNAL: &str = "internal";
 
+/// Operations whose body may be left out. The macro that describes operations calls every body required,
+/// unless it may be `null`, which ours may not.
+const OPTIONAL_BODIES: [&str; 2] = ["enable_environment", "put_link"];
+
 /// The document without operations; the router adds them.
 #[must_use]
 pub fn base() -> OpenApi {
@@ -80,7 +84,17 @@ pub fn base() -> OpenApi {
 /// # Errors
 /// Never in fact; serialisation of JSON values can fail by its type.
 pub fn openapi_json() -> Result<String, serde_json::Error> {
-    let document = crate::http::v1::routes().into_openapi();
+    let mut document = crate::http::v1::routes().into_openapi();
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.post, &mut item.put].into_iter().flatten() {
+            let id = operation.operation_id.as_deref().unwrap_or_default();
+            if let Some(RefOr::T(body)) = operation.request_body.as_mut()
+                && OPTIONAL_BODIES.contains(&id)
+            {
+                body.required = None;
+            }
+        }
+    }
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');
     Ok(text)

@@ -220,7 +220,7 @@ impl Grants<'_> {
     }
 }
 
-/// Ends all grants of a person, in the transaction that shuts them out.
+/// Ends all grants of a person, in the transaction that shuts them out or changes their password.
 pub(crate) async fn revoke_all_of(
     transaction: &crate::seam::Transaction,
     user: UserId,

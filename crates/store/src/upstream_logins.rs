@@ -2,20 +2,19 @@
 //!
 //! A refresh token may be good for one use, so of all replicas one at a time exchanges it:
 //! [`UpstreamLogins::claim`] gives a lease by the database's clock, and whatever is written carries the
-//! id of the sealed value that it replaces. Logins that were begun are in [`attempts`].
+//! id of the sealed value that it replaces ([`renewal`]). Logins that were begun are in [`attempts`].
 
 mod attempts;
-
-use std::time::Duration;
+mod renewal;
+mod row;
 
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::{AccountId, InstanceId};
-use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::sea_query::{ExprTrait as _, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use crate::convert::{micros, span, time_opt};
+use crate::convert::micros;
 use crate::entity::instance;
 use crate::entity::upstream_login::{ActiveModel, Column, Entity, Model};
 use crate::entity::upstream_login_attempt;
@@ -26,6 +25,9 @@ use crate::seam::Transaction;
 use crate::store::Store;
 
 pub use attempts::LoginAttempt;
+pub use row::{LoginProblem, NewLoginTokens, RenewedTokens, UpstreamLogin};
+
+use row::to_login;
 
 /// Logins at servers that run elsewhere. See [`Store::upstream_logins`].
 #[derive(Debug, Clone, Copy)]
@@ -37,80 +39,6 @@ impl Store {
     pub fn upstream_logins(&self) -> UpstreamLogins<'_> {
         UpstreamLogins(self)
     }
-}
-
-/// A login, or that one is needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamLogin {
-    /// Whose server.
-    pub instance_id: InstanceId,
-    /// The account it belongs to.
-    pub account_id: AccountId,
-    /// Made anew with each sealed value.
-    pub sealed_id: Uuid,
-    /// The sealed tokens; none where nobody is logged in.
-    pub sealed: Option<Vec<u8>>,
-    /// The client that the owner registered by hand, sealed, with the id of the sealed value.
-    pub given: Option<(Uuid, Vec<u8>)>,
-    /// The authorization server.
-    pub issuer: Option<String>,
-    /// As whom we are known there.
-    pub client_id: Option<String>,
-    /// What the tokens are good for.
-    pub scope: Option<String>,
-    /// What the server asked for besides.
-    pub wanted_scope: Option<String>,
-    /// Why the owner has to log in again, if they have to.
-    pub problem: Option<String>,
-    /// From when on the tokens are to be renewed.
-    pub renew_at: Option<DateTime<Utc>>,
-    /// When the access token is over.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// When the owner logged in.
-    pub logged_in_at: Option<DateTime<Utc>>,
-}
-
-/// Tokens of a login just done.
-#[derive(Debug, Clone)]
-pub struct NewLoginTokens {
-    /// Whose server.
-    pub instance_id: InstanceId,
-    /// The account it belongs to.
-    pub account_id: AccountId,
-    /// The authorization server.
-    pub issuer: String,
-    /// As whom we are known there.
-    pub client_id: String,
-    /// That client, sealed, if the owner registered it by hand.
-    pub given: Option<(Uuid, Vec<u8>)>,
-    /// The tokens.
-    pub tokens: RenewedTokens,
-}
-
-/// Tokens in place of others.
-#[derive(Debug, Clone)]
-pub struct RenewedTokens {
-    /// Made anew with each sealed value.
-    pub sealed_id: Uuid,
-    /// The sealed tokens.
-    pub sealed: Vec<u8>,
-    /// What they are good for, if it is known.
-    pub scope: Option<String>,
-    /// From when on they are to be renewed.
-    pub renew_at: Option<DateTime<Utc>>,
-    /// When the access token is over.
-    pub expires_at: Option<DateTime<Utc>>,
-}
-
-/// Why the owner has to log in (again).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoginProblem {
-    /// For people.
-    pub text: String,
-    /// What the server asked for.
-    pub wanted_scope: Option<String>,
-    /// Whether the tokens are worth nothing any more.
-    pub forget_tokens: bool,
 }
 
 impl UpstreamLogins<'_> {
@@ -177,94 +105,6 @@ impl UpstreamLogins<'_> {
             .exec_without_returning(&transaction)
             .await?;
         self.0.finish(transaction, events).await
-    }
-
-    /// Who may exchange the refresh token of `sealed_id` for the next `ttl`: `owner`, if this returns
-    /// true, and nobody else.
-    ///
-    /// # Errors
-    /// Only the database's.
-    pub async fn claim(
-        &self,
-        instance: InstanceId,
-        sealed_id: Uuid,
-        owner: Uuid,
-        ttl: Duration,
-    ) -> Result<bool, StoreError> {
-        let now = self.0.now_sql();
-        let transaction = self.0.begin().await?;
-        let done = Entity::update_many()
-            .col_expr(Column::LeaseOwner, Expr::value(owner))
-            .col_expr(Column::LeaseUntil, Expr::cust(now.clone()).add(span(ttl)))
-            .filter(Column::InstanceId.eq(instance.as_uuid()))
-            .filter(Column::SealedId.eq(sealed_id))
-            .filter(Column::Sealed.is_not_null())
-            .filter(
-                Column::LeaseUntil
-                    .is_null()
-                    .or(Expr::col(Column::LeaseUntil).lte(Expr::cust(now))),
-            )
-            .exec(&transaction)
-            .await?;
-        self.0.finish(transaction, &[]).await?;
-        Ok(done.rows_affected > 0)
-    }
-
-    /// Gives a claim back: the exchange failed in a way that may be over soon.
-    ///
-    /// # Errors
-    /// Only the database's.
-    pub async fn release(&self, instance: InstanceId, owner: Uuid) -> Result<(), StoreError> {
-        let transaction = self.0.begin().await?;
-        Entity::update_many()
-            .set(ActiveModel {
-                lease_owner: Set(None),
-                lease_until: Set(None),
-                ..ActiveModel::default()
-            })
-            .filter(Column::InstanceId.eq(instance.as_uuid()))
-            .filter(Column::LeaseOwner.eq(owner))
-            .exec(&transaction)
-            .await?;
-        self.0.finish(transaction, &[]).await
-    }
-
-    /// Puts `new` in the place of the tokens `old`, which `owner` claimed.
-    ///
-    /// # Errors
-    /// [`StoreError::Stale`] where they are others by now: somebody logged in or out meanwhile.
-    pub async fn renewed(
-        &self,
-        instance: InstanceId,
-        old: Uuid,
-        owner: Uuid,
-        new: RenewedTokens,
-    ) -> Result<(), StoreError> {
-        let mut change = ActiveModel {
-            sealed_id: Set(new.sealed_id),
-            sealed: Set(Some(new.sealed)),
-            renew_at: Set(new.renew_at.map(micros)),
-            expires_at: Set(new.expires_at.map(micros)),
-            lease_owner: Set(None),
-            lease_until: Set(None),
-            updated_at: Set(self.0.now()),
-            ..ActiveModel::default()
-        };
-        if new.scope.is_some() {
-            change.scope = Set(new.scope);
-        }
-        let transaction = self.0.begin().await?;
-        let done = Entity::update_many()
-            .set(change)
-            .filter(Column::InstanceId.eq(instance.as_uuid()))
-            .filter(Column::SealedId.eq(old))
-            .filter(Column::LeaseOwner.eq(owner))
-            .exec(&transaction)
-            .await?;
-        if done.rows_affected == 0 {
-            return Err(StoreError::Stale { what: "login" });
-        }
-        self.0.finish(transaction, &[]).await
     }
 
     /// Writes down that the owner has to log in, and wakes the instance's reconciler. `seen` is the
@@ -388,22 +228,4 @@ async fn check_owned(
         .one(transaction)
         .await?;
     found.map(|_| ()).ok_or(StoreError::not_found("instance"))
-}
-
-fn to_login(row: Model) -> Result<UpstreamLogin, StoreError> {
-    Ok(UpstreamLogin {
-        instance_id: row.instance_id.into(),
-        account_id: row.account_id.into(),
-        sealed_id: row.sealed_id,
-        sealed: row.sealed,
-        given: row.given_id.zip(row.given),
-        issuer: row.issuer,
-        client_id: row.client_id,
-        scope: row.scope,
-        wanted_scope: row.wanted_scope,
-        problem: row.problem,
-        renew_at: time_opt("upstream_logins.renew_at", row.renew_at)?,
-        expires_at: time_opt("upstream_logins.expires_at", row.expires_at)?,
-        logged_in_at: time_opt("upstream_logins.logged_in_at", row.logged_in_at)?,
-    })
 }

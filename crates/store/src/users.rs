@@ -157,7 +157,8 @@ impl Users<'_> {
         paged(rows, page, |row| row.id, to_user)
     }
 
-    /// Sets a new password and ends all of the user's sessions.
+    /// Sets a new password and ends all that the old one opened: sessions, and what MCP clients were
+    /// allowed in them, with their tokens.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
@@ -191,7 +192,7 @@ impl Users<'_> {
         self.update(id, change, false, events).await
     }
 
-    /// Shuts the user out, which ends all of their sessions, or lets them in again.
+    /// Shuts the user out, which ends all of their sessions and grants, or lets them in again.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
@@ -212,7 +213,7 @@ impl Users<'_> {
         &self,
         id: UserId,
         change: ActiveModel,
-        end_sessions: bool,
+        end_logins: bool,
         events: &[NewEvent],
     ) -> Result<User, StoreError> {
         let now = self.0.now();
@@ -229,10 +230,8 @@ impl Users<'_> {
             .into_iter()
             .next()
             .ok_or(StoreError::not_found("user"))?;
-        if row.disabled {
+        if end_logins {
             revoke_all_of(&transaction, id, now).await?;
-        }
-        if end_sessions {
             session::Entity::update_many()
                 .set(session::ActiveModel {
                     revoked_at: Set(Some(now)),

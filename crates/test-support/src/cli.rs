@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::binaries;
 
@@ -65,22 +65,7 @@ impl Cli {
     /// # Errors
     /// When it can't be run or does not end.
     pub async fn run_with_input(&self, args: &[&str], input: &str) -> anyhow::Result<Ran> {
-        let mut command = Command::new(binaries::built("agentopia")?);
-        command
-            .args(args)
-            .env_clear()
-            .env("HOME", self.home.path())
-            .env("AGENTOPIA_URL", &self.url);
-        if !self.token.is_empty() {
-            command.env("AGENTOPIA_TOKEN", &self.token);
-        }
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("`agentopia` can't be started")?;
+        let mut child = self.start(args)?;
         let mut stdin = child.stdin.take().context("no stdin")?;
         // A command that does not read ends before this is written.
         let _ = stdin.write_all(input.as_bytes()).await;
@@ -93,6 +78,29 @@ impl Cli {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    /// Starts a command and does not wait: for those that want something of a person on the way.
+    ///
+    /// # Errors
+    /// When it can't be run.
+    pub fn start(&self, args: &[&str]) -> anyhow::Result<Child> {
+        let mut command = Command::new(binaries::built("agentopia")?);
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("AGENTOPIA_URL", &self.url);
+        if !self.token.is_empty() {
+            command.env("AGENTOPIA_TOKEN", &self.token);
+        }
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("`agentopia` can't be started")
     }
 
     /// Runs a command that has to succeed, with `-o json`, and reads its answer.

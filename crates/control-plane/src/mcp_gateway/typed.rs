@@ -21,6 +21,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{ServiceExt as _, serde_json};
 use secrecy::ExposeSecret as _;
 
+use super::last_lists::{LastLists, Told, rests};
 use super::remote::RemoteServers;
 use super::remote_typed::RemoteCaller;
 use super::restarts::Restarts;
@@ -47,6 +48,8 @@ pub struct TypedCalls {
     pub remotes: Arc<RemoteServers>,
     /// How long a call may take.
     pub call_limit: Duration,
+    /// What instances that may sleep listed last.
+    pub last: LastLists,
 }
 
 type Session = RunningService<RoleClient, ClientConfig>;
@@ -150,7 +153,7 @@ impl TypedCalls {
         &self,
         instance: &Instance,
         own: Option<&OwnCredentials>,
-    ) -> Result<(Vec<Tool>, serde_json::Value), ToolGatewayError> {
+    ) -> Result<Arc<Told>, ToolGatewayError> {
         let session = self.open(instance, own).await?;
         let tools = session.list_all_tools().await.map_err(refusal);
         let capabilities = session
@@ -158,7 +161,33 @@ impl TypedCalls {
             .and_then(|info| serde_json::to_value(&info.capabilities).ok())
             .unwrap_or_else(|| serde_json::json!({}));
         close(session).await;
-        Ok((tools?, capabilities))
+        let told = Arc::new(Told {
+            tools: tools?,
+            capabilities,
+        });
+        self.last.keep(instance, own, told.clone());
+        Ok(told)
+    }
+
+    /// What an instance offers by way of a link. One that sleeps is not woken for it, if it is known what it
+    /// listed last; otherwise it is, and goes on starting also when nobody waits any more.
+    async fn offered(&self, link: &Link) -> Result<Arc<Told>, String> {
+        let report = self.store.instances().get_unscoped(link.instance_id).await;
+        let instance = report.map_err(|error| error.to_string())?.instance;
+        let own = own_credentials(link);
+        if rests(&instance)
+            && let Some(told) = self.last.get(&instance, own.as_ref())
+        {
+            return Ok(told);
+        }
+        let listing = self.list(&instance, own.as_ref());
+        match tokio::time::timeout(DISCOVERY_LIMIT, listing).await {
+            Ok(listed) => listed.map_err(|error| error.to_string()),
+            Err(_) if rests(&instance) => {
+                Err("it was asleep and is being started; ask again in a moment".to_owned())
+            }
+            Err(_) => Err("it gave no answer in time".to_owned()),
+        }
     }
 
     async fn serve(&self, link: &Link) -> (LinkId, ServedInstance) {
@@ -168,24 +197,11 @@ impl TypedCalls {
             capabilities: serde_json::json!({}),
             tools: Vec::new(),
         };
-        let listed = tokio::time::timeout(DISCOVERY_LIMIT, async {
-            let report = self.store.instances().get_unscoped(link.instance_id).await;
-            let instance = report.map_err(|error| error.to_string())?.instance;
-            let own = own_credentials(link);
-            self.list(&instance, own.as_ref())
-                .await
-                .map_err(|error| error.to_string())
-        });
-        match listed
-            .await
-            .unwrap_or_else(|_| Err("it gave no answer in time".to_owned()))
-        {
-            Ok((tools, capabilities)) => {
-                served.capabilities = capabilities;
-                served.tools = tools
-                    .into_iter()
-                    .filter_map(|tool| served_tool(link, tool))
-                    .collect();
+        match self.offered(link).await {
+            Ok(told) => {
+                served.capabilities = told.capabilities.clone();
+                let tools = told.tools.iter();
+                served.tools = tools.filter_map(|tool| served_tool(link, tool)).collect();
             }
             Err(error) => served.error = Some(error),
         }
@@ -219,8 +235,9 @@ impl TypedCalls {
 impl ToolGateway for TypedCalls {
     async fn tools(&self, instance: &Instance) -> Result<Vec<serde_json::Value>, ToolGatewayError> {
         let _in_use = self.gateway.using(instance.id);
-        let (tools, _) = self.list(instance, None).await?;
-        Ok(tools
+        let told = self.list(instance, None).await?;
+        Ok(told
+            .tools
             .iter()
             .filter_map(|tool| serde_json::to_value(tool).ok())
             .collect())
@@ -270,7 +287,7 @@ impl ToolGateway for TypedCalls {
     }
 }
 
-fn served_tool(link: &Link, tool: Tool) -> Option<ServedTool> {
+fn served_tool(link: &Link, tool: &Tool) -> Option<ServedTool> {
     let allowed = &link.policy.allowed_tools;
     if allowed
         .as_ref()

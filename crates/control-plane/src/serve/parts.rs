@@ -25,6 +25,7 @@ use crate::installation;
 use crate::machines::{Authority, Connections};
 use crate::mcp_gateway::audit::CallAudit;
 use crate::mcp_gateway::connector::MachineConnector;
+use crate::mcp_gateway::last_lists::LastLists;
 use crate::mcp_gateway::names::StoredNames;
 use crate::mcp_gateway::people::Owners;
 use crate::mcp_gateway::remote::RemoteServers;
@@ -145,6 +146,7 @@ impl Parts {
             restarts,
             remotes: Arc::clone(&remotes),
             call_limit: Duration::from_secs(config.call_timeout_seconds),
+            last: LastLists::default(),
         };
         let seams = Seams {
             wake: Arc::new(Ringer {

@@ -1,40 +1,38 @@
-//! Which process serves whom: sessions of the session era, shared processes, their limits and
-//! their end.
+//! Which process serves whom: sessions of the session era and shared processes. `initialize` opens a
+//! shared one, `room` sees that there is enough for one more, `sweep` ends what nobody uses.
 
 #![expect(
     clippy::result_large_err,
     reason = "the error is the response itself, moved once on its way out"
 )]
 
+mod initialize;
+mod room;
+mod sweep;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use agentopia_bridge::{Delivery, Mode, Pipe, PipeConfig};
+use agentopia_bridge::{Mode, Pipe, PipeConfig};
 use agentopia_domain::catalog::StdioProcesses;
 use agentopia_domain::{Ambient, InstanceId};
 use agentopia_dtma_api::to_control_plane::OwnSecretsUse;
-use agentopia_mcp::{
-    Envelope, Field, Id, Json, Kind, ObjectWriter, ProtocolVersion, jsonrpc, method,
-};
-use axum::http::StatusCode;
+use agentopia_mcp::Json;
 use axum::response::Response;
-use bytes::Bytes;
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::own::{self, OwnSecrets};
 use super::process::{self, ProcessConfig};
-use super::{DataPath, DataPathConfig, refusal};
-use crate::runtime::{Quota, Runtime, StdioSpawner, ToolHandle};
+use super::{DataPathConfig, refusal};
+use crate::runtime::{Runtime, StdioSpawner, ToolHandle};
 
-/// How long a process that is closed to make room may take.
-const EVICTION: Duration = Duration::from_secs(8);
-/// How often idle sessions are looked for, at least.
-const SWEEP: Duration = Duration::from_secs(10);
+pub(super) use sweep::sweep_in_background;
+
 /// The client that all requests without a session are from, within one process.
 pub(super) const NO_SESSION: u64 = 0;
 
@@ -236,7 +234,7 @@ impl Sessions {
         }
         let process = self.start(tool, Mode::Shared).await?;
         let initialized = match wants_initialize {
-            true => Some(initialize(&process, self.config.initialize).await?),
+            true => Some(initialize::once(&process, self.config.initialize).await?),
             false => None,
         };
         let shared = SharedProcess {
@@ -278,67 +276,6 @@ impl Sessions {
             process: Arc::downgrade(&process),
         });
         Ok(process)
-    }
-
-    /// Room for one more process, made by closing the one that has been idle longest if need be.
-    async fn permit(&self, instance: InstanceId) -> Result<OwnedSemaphorePermit, Response> {
-        let room = Arc::clone(
-            &*self
-                .room
-                .entry(instance)
-                .or_insert_with(|| Arc::new(Semaphore::new(self.config.most_processes))),
-        );
-        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
-            return Ok(permit);
-        }
-        if let Some(process) = self.idlest(instance, self.config.evict_after) {
-            process.close();
-            drop(process);
-            if let Ok(Ok(permit)) = timeout(EVICTION, room.acquire_owned()).await {
-                return Ok(permit);
-            }
-        }
-        Err(refusal::problem(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_sessions",
-            format!(
-                "this tool has {} sessions open, which is the limit: close some, or try again later",
-                self.config.most_processes
-            ),
-        ))
-    }
-
-    /// Closes processes that have been idle longest until what the tool may have is enough for one more,
-    /// or none is idle. Whoever they served gets a new one with its next request.
-    async fn make_room(&self, tool: StdioTool<'_>) {
-        let instance = tool.handle.instance_id;
-        loop {
-            let running = self.of(Some(instance));
-            let count = running.iter().filter(|process| process.runs()).count();
-            drop(running);
-            let quotas = tool.spawner.quotas();
-            let Some(tight) = quotas.iter().find(|quota| is_tight(**quota, count)) else {
-                return;
-            };
-            let Some(process) = self.idlest(instance, self.config.evict_for_room_after) else {
-                return;
-            };
-            tracing::info!(%instance, processes = count, used = tight.used, limit = tight.limit, "closing an idle process: the tool may have too little for another one");
-            process.close();
-            if timeout(EVICTION, process.wait_gone()).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn idlest(&self, instance: InstanceId, after: Duration) -> Option<Arc<Pipe>> {
-        self.of(Some(instance))
-            .into_iter()
-            .filter(|process| process.runs())
-            .filter_map(|process| Some((process.idle()?, process)))
-            .filter(|(idle, _)| *idle >= after)
-            .max_by_key(|(idle, _)| *idle)
-            .map(|(_, process)| process)
     }
 
     fn of(&self, instance: Option<InstanceId>) -> Vec<Arc<Pipe>> {
@@ -401,136 +338,5 @@ impl Sessions {
         for process in all {
             process.wait_gone().await;
         }
-    }
-
-    /// Ends what nobody used for long, and forgets what has ended.
-    fn sweep(&self) {
-        let limit = self.config.idle;
-        self.by_id.retain(|_, session| {
-            let keep = session.process.runs() && session.idle().is_none_or(|idle| idle < limit);
-            if !keep {
-                session.end();
-            }
-            keep
-        });
-        let serving: Vec<*const Pipe> = self
-            .by_id
-            .iter()
-            .map(|session| Arc::as_ptr(&session.process))
-            .collect();
-        self.shared.retain(|_, slot| {
-            // Locked: it is being started, or asked for.
-            let Ok(slot) = slot.try_lock() else {
-                return true;
-            };
-            let Some(shared) = &*slot else { return false };
-            let wanted = serving.contains(&Arc::as_ptr(&shared.process))
-                || shared.process.idle().is_none_or(|idle| idle < limit);
-            if !wanted {
-                shared.process.close();
-            }
-            wanted && shared.process.runs()
-        });
-        self.all
-            .lock()
-            .retain(|one| one.process.upgrade().is_some_and(|process| process.runs()));
-        self.room
-            .retain(|_, room| room.available_permits() < self.config.most_processes);
-    }
-}
-
-/// Whether one more process may be too much. It is taken to need as much as the others do on average, but
-/// a quarter of the limit at most: one that has grown says little about one that is new.
-fn is_tight(quota: Quota, processes: usize) -> bool {
-    let each = quota.used.checked_div(processes as u64);
-    let one_more = each.map_or(0, |each| each.min(quota.limit / 4));
-    quota.used + one_more > quota.limit
-}
-
-/// Initialises a shared process once, for all who will share it. It is told of no capabilities:
-/// what it would ask a client, it could not ask anybody in particular.
-async fn initialize(process: &Arc<Pipe>, patience: Duration) -> Result<Json<'static>, Response> {
-    let failed = |why: &str| {
-        refusal::problem(
-            StatusCode::BAD_GATEWAY,
-            "unhealthy",
-            format!("the tool can't be initialised: {why}"),
-        )
-    };
-    let mut info = ObjectWriter::new();
-    info.text("name", "agentopia")
-        .text("version", env!("CARGO_PKG_VERSION"));
-    let mut params = ObjectWriter::new();
-    params
-        .text("protocolVersion", ProtocolVersion::LATEST_SESSION.as_str())
-        .raw("capabilities", ObjectWriter::new().finish())
-        .raw("clientInfo", info.finish());
-    let text = jsonrpc::request(&Id::from(1), method::INITIALIZE, Some(&params.finish()));
-    let scan = |text: Vec<u8>| {
-        Envelope::scan(Bytes::from(text), &agentopia_mcp::Limits::default())
-            .map_err(|error| failed(&error.to_string()))
-    };
-    let mut call = process
-        .request(NO_SESSION, &scan(text)?)
-        .await
-        .map_err(|error| failed(&error.to_string()))?;
-    let answer = timeout(patience, async {
-        loop {
-            match call.next().await {
-                Some(Delivery::Message(_)) => {}
-                Some(Delivery::Last(answer)) => return Some(answer),
-                Some(Delivery::Undelivered) | None => return None,
-            }
-        }
-    });
-    let Ok(Some(answer)) = answer.await else {
-        return Err(failed("it did not answer"));
-    };
-    let answer = scan(answer.to_vec())?;
-    let result = match (answer.kind(), answer.raw(Field::Result)) {
-        (Kind::Response, Some(result)) => result.into_owned(),
-        _ => {
-            return Err(failed(
-                &answer.text(Field::ErrorMessage).unwrap_or_default(),
-            ));
-        }
-    };
-    // Only a client's own `initialized` is swallowed in a shared process; this is ours.
-    process
-        .send_raw(jsonrpc::notification(method::INITIALIZED, None))
-        .await
-        .map_err(|error| failed(&error.to_string()))?;
-    Ok(result)
-}
-
-/// Sweeps until the data path is gone.
-pub(super) fn sweep_in_background(path: &Arc<DataPath>) {
-    let every = (path.config.idle / 2).clamp(Duration::from_millis(10), SWEEP);
-    let path = Arc::downgrade(path);
-    tokio::spawn(async move {
-        let mut tick = tokio::time::interval(every);
-        loop {
-            tick.tick().await;
-            let Some(path) = path.upgrade() else { return };
-            path.sessions.sweep();
-        }
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_is_tight_before_it_is_too_little() {
-        let tight = |used, processes| is_tight(Quota { used, limit: 400 }, processes);
-        assert!(!tight(0, 0));
-        assert!(!tight(399, 0), "there is nothing to close");
-        // Small ones: as many as fit.
-        assert!(!tight(280, 4));
-        assert!(tight(350, 5));
-        // One that has grown leaves room for a small one.
-        assert!(!tight(290, 1));
-        assert!(tight(310, 1));
     }
 }

@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use agentopia_mcp::{
-    Envelope, Era, ErrorCode, Field, Id, Json, Limits, ListItem, ListKind, ListPage, ListResult,
-    ObjectWriter, Splice, headers::misannotated, jsonrpc,
+    Era, ErrorCode, Id, ListItem, ListKind, ListPage, ListResult, ObjectWriter,
+    headers::misannotated, jsonrpc,
 };
 use bytes::Bytes;
 use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::about;
+use super::failures::with_failures;
 use super::names::names_for;
 use crate::clients::Client;
 use crate::core::Core;
@@ -23,14 +24,11 @@ use crate::sleepers::wakes;
 use crate::upstream::live::Listed;
 use crate::upstream::{Upstream, UpstreamError, call};
 
-/// Where failed servers are reported in a list's `_meta`.
-const FAILURES: &str = "io.agentopia/failures";
-
 /// What one link's server answered.
 pub(crate) struct Part {
     /// The link's place in the agent's list.
     pub(crate) link: usize,
-    route: Arc<InstanceRoute>,
+    pub(super) route: Arc<InstanceRoute>,
     pub(crate) outcome: Result<Arc<Listed>, UpstreamError>,
 }
 
@@ -215,6 +213,27 @@ pub(crate) async fn answer(
     with_failures(jsonrpc::response(id, &result.finish(None)), &parts)
 }
 
+/// Asks all servers and gives what they have its names; says who answered what.
+pub(super) async fn named(
+    core: &Arc<Core>,
+    client: &Arc<Client>,
+    agent: &Arc<AgentRoute>,
+    kind: NameKind,
+) -> Vec<Part> {
+    let list_kind = match kind {
+        NameKind::Tool => ListKind::Tools,
+        NameKind::Prompt => ListKind::Prompts,
+    };
+    let parts = gather(core, client, agent, list_kind).await;
+    let items = shown(agent, list_kind, &parts);
+    let wanted: Vec<_> = items
+        .iter()
+        .map(|(link, item)| (*link, item.key()))
+        .collect();
+    names_for(core, agent, kind, &wanted).await;
+    parts
+}
+
 /// Looks at the tools that the agent may use, each with the name under which it sees it; and who failed.
 pub(crate) async fn tools<R>(
     core: &Arc<Core>,
@@ -282,35 +301,6 @@ fn ttl_of(parts: &[Part]) -> u64 {
         None | Some(u64::MAX) => 0,
         Some(ttl) => ttl,
     }
-}
-
-pub(crate) fn with_failures(message: Vec<u8>, parts: &[Part]) -> Bytes {
-    let failures: Vec<_> = parts
-        .iter()
-        .filter_map(|part| {
-            let error = part.outcome.as_ref().err()?;
-            Some(serde_json::json!({
-                "instance": part.route.id.to_string(),
-                "name": part.route.name,
-                "reason": error.to_string(),
-            }))
-        })
-        .collect();
-    if failures.is_empty() {
-        return message.into();
-    }
-    let limits = Limits {
-        max_bytes: u32::MAX as usize,
-        ..Limits::default()
-    };
-    let (Ok(failures), Ok(list)) = (Json::of(&failures), Envelope::scan(&message[..], &limits))
-    else {
-        return message.into();
-    };
-    Splice::new(&list)
-        .set_member(Field::ResultMeta, FAILURES, failures)
-        .finish()
-        .into()
 }
 
 /// A modern client has to leave out tools whose headers can't be made (SEP-2243).

@@ -6,7 +6,7 @@ use agentopia_domain::InstanceId;
 use agentopia_mcp::{Envelope, Field, ListKind, RpcError, method};
 use tokio::time::Instant;
 
-use super::{list, uris};
+use super::{list, missing, uris};
 use crate::clients::Client;
 use crate::core::Core;
 use crate::names::NameKind;
@@ -85,21 +85,10 @@ async fn by_name(
         return Ok(vec![hop]);
     }
     // Perhaps it was never listed here: list once, which assigns names.
-    let list_kind = match kind {
-        NameKind::Tool => ListKind::Tools,
-        NameKind::Prompt => ListKind::Prompts,
-    };
-    let no_id = agentopia_mcp::Id::from(0);
-    Box::pin(list::answer(core, client, agent, list_kind, &no_id)).await;
+    let parts = Box::pin(list::named(core, client, agent, kind)).await;
     lookup(core, client, agent, kind, field, &exposed)
         .map(|hop| vec![hop])
-        .ok_or_else(|| {
-            let what = match kind {
-                NameKind::Tool => "tool",
-                NameKind::Prompt => "prompt",
-            };
-            RpcError::invalid_params(format!("unknown {what}: {exposed}"))
-        })
+        .ok_or_else(|| missing::unknown(agent, kind, &exposed, &parts))
 }
 
 fn lookup(

@@ -19,7 +19,7 @@ use http::header::CONTENT_TYPE;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Busy, limits, session};
+use super::{Busy, limits, opening, session};
 use crate::clients::connections::Connection;
 use crate::clients::outbox::Reader;
 use crate::core::Core;
@@ -97,7 +97,7 @@ pub(crate) async fn post(visit: Visit, id: Option<&str>, body: Bytes) -> Respons
 }
 
 async fn begin(visit: &Visit, connection: &Connection, message: Envelope) -> Response {
-    match session::begin(visit, message, false).await {
+    match opening::begin(visit, message, false).await {
         Ok(begun) => {
             let first = connection.client.set(begun.client.clone()).is_ok();
             // The stream may have ended meanwhile, and with it whoever would end the session.

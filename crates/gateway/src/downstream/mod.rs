@@ -3,15 +3,17 @@
 //! What waits inside of a call is as large as the largest thing that it may wait for, and is moved with
 //! it. What is rare, or no call of a tool, is boxed therefore.
 //!
-//! `session` is initialize, session ids, streams and batches, `http_sse` the older transport of the
-//! same era, `modern` the stateless era with `listen` for its standing streams; `subscribe` is what
+//! `session` is the messages of a session, `opening` how one begins, `standing` its streams, `batch` many
+//! messages at once, `http_sse` the older transport of the same era, `modern` the stateless era with `listen` for its standing streams; `subscribe` is what
 //! both eras do about single resources.
 
 mod batch;
 pub(crate) mod http_sse;
 mod listen;
 mod modern;
+mod opening;
 mod session;
+mod standing;
 mod subscribe;
 
 use std::sync::Arc;
@@ -43,7 +45,7 @@ pub(crate) async fn get(visit: &Visit) -> Response {
     if names_modern(visit) {
         return answer::method_not_allowed("POST");
     }
-    session::get(visit).await
+    standing::get(visit).await
 }
 
 pub(crate) fn delete(visit: &Visit) -> Response {

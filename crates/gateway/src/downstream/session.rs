@@ -1,25 +1,23 @@
 //! The session era: Streamable HTTP of 2025-03-26, 2025-06-18 and 2025-11-25.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use agentopia_mcp::{
     Envelope, Era, ErrorCode, Field, Id, Json, Kind, ListKind, ObjectWriter, ProtocolVersion,
-    RpcError, Splice, headers, jsonrpc, method, negotiate_initialize, sse,
+    RpcError, Splice, headers, jsonrpc, method,
 };
-use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
+use super::opening::initialize;
 use super::{Busy, subscribe, while_sending};
-use crate::aggregate::{about, list, resolve};
-use crate::clients::outbox::Reader;
-use crate::clients::{AskedBy, Client, Hello, Target, empty_object};
+use crate::aggregate::{list, resolve};
+use crate::clients::{AskedBy, Client, Target, empty_object};
 use crate::core::Core;
 use crate::edge::{Visit, answer};
 use crate::relay::trace::Trace;
-use crate::relay::{Asking, relay, resumable};
+use crate::relay::{Asking, relay};
 use crate::routes::AgentRoute;
 use crate::search::{self, Taken};
 use crate::upstream::call::{ask, tell};
@@ -66,121 +64,6 @@ pub(super) fn find(visit: &Visit) -> Result<Arc<Client>, Box<Response>> {
             let error = RpcError::new(ErrorCode(-32001), "the session is over; initialize anew");
             Box::new(answer::problem(StatusCode::NOT_FOUND, &error))
         })
-}
-
-async fn initialize(visit: &Visit, message: Envelope) -> Response {
-    match begin(visit, message, true).await {
-        Ok(begun) => {
-            let mut response = answer::json(StatusCode::OK, begun.answer);
-            // Base64 is always a valid header value.
-            if let Ok(session) = HeaderValue::from_str(&begun.session) {
-                response.headers_mut().insert(headers::SESSION_ID, session);
-            }
-            response
-        }
-        Err(refused) => *refused,
-    }
-}
-
-/// A session that has begun.
-pub(super) struct Begun {
-    /// Its id.
-    pub(super) session: String,
-    pub(super) client: Arc<Client>,
-    /// The answer to `initialize`.
-    pub(super) answer: Vec<u8>,
-}
-
-/// Opens a session with an `initialize`. `resumes`: whether its client can take up streams again.
-pub(super) async fn begin(
-    visit: &Visit,
-    message: Envelope,
-    resumes: bool,
-) -> Result<Begun, Box<Response>> {
-    let Some(id) = message.id() else {
-        let sentence = "initialize is a request and needs an id";
-        return Err(Box::new(answer::refused(StatusCode::BAD_REQUEST, sentence)));
-    };
-    let Some(requested) = message.text(Field::ParamsProtocolVersion) else {
-        let error = RpcError::invalid_params("params.protocolVersion is missing or no text");
-        return Err(Box::new(answer::error(Era::Session, &error, Some(&id))));
-    };
-    let version = negotiate_initialize(&requested);
-    drop(requested);
-    let raw = |field| {
-        let value = message
-            .raw(field)
-            .filter(Json::is_object)
-            .unwrap_or_else(empty_object);
-        Bytes::copy_from_slice(value.as_bytes())
-    };
-    let hello = Hello {
-        era: Era::Session,
-        version,
-        capabilities: raw(Field::ParamsCapabilities),
-        info: raw(Field::ParamsClientInfo),
-        resumes,
-        initialize: Some(Bytes::copy_from_slice(message.bytes())),
-    };
-    let core = &visit.core;
-    let opened = core
-        .clients
-        .open_session(core, visit.principal, visit.target, hello);
-    let Ok((session, client)) = opened else {
-        let sentence = "too many sessions are in use; close one or wait for it to end";
-        return Err(Box::new(answer::refused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            sentence,
-        )));
-    };
-    let _busy = Busy::new(core, &client);
-    let result = match visit.target {
-        Target::Agent(_) => match agent_of(core, &client) {
-            Some(agent) => Ok(jsonrpc::response(&id, &about::initialize(&agent, version))),
-            None => Err(RpcError::internal("the agent was removed")),
-        },
-        Target::Instance(_) => pass_initialize(core, &client, &id).await,
-    };
-    match result {
-        Ok(answer) => Ok(Begun {
-            session,
-            client,
-            answer,
-        }),
-        Err(error) => {
-            core.clients.end(core, &client);
-            Err(Box::new(answer::error(Era::Session, &error, Some(&id))))
-        }
-    }
-}
-
-/// An instance introduces itself in its own words; a modern one's are translated.
-async fn pass_initialize(
-    core: &Arc<Core>,
-    client: &Arc<Client>,
-    id: &Id,
-) -> Result<Vec<u8>, RpcError> {
-    let hop = own_hop(core, client).ok_or_else(|| RpcError::internal("the server was removed"))?;
-    let live = hop
-        .upstream
-        .live(core, client, &hop.route)
-        .await
-        .map_err(|error| error.to_rpc(&hop.route.name))?;
-    if let (Era::Session, Some(hello)) = (live.era, live.greeting.hello()) {
-        return Ok(Splice::new(&hello).id(id).finish());
-    }
-    let mut capabilities = live.greeting.capabilities.clone();
-    // Asked for with every request there, once for all here; the gateway sees to it.
-    capabilities.set(&["logging"], empty_object());
-    let mut result = ObjectWriter::new();
-    result
-        .text("protocolVersion", client.hello.version.as_str())
-        .raw("capabilities", capabilities.to_json())
-        .raw("serverInfo", live.greeting.server_info());
-    if let Some(instructions) = live.greeting.instructions() {
-        result.raw("instructions", instructions);
-    }
-    Ok(jsonrpc::response(id, &result.finish()))
 }
 
 /// What a message in a session asks for.
@@ -378,94 +261,6 @@ pub(super) fn own_hop(core: &Core, client: &Client) -> Option<resolve::Hop> {
     match client.target {
         Target::Instance(id) => resolve::hop(core, client, id),
         Target::Agent(_) => None,
-    }
-}
-
-pub(super) async fn get(visit: &Visit) -> Response {
-    let client = match find(visit) {
-        Ok(client) => client,
-        Err(refused) => return *refused,
-    };
-    client.touch(&visit.core);
-    let after = match visit.headers.get(headers::LAST_EVENT_ID) {
-        None => None,
-        Some(id) => match id.to_str().ok().and_then(resumable::read_event_id) {
-            Some((0, after)) => Some(after),
-            Some((stream, after)) => return resume(visit, &client, stream, after).await,
-            None => return not_kept(),
-        },
-    };
-    let reader = client.outbox.attach(after);
-    let primed = client.hello.version >= ProtocolVersion::V2025_11_25 && after.is_none();
-    let standing = Standing {
-        reader,
-        primed,
-        client: client.clone(),
-        core: visit.core.clone(),
-    };
-    client.listen_upstream(&visit.core);
-    let chunks = futures::stream::unfold(standing, |mut standing| async move {
-        let chunk = standing.chunk().await?;
-        Some((Ok::<_, Infallible>(chunk), standing))
-    });
-    answer::events(Body::from_stream(chunks))
-}
-
-/// An answer is taken up again after the event with the number `after`.
-async fn resume(visit: &Visit, client: &Arc<Client>, stream: u64, after: u64) -> Response {
-    let core = &visit.core;
-    let Some(stream) = client.streams.find(stream) else {
-        return not_kept();
-    };
-    match resumable::resume(core, client, stream, after).await {
-        Some(response) => while_sending(response, Busy::new(core, client)),
-        None => not_kept(),
-    }
-}
-
-fn not_kept() -> Response {
-    let sentence =
-        "the stream with this Last-Event-ID is not kept (any more); make the request anew";
-    answer::refused(StatusCode::BAD_REQUEST, sentence)
-}
-
-/// The GET stream of a session.
-struct Standing {
-    reader: Reader,
-    /// It begins with an id to come back with.
-    primed: bool,
-    client: Arc<Client>,
-    core: Arc<Core>,
-}
-
-impl Standing {
-    async fn chunk(&mut self) -> Option<Bytes> {
-        let mut out = Vec::new();
-        if std::mem::take(&mut self.primed) {
-            let id = resumable::event_id(0, self.client.outbox.last_sent());
-            sse::write_priming(&mut out, &id, None);
-            return Some(out.into());
-        }
-        let next = self.client.outbox.next(self.reader);
-        tokio::select! {
-            () = self.client.ended.cancelled() => return None,
-            next = tokio::time::timeout(self.core.config.keep_alive, next) => match next {
-                Ok(next) => {
-                    let (number, message) = next?;
-                    let id = resumable::event_id(0, number);
-                    sse::write_message(&mut out, Some(&id), &message);
-                }
-                Err(_) => sse::write_keep_alive(&mut out),
-            },
-        }
-        Some(out.into())
-    }
-}
-
-impl Drop for Standing {
-    fn drop(&mut self) {
-        self.client.outbox.detach(self.reader);
-        self.client.touch(&self.core);
     }
 }
 

@@ -2,14 +2,14 @@
 //! message by message, each with the ids that the client knows. A stream whose first message is the
 //! answer becomes plain JSON.
 
+mod questions;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentopia_mcp::{
-    Envelope, Era, Field, Id, Kind, ObjectWriter, ResultType, RpcError, jsonrpc, sse,
-};
+use agentopia_mcp::{Era, Field, Id, Kind, ResultType, RpcError, sse};
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::incoming::{self, Finished, Returning};
 use super::record::Record;
-use super::round::{self, Round};
+use super::round::Round;
 use super::source::{Sending, Source};
 use super::suspended::Handle;
-use super::trip::{self, Trip};
+use super::trip::Trip;
 use super::{Asking, Kept, resumable};
 use crate::aggregate::resolve::Hop;
 use crate::audit::CallOutcome;
@@ -29,11 +29,11 @@ use crate::clients::Client;
 use crate::core::Core;
 use crate::edge::answer;
 use crate::upstream::UpstreamError;
-use crate::upstream::call::{OpenCall, is_for, tell};
+use crate::upstream::call::{OpenCall, is_for};
 use crate::upstream::inbound::{self, Inbound, Place};
 
-/// What a session-era server's question is called in a result: there is one at a time.
-const QUESTION: &str = "question";
+pub(super) use questions::{may_be_asked, resume};
+
 /// How long the first message may take before the client gets the head of an event stream.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -131,31 +131,6 @@ pub(super) async fn respond(
     first(events).await
 }
 
-/// A modern client repeats its request with the answer to a question.
-pub(super) async fn resume(asking: &Asking<'_>, handle: &Handle, trip: Trip) -> Response {
-    let refuse = |error| answer::error(Era::Modern, &error, Some(asking.id));
-    let answered = asking.message.raw(Field::ParamsInputResponses);
-    let Some(answered) = answered.as_ref().and_then(|all| all.get(QUESTION)) else {
-        let sentence = format!("inputResponses has no {QUESTION:?}");
-        return refuse(RpcError::invalid_params(sentence));
-    };
-    let Some(mut events) = asking.core.suspended.take(handle) else {
-        return refuse(Trip::refused());
-    };
-    if let Some(question) = events.question.take() {
-        let back = jsonrpc::response(&question, &answered);
-        let call = &events.call;
-        tell(&call.core, &call.client, &call.live, back.into());
-    }
-    let token = asking.message.id_in(Field::MetaProgressToken);
-    events.call.report_progress_to(token);
-    events.id = asking.id.clone();
-    events.trip = Some(trip);
-    events.wants_log = asking.message.has(Field::MetaLogLevel);
-    events.last_sign = Instant::now();
-    first(events).await
-}
-
 /// The first thing that comes decides about the form of the answer.
 async fn first(mut events: Events) -> Response {
     match events.next(GRACE).await {
@@ -175,12 +150,6 @@ async fn first(mut events: Events) -> Response {
         Next::Quiet => stream(events),
         Next::Cancelled => answer::empty_events(),
     }
-}
-
-/// Whether the server may answer with questions that this client can be asked.
-pub(super) fn may_be_asked(asking: &Asking<'_>, call: &OpenCall) -> bool {
-    (asking.client.hello.era, call.live.era) == (Era::Session, Era::Modern)
-        && trip::MAY_ASK.contains(&&*asking.message.method())
 }
 
 fn stream(events: Events) -> Response {
@@ -339,102 +308,6 @@ impl Events {
             Inbound::Forward(message) => Some(Next::Message(message)),
             Inbound::Question(question) => Some(self.ask_modern(&question)),
             Inbound::Response(_) | Inbound::Handled => None,
-        }
-    }
-
-    /// A session-era server asks: the modern client gets its question as a result (rule 11).
-    fn ask_modern(&mut self, question: &Envelope) -> Next {
-        let core = &self.call.core;
-        let handle: Handle = core.ambient.random();
-        let sealed = self.trip.as_ref();
-        let Some(sealed) = sealed.and_then(|trip| trip.seal_handle(core, &handle)) else {
-            return self.refuse(RpcError::internal("the question can't be put"));
-        };
-        let mut request = ObjectWriter::new();
-        request.text("method", &question.method());
-        if let Some(params) = question.raw(Field::Params) {
-            request.raw("params", params);
-        }
-        let mut requests = ObjectWriter::new();
-        requests.raw(QUESTION, request.finish());
-        let server = self.call.live.greeting.server_info();
-        let mut result = jsonrpc::modern_result("input_required", &server);
-        result
-            .raw("inputRequests", requests.finish())
-            .text("requestState", &sealed);
-        let body = jsonrpc::response(&self.id, &result.finish());
-        self.question = question.id();
-        Next::Suspend(handle, body.into())
-    }
-
-    /// The server's result is questions.
-    fn ask_client(&mut self, result: &Envelope) -> Option<Next> {
-        self.rounds += 1;
-        if self.rounds > round::MOST {
-            let error = RpcError::internal("the server goes on asking and never answers");
-            return Some(self.refuse(error));
-        }
-        match Round::begin(&self.call.client, self.call.upstream.instance, result) {
-            Ok((round, questions)) => {
-                self.ready.extend(questions);
-                self.step = Step::Client(round, Instant::now());
-                None
-            }
-            Err(error) => Some(self.refuse(error)),
-        }
-    }
-
-    /// The answers of the client.
-    async fn hear_client(&mut self, deadline: Instant) -> Option<Next> {
-        let cancelled = self.call.cancelled.clone();
-        let Step::Client(round, since) = &mut self.step else {
-            return None;
-        };
-        let answered = tokio::select! {
-            answered = tokio::time::timeout_at(deadline, round.answered()) => answered,
-            () = cancelled.cancelled() => return Some(self.cancel()),
-        };
-        match answered {
-            Err(_) if since.elapsed() > self.call.core.config.request_state_lifetime => {
-                let error = RpcError::internal("nobody answered the server's question in time");
-                Some(self.refuse(error))
-            }
-            Err(_) => Some(Next::Quiet),
-            Ok(Err(error)) => Some(self.refuse(error)),
-            Ok(Ok(())) => {
-                let (kept, hop) = self.kept.clone()?;
-                if let Step::Client(round, _) = std::mem::replace(&mut self.step, Step::Server) {
-                    let again = round.over();
-                    let sending =
-                        async move { super::send(&kept.asking(), &hop, Some(&again)).await };
-                    self.step = Step::Again(Box::pin(sending));
-                }
-                None
-            }
-        }
-    }
-
-    /// The call is made again.
-    async fn once_more(&mut self, deadline: Instant) -> Option<Next> {
-        let Step::Again(sending) = &mut self.step else {
-            return None;
-        };
-        match tokio::time::timeout_at(deadline, sending).await {
-            Err(_) => Some(Next::Quiet),
-            Ok(Err(UpstreamError::Cancelled)) => Some(self.cancel()),
-            Ok(Err(error)) => Some(self.fail(&error)),
-            Ok(Ok((call, reply))) => {
-                self.step = Step::Server;
-                self.call = call;
-                self.last_sign = Instant::now();
-                match Source::of(reply) {
-                    Ok(source) => {
-                        self.source = source;
-                        None
-                    }
-                    Err(error) => Some(self.fail(&error)),
-                }
-            }
         }
     }
 

@@ -16,7 +16,7 @@ use agentopia_mcp::{
 };
 use bytes::Bytes;
 
-use crate::aggregate::{about, list};
+use crate::aggregate::{about, failures::with_failures, list};
 use crate::clients::Client;
 use crate::core::Core;
 use crate::routes::AgentRoute;
@@ -149,7 +149,7 @@ async fn find(
             text(&String::from_utf8_lossy(structured.as_bytes())),
         )
         .raw("structuredContent", &structured);
-    list::with_failures(jsonrpc::response(id, &result.finish()), &parts)
+    with_failures(jsonrpc::response(id, &result.finish()), &parts)
 }
 
 /// The call inside of a call of `call_tool`; all else of the message stays.

@@ -555,3 +555,69 @@ async fn a_call_that_is_under_way_when_its_server_is_unlinked_is_answered_with_a
     let said = answer["error"]["message"].as_str().unwrap();
     assert!(said.contains("unlinked"), "{said}");
 }
+
+#[tokio::test]
+async fn a_call_of_what_was_never_listed_says_which_server_could_not_be_asked() {
+    let good = Scripted::with_tools(&["echo"]).await;
+    let dead = dead_url().await;
+    let mut rig = impatient().await;
+    let instances = [("good", &good.url), ("notes", &good.url), ("files", &dead)]
+        .map(|(name, url)| rig.instance(name, url));
+    let login = "log in with `agentopia tools login notes`";
+    rig.snapshot.instances[1].available = Err(login.into());
+    let agent = rig.agent(&instances);
+    rig.policy(2).allowed_tools = Some(vec!["read".into()]);
+    rig.apply();
+    let wire = rig.wire(&agent).opened().await;
+    let told = async |tool: &str| {
+        let reply = wire.tool(tool, json!({})).await;
+        let error = reply.answer()["error"].clone();
+        let data = &error["data"]["io.agentopia/failures"];
+        let failed = data.as_array().cloned().unwrap_or_default();
+        let names: Vec<_> = failed.iter().map(|f| f["name"].clone()).collect();
+        let message = error["message"].as_str().unwrap().to_owned();
+        (error["code"].clone(), message, json!(names))
+    };
+    // It could be of both that are silent.
+    let (code, message, names) = told("read").await;
+    assert_eq!((code, names), (json!(-32603), json!(["notes", "files"])));
+    assert!(message.contains(login), "{message}");
+    assert!(
+        message.contains("files: the server can't be reached"),
+        "{message}"
+    );
+    // One is named, or the other's link lets no such tool through.
+    for tool in ["notes__read", "write"] {
+        let (code, message, names) = told(tool).await;
+        assert_eq!(
+            (code, names),
+            (json!(-32603), json!(["notes"])),
+            "{message}"
+        );
+        assert!(message.contains(login), "{message}");
+    }
+    // Who has the tool answers.
+    wire.tool("echo", json!({})).await.result();
+    // All could be asked: nobody has it.
+    rig.snapshot.instances[1].available = Ok(());
+    rig.policy(2).allowed_tools = Some(Vec::new());
+    rig.apply();
+    let (code, message, _) = told("write").await;
+    assert_eq!(code, json!(-32602));
+    assert_eq!(message, "unknown tool: write");
+}
+
+#[tokio::test]
+async fn in_search_mode_a_tool_that_nobody_listed_is_found_by_its_name() {
+    let good = Scripted::with_tools(&["echo"]).await;
+    let dead = dead_url().await;
+    let (mut rig, agent) = Rig::linked(&[("good", &good.url), ("files", &dead)]).await;
+    rig.snapshot.agents[0].search = true;
+    rig.apply();
+    let wire = rig.wire(&agent).opened().await;
+    wire.tool("echo", json!({})).await.result();
+    let call = json!({"name": "read", "arguments": {}});
+    let reply = wire.tool("call_tool", call).await;
+    assert_eq!(reply.code(), -32603, "{}", reply.body);
+    assert!(reply.body.contains("files: "), "{}", reply.body);
+}

@@ -5,11 +5,13 @@ use std::time::Duration;
 use agentopia_domain::oauth::{Audience, ClientShown, Grant};
 use agentopia_domain::page::PageRequest;
 use agentopia_domain::token::{TokenHash, TokenKind};
+use agentopia_domain::user::Role;
 use agentopia_domain::{AccountId, AgentId};
 use agentopia_store::{
     GrantFilter, GrantTokenKind, NewGrant, NewGrantToken, NewOauthClient, StoreError,
 };
 use chrono::TimeDelta;
+use secrecy::SecretString;
 
 use crate::common::{TestDb, on_both_engines};
 use crate::fixtures::event;
@@ -19,6 +21,7 @@ on_both_engines!(
     a_refresh_token_is_turned_once_whoever_is_faster,
     a_grant_is_its_accounts_and_ends_all_its_tokens,
     the_gateway_hears_of_logins_that_are_live,
+    a_new_password_ends_what_was_allowed_with_the_old_one,
     what_is_over_is_thrown_away,
     registrations_are_bounded_and_kept_while_used,
 );
@@ -265,6 +268,37 @@ async fn the_gateway_hears_of_logins_that_are_live(db: TestDb) {
         .await
         .unwrap();
     assert_eq!(logins().await, [], "it does not come back with the person");
+}
+
+async fn a_new_password_ends_what_was_allowed_with_the_old_one(db: TestDb) {
+    let (mine, other) = (db.account("a@b.c").await, db.account("d@e.f").await);
+    let (agent, theirs) = (
+        db.agent(mine, "helper").await,
+        db.agent(other, "helper").await,
+    );
+    let (_, code) = db.grant(mine, agent.id).await.unwrap();
+    let (_, [_, refresh]) = db.redeemed(mine, agent.id).await;
+    let (kept, _) = db.redeemed(other, theirs.id).await;
+    let hash = SecretString::from("$argon2id$new");
+    let users = db.store.users();
+    users
+        .set_password(mine.as_uuid().into(), &hash, &[])
+        .await
+        .unwrap();
+    let grants = db.store.grants();
+    let now = db.ambient.now();
+    let found = grants.by_token_unscoped(refresh.hash).await.unwrap();
+    assert!(!found.unwrap().grant.is_live(now));
+    let by_code = grants.by_code_unscoped(code).await.unwrap();
+    assert!(by_code.is_some_and(|code| !code.grant.is_live(now)));
+    let logins = db.store.gateway_snapshot().await.unwrap().logins;
+    let live: Vec<_> = logins.iter().map(|login| login.grant_id).collect();
+    assert_eq!(live, [kept.id], "nobody else's");
+    // A change of role is no reason.
+    let person = other.as_uuid().into();
+    users.set_role(person, Role::Admin, &[]).await.unwrap();
+    let logins = db.store.gateway_snapshot().await.unwrap().logins;
+    assert_eq!(logins.len(), 1);
 }
 
 async fn what_is_over_is_thrown_away(db: TestDb) {

@@ -10,7 +10,8 @@ use crate::input::Questions;
 
 /// Change your password.
 ///
-/// Every browser session ends; personal tokens, such as those of `agentopia auth login`, stay good.
+/// Every browser session and every login of an MCP client ends; personal tokens, such as those of
+/// `agentopia auth login`, stay good.
 /// In a script, give the current and the new password as two lines on standard input.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -1,8 +1,10 @@
 //! A JSON body of a known type.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -39,16 +41,21 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
 }
 
 /// A body that may be absent: then it is the type's default. For operations whose every field is
-/// optional.
+/// optional. Nothing is nothing whatever the headers call it: many clients name a media type always.
 impl<T: DeserializeOwned + Default> axum::extract::OptionalFromRequest<AppState> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Option<Self>, Refusal> {
-        let absent = !request.headers().contains_key(http::header::CONTENT_TYPE)
-            && http_body::Body::size_hint(request.body()).exact() == Some(0);
-        if absent {
+        // Its length may be unknown before its end: a chunked body can be empty too.
+        let (parts, body) = request.into_parts();
+        let reading = Request::from_parts(parts.clone(), body);
+        let bytes = Bytes::from_request(reading, state)
+            .await
+            .map_err(|rejection| unreadable(rejection.status(), state.config.body_limit_bytes))?;
+        if bytes.is_empty() {
             return Ok(None);
         }
+        let request = Request::from_parts(parts, bytes.into());
         <Self as FromRequest<AppState>>::from_request(request, state)
             .await
             .map(Some)
@@ -74,7 +81,14 @@ fn refuse(rejection: &JsonRejection, limit: usize) -> Refusal {
             kind::UNSUPPORTED_MEDIA_TYPE,
             "send the body as JSON, with the header `Content-Type: application/json`",
         ),
-        _ if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
+        _ => unreadable(rejection.status(), limit),
+    }
+}
+
+/// The body did not come whole.
+fn unreadable(status: StatusCode, limit: usize) -> Refusal {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
             kind::TOO_LARGE,
             format!("the body is larger than the {limit} bytes that are allowed"),
         ),

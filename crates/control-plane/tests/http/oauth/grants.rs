@@ -113,3 +113,23 @@ async fn grants_of_a_disabled_person_do_not_come_back_with_them() {
         "invalid_grant"
     );
 }
+
+#[tokio::test]
+async fn a_new_password_ends_what_clients_were_allowed() {
+    let (app, admin) = App::with_admin().await;
+    let scene = Scene::new(&app, &admin).await;
+    let tokens = scene.tokens(&app).await;
+    assert_eq!(open(&app).await, 1);
+    let change = json!({
+        "current_password": crate::app::PASSWORD,
+        "new_password": "another long password",
+    });
+    let changed = app.post(&admin, "/api/v1/password", change).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert_eq!(open(&app).await, 0);
+    let refresh = scene.refreshing(tokens["refresh_token"].as_str().unwrap());
+    assert_eq!(
+        post(&app, "/oauth/token", &refresh).await.ok(400)["error"],
+        "invalid_grant"
+    );
+}

@@ -7,7 +7,7 @@ use agentopia_api::legacy::{
     ImportProblem, ImportStep, ImportedAccount, ImportedAgent, ImportedInstance, ImportedLink,
     LegacyDroplet, LegacyImport, LegacyImportRequest, LegacyTool,
 };
-use agentopia_domain::catalog::CatalogEntry;
+use agentopia_domain::catalog::{CatalogDefinition, CatalogEntry, Packaging};
 use agentopia_domain::name::MAX_NAME_CHARS;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::{AccountId, AgentId, CatalogEntryId, InstanceId, SecretId};
@@ -205,6 +205,9 @@ impl Planner<'_> {
         }
         let entry = self.entry(&tool.tool_catalog_id)?;
         let definition = &entry.definition;
+        if definition.packaging.is_remote() {
+            return Err(remote(definition));
+        }
         let refused = |refusal: crate::problem::Refusal| refusal.detail().to_owned();
         let asked = tool.version.as_deref().filter(|it| !it.is_empty());
         let version = check::version(definition, asked).map_err(refused)?;
@@ -261,6 +264,21 @@ impl Planner<'_> {
                 )
             })
     }
+}
+
+/// Why a tool that ran on a droplet does not become a server that runs elsewhere: whoever deploys one says
+/// where it is, and its address is looked at before anything is written (SEC-7).
+fn remote(definition: &CatalogDefinition) -> String {
+    let slug = &definition.slug;
+    let address = match &definition.packaging {
+        Packaging::Remote { url: Some(_), .. } => "",
+        _ => " --url https://…",
+    };
+    format!(
+        "`{slug}` runs elsewhere and was on no droplet: have the owner deploy it (`agentopia tools deploy \
+         {slug}{address}`) and link the agent (`agentopia agents link`), or name the tool that was meant \
+         with `--tool`"
+    )
 }
 
 /// The values in the vault that a tool needs. The old model has none: what its owner set under the

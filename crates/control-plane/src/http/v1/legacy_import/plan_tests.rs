@@ -183,6 +183,34 @@ fn what_is_gone_is_left_out_and_what_is_unclear_is_told_with_a_cure() {
 }
 
 #[test]
+fn a_tool_that_runs_elsewhere_is_not_imported_and_it_is_told_what_to_do() {
+    let droplets = [(1, AGENT, "a@b.c", "active")];
+    let tools = [(11, 1, json!({})), (12, 1, json!({"status": "removed"}))];
+    let asked = request(&droplets, &tools);
+    for (packaging, deploy) in [
+        (
+            json!({"type": "remote"}),
+            "`agentopia tools deploy search --url https://…`",
+        ),
+        (
+            json!({"type": "remote", "url": "https://mcp.example/mcp"}),
+            "`agentopia tools deploy search`",
+        ),
+    ] {
+        let planned = plan(&asked, &known(json!({ "packaging": packaging })));
+        let told = problems(&planned);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains(deploy) && told[0].contains("--tool"),
+            "{told:?}"
+        );
+        let account = &planned.answer.accounts[0];
+        assert_eq!(account.agents.len(), 1, "the agent is taken over");
+        assert!(account.instances.is_empty() && account.links.is_empty());
+    }
+}
+
+#[test]
 fn an_agent_of_two_users_and_a_row_that_is_there_twice_are_told_of() {
     let request = request(
         &[

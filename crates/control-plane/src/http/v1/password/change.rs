@@ -11,7 +11,8 @@ use crate::auth::{password, session, throttle};
 use crate::http::extract::{Body, Call};
 use crate::problem::{Answer, Refusal, kind};
 
-/// Changes one's own password. Every session ends, and a new one begins for the caller.
+/// Changes one's own password. Every session ends, as does every login of an MCP client that was allowed
+/// in one, and a new session begins for the caller. Personal tokens stay good.
 #[utoipa::path(
     post,
     path = "/api/v1/password",
@@ -51,13 +52,15 @@ pub(super) async fn handler(
     let event = call.event(
         "user.password_changed",
         (ObjectKind::User, user.id),
-        "changed the password; every session ended",
+        "changed the password; every session and every client's login ended",
     );
     let user = state
         .store
         .users()
         .set_password(user.id, &hash, &[event])
         .await?;
+    // The gateway closes what clients have open with their logins.
+    state.wake.routes();
     let begun = session::begin(state, user, &headers, |object| {
         call.event(
             "session.created",
