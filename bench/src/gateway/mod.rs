@@ -13,6 +13,7 @@ pub(crate) mod many;
 mod nginx;
 mod ours;
 mod pass;
+mod recorded;
 mod role;
 pub(crate) mod sessions;
 mod upstream;
@@ -145,6 +146,7 @@ fn judge(work: Work, seen: &[Seen; 4]) -> Vec<Record> {
         .map(|(seen, name)| format!("{name} {:.0}/s", seen.calls_per_second.median()))
         .collect();
     let calls = seen[OURS].calls_per_second.median();
+    records.extend(recorded::beside(work, seen));
     records.push(Record::new(
         "gateway",
         format!("calls a second ({work})"),
