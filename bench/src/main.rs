@@ -1,9 +1,10 @@
 //! Measures the whole product with real processes: what `script/bench` runs after it has built
 //! everything with the shipping profile and started the engine and the registry.
 //!
-//! Each bench is a file of its own that returns [`report::Record`]s: [`deploy`], [`footprint`],
-//! [`gateway`], [`restart`]. What they compare runs in turn, and medians are reported. They use the clusters of
-//! the system tests (`agentopia-test-support`), so nothing is left behind and nothing is mocked.
+//! Each bench is a file of its own that returns [`report::Record`]s: [`deploy`], [`footprint`], [`restart`],
+//! and in [`gateway`] all that compares the gateway with others. What they compare runs in turn, and medians are
+//! reported. They use the clusters of the system tests (`agentopia-test-support`), so nothing is left behind and
+//! nothing is mocked.
 
 mod client;
 mod deploy;
