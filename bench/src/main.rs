@@ -1,9 +1,10 @@
 //! Measures the whole product with real processes: what `script/bench` runs after it has built
 //! everything with the shipping profile and started the engine and the registry.
 //!
-//! Each bench is a file of its own that returns [`report::Record`]s: [`deploy`], [`footprint`],
-//! [`gateway`], [`restart`]. What they compare runs in turn, and medians are reported. They use the clusters of
-//! the system tests (`agentopia-test-support`), so nothing is left behind and nothing is mocked.
+//! Each bench is a file of its own that returns [`report::Record`]s: [`deploy`], [`footprint`], [`restart`],
+//! and in [`gateway`] all that compares the gateway with others. What they compare runs in turn, and medians are
+//! reported. They use the clusters of the system tests (`agentopia-test-support`), so nothing is left behind and
+//! nothing is mocked.
 
 mod client;
 mod deploy;
@@ -41,7 +42,7 @@ struct Arguments {
     /// Where `deploy` leaves what the product logged: with RUST_LOG=debug it says where time goes.
     #[arg(long, value_name = "FILE")]
     logs: Option<PathBuf>,
-    /// For `gateway`: only the kinds of load whose name has this in it, such as "session, 256 B, c=16".
+    /// For `gateway`, `path` and `stdio`: only the kinds of load whose name has this in it, such as "session, 256 B, c=16".
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
     /// Be one of the processes that `gateway` compares.
@@ -61,10 +62,18 @@ enum Bench {
     Footprint,
     /// Throughput, latency and processor time of the gateway, beside plain proxies.
     Gateway,
+    /// Memory of the gateway after a hundred thousand calls and after a million.
+    Growth,
+    /// Lists and memory of the gateway with a hundred agents that have twenty servers each.
+    Many,
+    /// Throughput and latency of the whole path to a server in a container, beside nginx before it.
+    Path,
     /// From the start of a killed control plane to the first answered tool call.
     Restart,
     /// Memory of the gateway for idle sessions and open streams.
     Sessions,
+    /// Throughput of a stdio server behind the product, beside its bare pipe and other proxies.
+    Stdio,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -95,7 +104,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             }
             Bench::Footprint => footprint::run().await?,
             Bench::Gateway => gateway::run(arguments.repeats, &arguments.only).await?,
+            Bench::Growth => gateway::growth::run().await?,
+            Bench::Many => gateway::many::run().await?,
+            Bench::Path => gateway::whole::path::run(arguments.repeats, &arguments.only).await?,
             Bench::Restart => restart::run(arguments.repeats).await?,
+            Bench::Stdio => gateway::whole::stdio::run(arguments.repeats, &arguments.only).await?,
             Bench::Sessions => gateway::sessions::run().await?,
         };
         output.add(records)?;

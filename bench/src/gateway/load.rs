@@ -5,16 +5,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
-use serde_json::Value;
-use tokio::net::TcpStream;
+use http_body_util::Full;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::role::Part;
-use super::wire::{self, Era, Work};
+use super::link::Link;
+use super::role::Place;
+use super::wire::{self, Work};
 
 /// What came of a run.
 #[derive(Debug)]
@@ -26,6 +23,16 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Of what every call took, in microseconds.
+    pub(super) fn new(took: Duration, mut latencies: Vec<u32>) -> Self {
+        latencies.sort_unstable();
+        Self {
+            calls: latencies.len(),
+            took,
+            latencies,
+        }
+    }
+
     /// In microseconds.
     pub(super) fn percentile(&self, percent: f64) -> f64 {
         let last = self.latencies.len().saturating_sub(1) as f64;
@@ -39,10 +46,10 @@ impl Run {
     }
 }
 
-pub(super) async fn run(work: Work, part: &Part, span: Duration) -> anyhow::Result<Run> {
+pub(super) async fn run(work: Work, place: &Place, span: Duration) -> anyhow::Result<Run> {
     let mut callers = JoinSet::new();
     for _ in 0..work.concurrency {
-        let caller = Caller::open(work, part).await?;
+        let caller = Caller::open(work, place).await?;
         callers.spawn(async move { caller.call_for(span).await });
     }
     let began = Instant::now();
@@ -50,64 +57,29 @@ pub(super) async fn run(work: Work, part: &Part, span: Duration) -> anyhow::Resu
     while let Some(called) = callers.join_next().await {
         latencies.extend(called??);
     }
-    let took = began.elapsed();
-    latencies.sort_unstable();
-    Ok(Run {
-        calls: latencies.len(),
-        took,
-        latencies,
-    })
+    Ok(Run::new(began.elapsed(), latencies))
 }
 
 /// One connection.
 struct Caller {
-    connection: SendRequest<Full<Bytes>>,
+    link: Link,
     call: Request<Full<Bytes>>,
-    /// Ends the session, if there is one: a client may have only so many.
-    goodbye: Option<Request<Full<Bytes>>>,
     /// What every answer has in it.
     expected: String,
 }
 
 impl Caller {
-    async fn open(work: Work, part: &Part) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(part.authority()).await?;
-        stream.set_nodelay(true)?;
-        let (mut connection, driver) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the connection.
-        tokio::spawn(driver);
-        let place = (part.authority(), part.path());
-        let token = part.token.as_deref();
-        let mut session = None;
-        if work.era == Era::Session {
-            let hello = wire::request(place, work.era, token, None, &wire::initialize())?;
-            connection.ready().await?;
-            let answer = connection.send_request(hello).await?;
-            let id = answer
-                .headers()
-                .get("mcp-session-id")
-                .context("no session")?;
-            session = Some(id.to_str()?.to_owned());
-            answer.into_body().collect().await?;
-        }
-        let session = session.as_deref();
-        let list = wire::request(place, work.era, token, session, &wire::list(work.era))?;
-        connection.ready().await?;
-        let listed = connection.send_request(list).await?;
-        let listed = listed.into_body().collect().await?.to_bytes();
-        let listed: Value = serde_json::from_slice(&listed)?;
-        let tools = listed["result"]["tools"].as_array().context("no tools")?;
+    async fn open(work: Work, place: &Place) -> anyhow::Result<Self> {
+        let mut link = Link::connect(place, work.era).await?;
+        link.begin().await?;
+        let tools = link.tools().await?;
         // Where two servers have it, the last one's has another name, which is put right on the way.
-        let name = tools.last().and_then(|tool| tool["name"].as_str());
+        let name = tools.iter().rfind(|name| name.ends_with(wire::TOOL));
         let call = wire::call(work, name.context("no tool")?);
         Ok(Self {
-            connection,
-            call: wire::request(place, work.era, token, session, &call)?,
-            goodbye: session
-                .map(|session| wire::goodbye(place, token, session))
-                .transpose()?,
-            expected: format!("\"{}\"", wire::text(work.payload)),
+            call: link.request(&call)?,
+            link,
+            expected: wire::expected(work.payload),
         })
     }
 
@@ -116,26 +88,19 @@ impl Caller {
         let end = Instant::now() + span;
         loop {
             let began = Instant::now();
-            self.connection.ready().await?;
             if began >= end {
                 break;
             }
-            let answer = self.connection.send_request(self.call.clone()).await?;
-            let status = answer.status();
-            let body = answer.into_body().collect().await?.to_bytes();
-            let is_right = memchr::memmem::find(&body, self.expected.as_bytes()).is_some();
-            anyhow::ensure!(
-                status == 200 && is_right,
-                "a wrong answer ({status}): {}",
-                String::from_utf8_lossy(&body[..body.len().min(500)])
-            );
-            let took = began.elapsed().as_micros();
-            latencies.push(u32::try_from(took).unwrap_or(u32::MAX));
+            let body = self.link.send(self.call.clone()).await?;
+            wire::check(&body, &self.expected)?;
+            latencies.push(micros(began.elapsed()));
         }
-        if let Some(goodbye) = self.goodbye {
-            // Whatever the answer is: servers may have no sessions to end.
-            self.connection.send_request(goodbye).await?;
-        }
+        self.link.end().await?;
         Ok(latencies)
     }
+}
+
+/// As percentiles are made of.
+pub(super) fn micros(took: Duration) -> u32 {
+    u32::try_from(took.as_micros()).unwrap_or(u32::MAX)
 }

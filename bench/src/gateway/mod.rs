@@ -6,13 +6,18 @@
 //! that each one's processor time can be read. Who is compared runs in turn, several times, and medians
 //! are reported as ratios: absolute numbers say more about the machine than about us.
 
+pub(crate) mod growth;
+mod link;
 mod load;
+pub(crate) mod many;
 mod nginx;
 mod ours;
 mod pass;
+mod recorded;
 mod role;
 pub(crate) mod sessions;
 mod upstream;
+pub(crate) mod whole;
 mod wire;
 
 use std::time::Duration;
@@ -50,7 +55,8 @@ pub(crate) async fn be(role: Role, upstream: Option<&str>) -> anyhow::Result<()>
     match (role, upstream) {
         (Role::Upstream, _) => upstream::serve().await,
         (Role::Pass, Some(upstream)) => pass::serve(upstream).await,
-        (Role::Gateway, Some(upstream)) => ours::serve(upstream).await,
+        (Role::Gateway, Some(upstream)) => ours::serve(upstream, ours::ONE).await,
+        (Role::Crowd, Some(upstream)) => ours::serve(upstream, ours::CROWD).await,
         (_, None) => anyhow::bail!("--upstream is missing"),
     }
 }
@@ -58,9 +64,9 @@ pub(crate) async fn be(role: Role, upstream: Option<&str>) -> anyhow::Result<()>
 /// `only`: what the names of the kinds of load have in them that are measured.
 pub(crate) async fn run(repeats: u16, only: &str) -> anyhow::Result<Vec<Record>> {
     let upstream = Part::start(Role::Upstream, None).await?;
-    let nginx = nginx::start(&upstream.url).await?;
-    let pass = Part::start(Role::Pass, Some(&upstream.url)).await?;
-    let gateway = Part::start(Role::Gateway, Some(&upstream.url)).await?;
+    let nginx = nginx::start(&upstream.place.url).await?;
+    let pass = Part::start(Role::Pass, Some(&upstream.place.url)).await?;
+    let gateway = Part::start(Role::Gateway, Some(&upstream.place.url)).await?;
     let parts = [&upstream, &nginx, &pass, &gateway];
     let mut records = Vec::new();
     for era in [Era::Session, Era::Modern] {
@@ -87,9 +93,9 @@ async fn measure(work: Work, parts: [&Part; 4], repeats: u16) -> anyhow::Result<
     let mut seen: [Seen; 4] = Default::default();
     for _ in 0..repeats {
         for (part, seen) in parts.into_iter().zip(&mut seen) {
-            load::run(work, part, WARM_UP).await?;
+            load::run(work, &part.place, WARM_UP).await?;
             let before = part.cpu()?;
-            let run = load::run(work, part, SPAN).await?;
+            let run = load::run(work, &part.place, SPAN).await?;
             let used = part.cpu()?.saturating_sub(before);
             let calls = run.calls as f64;
             seen.calls_per_second.push(calls / run.took.as_secs_f64());
@@ -140,6 +146,7 @@ fn judge(work: Work, seen: &[Seen; 4]) -> Vec<Record> {
         .map(|(seen, name)| format!("{name} {:.0}/s", seen.calls_per_second.median()))
         .collect();
     let calls = seen[OURS].calls_per_second.median();
+    records.extend(recorded::beside(work, seen));
     records.push(Record::new(
         "gateway",
         format!("calls a second ({work})"),

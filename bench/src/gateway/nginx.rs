@@ -38,7 +38,7 @@ pub(super) async fn start(upstream: &str) -> anyhow::Result<Part> {
     let mut part = Part::of(child, format!("http://127.0.0.1:{port}/mcp"), None);
     part.keep(directory);
     let listening = async {
-        while TcpStream::connect(part.authority()).await.is_err() {
+        while TcpStream::connect(part.place.authority()).await.is_err() {
             tokio::time::sleep(PAUSE).await;
         }
     };
@@ -48,7 +48,7 @@ pub(super) async fn start(upstream: &str) -> anyhow::Result<Part> {
 }
 
 /// The kernel gives out another one next time.
-fn free_port() -> anyhow::Result<u16> {
+pub(super) fn free_port() -> anyhow::Result<u16> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     Ok(listener.local_addr()?.port())
 }

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Uri};
 use http_body_util::{BodyExt as _, Full};
-use secrecy::{ExposeSecret as _, SecretBox};
+use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,26 @@ const LIMIT: Option<NonZeroU32> = NonZeroU32::new(u32::MAX);
 
 /// One agent here stands for as many as `sessions` opens sessions for.
 const SESSIONS: usize = 20_000;
+
+/// How much there is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    pub(super) agents: usize,
+    /// Of each agent, which are nobody else's.
+    pub(super) servers: usize,
+}
+
+/// Two servers that have the same tool, so that one of them goes by a longer name.
+pub(super) const ONE: Size = Size {
+    agents: 1,
+    servers: 2,
+};
+
+/// What `many` measures.
+pub(super) const CROWD: Size = Size {
+    agents: 100,
+    servers: 20,
+};
 
 /// Plain HTTP to wherever the route says.
 struct Plain(Client<Tcp>);
@@ -69,12 +89,13 @@ impl UpstreamConnector for Plain {
 
 /// Names, in memory.
 #[derive(Default)]
-struct Names(Mutex<NameMaps>);
+struct Names(Mutex<BTreeMap<AgentId, NameMaps>>);
 
 #[async_trait]
 impl NameBook for Names {
-    async fn assign(&self, _agent: AgentId, new: NameMaps) -> Result<NameMaps, String> {
-        let mut names = self.0.lock().await;
+    async fn assign(&self, agent: AgentId, new: NameMaps) -> Result<NameMaps, String> {
+        let mut all = self.0.lock().await;
+        let names = all.entry(agent).or_default();
         for (link, more) in new {
             let of_link = names.entry(link).or_default();
             for (key, name) in more {
@@ -95,7 +116,7 @@ impl AuditSink for Forget {
     }
 }
 
-pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
+pub(super) async fn serve(upstream: &str, size: Size) -> anyhow::Result<()> {
     let ambient = Ambient::system();
     let limit = Duration::from_secs(5);
     let settings = Settings {
@@ -121,13 +142,17 @@ pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
         audit: Arc::new(Forget),
         waker: Arc::new(NoSleep),
     });
-    let (snapshot, agent, token) = routes(upstream, &ambient)?;
+    let (snapshot, agents) = routes(upstream, size, &ambient)?;
     gateway.replace(snapshot);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
+    // As many addresses as tokens, in the same order.
+    let urls = agents.iter();
+    let urls = urls.map(|(agent, _)| format!("http://{address}/agents/{agent}/mcp"));
+    let tokens = agents.iter().map(|(_, token)| token.expose_secret());
     tell(
-        &format!("http://{address}/agents/{agent}/mcp"),
-        Some(&token),
+        &urls.collect::<Vec<_>>().join(" "),
+        Some(&tokens.collect::<Vec<_>>().join(" ")),
     );
     let answer = move |request, _peer| {
         let gateway = gateway.clone();
@@ -137,48 +162,57 @@ pub(super) async fn serve(upstream: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An agent with two servers that have the same tool, so that one of them goes by a longer name.
-fn routes(upstream: &str, ambient: &Ambient) -> anyhow::Result<(Snapshot, AgentId, String)> {
-    let account_id = ambient.new_id();
+/// Agents, each with servers of its own, and their tokens.
+fn routes(
+    upstream: &str,
+    size: Size,
+    ambient: &Ambient,
+) -> anyhow::Result<(Snapshot, Vec<(AgentId, SecretString)>)> {
     let mut snapshot = Snapshot::default();
-    let mut links = Vec::new();
-    for name in ["one", "two"] {
-        let instance_id = ambient.new_id();
-        snapshot.instances.push(InstanceRoute {
-            id: instance_id,
+    let mut agents = Vec::new();
+    for number in 0..size.agents {
+        let account_id = ambient.new_id();
+        let mut links = Vec::new();
+        for server in 0..size.servers {
+            let instance_id = ambient.new_id();
+            let name = format!("server-{server}");
+            snapshot.instances.push(InstanceRoute {
+                id: instance_id,
+                account_id,
+                name: name.clone(),
+                slug: name,
+                location: UpstreamLocation::Url(upstream.parse()?),
+                epoch: "1".into(),
+                rest: Rest::Never,
+                available: Ok(()),
+                credentials: None,
+            });
+            links.push(LinkRoute {
+                id: ambient.new_id(),
+                instance_id,
+                policy: LinkPolicy::default(),
+                exposed_names: BTreeMap::new(),
+                credentials: None,
+            });
+        }
+        let agent_id = ambient.new_id();
+        snapshot.agents.push(AgentRoute {
+            id: agent_id,
             account_id,
-            name: name.into(),
-            slug: name.into(),
-            location: UpstreamLocation::Url(upstream.parse()?),
-            epoch: "1".into(),
-            rest: Rest::Never,
-            available: Ok(()),
-            credentials: None,
+            name: format!("bench-{number}"),
+            description: String::new(),
+            search: false,
+            calls_per_day: None,
+            links,
         });
-        links.push(LinkRoute {
-            id: ambient.new_id(),
-            instance_id,
-            policy: LinkPolicy::default(),
-            exposed_names: BTreeMap::new(),
-            credentials: None,
+        let token = mint(TokenKind::Agent, ambient);
+        snapshot.tokens.push(TokenRoute {
+            hash: token.hash,
+            agent_id,
+            expires_at: None,
+            login: None,
         });
+        agents.push((agent_id, token.secret));
     }
-    let agent_id = ambient.new_id();
-    snapshot.agents.push(AgentRoute {
-        id: agent_id,
-        account_id,
-        name: "bench".into(),
-        description: String::new(),
-        search: false,
-        calls_per_day: None,
-        links,
-    });
-    let token = mint(TokenKind::Agent, ambient);
-    snapshot.tokens.push(TokenRoute {
-        hash: token.hash,
-        agent_id,
-        expires_at: None,
-        login: None,
-    });
-    Ok((snapshot, agent_id, token.secret.expose_secret().to_owned()))
+    Ok((snapshot, agents))
 }

@@ -24,17 +24,37 @@ pub(crate) enum Role {
     Upstream,
     /// A proxy that does nothing.
     Pass,
-    /// The gateway.
+    /// The gateway, for one agent.
     Gateway,
+    /// The gateway, for many agents with many servers each.
+    Crowd,
+}
+
+/// Where an MCP endpoint is, and what it wants to be shown.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The endpoint, over plain HTTP.
+    pub(super) url: String,
+    pub(super) token: Option<String>,
+}
+
+impl Place {
+    /// Host and port.
+    pub(super) fn authority(&self) -> &str {
+        let rest = self.url.strip_prefix("http://").unwrap_or(&self.url);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
+    pub(super) fn path(&self) -> &str {
+        let rest = self.url.strip_prefix("http://").unwrap_or(&self.url);
+        rest.find('/').map_or("/", |at| &rest[at..])
+    }
 }
 
 /// A process that listens. It ends with this value.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// Where its MCP endpoint is.
-    pub(super) url: String,
-    /// What it wants to be shown.
-    pub(super) token: Option<String>,
+    pub(super) place: Place,
     child: Child,
     /// Files of its own, which go with it.
     directory: Option<TempDir>,
@@ -68,8 +88,7 @@ impl Part {
     /// A process that is there.
     pub(super) const fn of(child: Child, url: String, token: Option<String>) -> Self {
         Self {
-            url,
-            token,
+            place: Place { url, token },
             child,
             directory: None,
         }
@@ -78,17 +97,6 @@ impl Part {
     /// Takes away a directory of its own when it ends.
     pub(super) fn keep(&mut self, directory: TempDir) {
         self.directory = Some(directory);
-    }
-
-    /// Host and port.
-    pub(super) fn authority(&self) -> &str {
-        let rest = self.url.strip_prefix("http://").unwrap_or(&self.url);
-        rest.split('/').next().unwrap_or(rest)
-    }
-
-    pub(super) fn path(&self) -> &str {
-        let rest = self.url.strip_prefix("http://").unwrap_or(&self.url);
-        rest.find('/').map_or("/", |at| &rest[at..])
     }
 
     /// Its process.
@@ -100,19 +108,34 @@ impl Part {
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
         let pid = self.pid()?;
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-        let children = children.split_ascii_whitespace().map(str::parse);
-        let mut ticks = 0;
-        for pid in std::iter::once(Ok(pid)).chain(children) {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid?))?;
-            // Fields 14 and 15, counted from behind the name, which may have spaces in it.
-            let after = stat.rsplit(')').next().context("no name")?;
-            let mut fields = after.split_ascii_whitespace().skip(11);
-            for _ in 0..2 {
-                ticks += fields.next().context("no time")?.parse::<u32>()?;
-            }
+        let mut used = cpu(pid)?;
+        for child in children.split_ascii_whitespace() {
+            used += cpu(child.parse()?)?;
         }
-        Ok(TICK * ticks)
+        Ok(used)
     }
+}
+
+/// Processor time that a process has used.
+pub(super) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Fields 14 and 15, counted from behind the name, which may have spaces in it.
+    let after = stat.rsplit(')').next().context("no name")?;
+    let mut fields = after.split_ascii_whitespace().skip(11);
+    let mut ticks = 0;
+    for _ in 0..2 {
+        ticks += fields.next().context("no time")?.parse::<u32>()?;
+    }
+    Ok(TICK * ticks)
+}
+
+/// Resident memory of a process, in MiB.
+pub(super) fn resident(pid: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB"));
+    let kib: f64 = kib.context("no VmRSS")?.trim().parse()?;
+    Ok(kib / 1024.0)
 }
 
 impl Drop for Part {

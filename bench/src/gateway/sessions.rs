@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::role::{Part, Role};
+use super::role::{Part, Role, resident};
 use super::wire::{self, Era};
 use crate::measure::Samples;
 use crate::report::Record;
@@ -44,7 +44,7 @@ pub(crate) async fn run() -> anyhow::Result<Vec<Record>> {
     // Children inherit it.
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(wanted), hard)?;
     let upstream = Part::start(Role::Upstream, None).await?;
-    let gateway = Part::start(Role::Gateway, Some(&upstream.url)).await?;
+    let gateway = Part::start(Role::Gateway, Some(&upstream.place.url)).await?;
     let idle = memory(&gateway).await?;
 
     let mut connection = connect(&gateway).await?;
@@ -112,16 +112,11 @@ pub(crate) async fn run() -> anyhow::Result<Vec<Record>> {
 /// Resident memory, once what was only needed for a moment is given back; MiB.
 async fn memory(part: &Part) -> anyhow::Result<f64> {
     tokio::time::sleep(REST).await;
-    let pid = part.pid()?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB"));
-    let kib: f64 = kib.context("no VmRSS")?.trim().parse()?;
-    Ok(kib / 1024.0)
+    resident(part.pid()?)
 }
 
 async fn connect(part: &Part) -> anyhow::Result<Connection> {
-    let stream = TcpStream::connect(part.authority()).await?;
+    let stream = TcpStream::connect(part.place.authority()).await?;
     stream.set_nodelay(true)?;
     let (connection, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // Ends with the connection.
@@ -169,8 +164,14 @@ fn request(
     session: Option<&str>,
     message: &Value,
 ) -> anyhow::Result<Request<Full<Bytes>>> {
-    let place = (part.authority(), part.path());
-    wire::request(place, Era::Session, part.token.as_deref(), session, message)
+    let place = (part.place.authority(), part.place.path());
+    wire::request(
+        place,
+        Era::Session,
+        part.place.token.as_deref(),
+        session,
+        message,
+    )
 }
 
 async fn send(

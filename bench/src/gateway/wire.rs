@@ -46,6 +46,31 @@ pub(super) fn text(bytes: usize) -> String {
     "x".repeat(bytes)
 }
 
+/// What every answer has in it.
+pub(super) fn expected(payload: usize) -> String {
+    format!("\"{}\"", text(payload))
+}
+
+/// Fails unless it is the right answer.
+pub(super) fn check(body: &[u8], expected: &str) -> anyhow::Result<()> {
+    let is_right = memchr::memmem::find(body, expected.as_bytes()).is_some();
+    anyhow::ensure!(is_right, "a wrong answer: {}", shown(body));
+    Ok(())
+}
+
+/// The message in a body that is one, or that is a stream of events with one message.
+pub(super) fn message_in(body: &[u8]) -> &[u8] {
+    const DATA: &[u8] = b"data:";
+    let mut lines = body.split(|byte| *byte == b'\n');
+    let data = lines.rfind(|line| line.len() > DATA.len() && line.starts_with(DATA));
+    data.map_or(body, |line| &line[DATA.len()..])
+}
+
+/// The beginning of a body, for an error.
+pub(super) fn shown(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned()
+}
+
 /// Opens a session.
 pub(super) fn initialize() -> Value {
     json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
@@ -68,6 +93,7 @@ pub(super) fn call(work: Work, name: &str) -> Value {
     )
 }
 
+/// A request with what its era wants.
 fn message(era: Era, method: &str, mut params: Value) -> Value {
     if era == Era::Modern {
         params["_meta"] = json!({
@@ -130,4 +156,24 @@ pub(super) fn goodbye(
     *request.method_mut() = Method::DELETE;
     *request.body_mut() = Full::default();
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_found_in_json_and_in_streams() {
+        assert_eq!(message_in(b"{\"a\":1}"), b"{\"a\":1}");
+        let stream = b"id: 1\ndata: \n\nevent: message\ndata: {\"a\":1}\n\n";
+        assert_eq!(message_in(stream).trim_ascii(), b"{\"a\":1}");
+    }
+
+    #[test]
+    fn an_answer_with_another_text_is_wrong() {
+        let expected = expected(3);
+        assert!(check(br#"{"text":"xxx"}"#, &expected).is_ok());
+        assert!(check(br#"{"text":"xx"}"#, &expected).is_err());
+        assert!(check(br#"{"text":"xxxx"}"#, &expected).is_err());
+    }
 }

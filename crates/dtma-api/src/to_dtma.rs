@@ -16,6 +16,7 @@
 //! same key share a stdio process; requests with different keys never do. An answer of the DTMA with
 //! [`NOT_DELIVERED_HEADER`] says that the tool did not get the request and may be back in a moment.
 
+mod calls;
 mod client;
 mod data_path;
 mod watched;
@@ -25,7 +26,7 @@ use agentopia_domain::observed::ObservedInstance;
 use serde::{Deserialize, Serialize};
 
 pub use agentopia_domain::spec::InstanceSpec;
-pub use client::{DtmaClient, DtmaEndpoint, DtmaError, Sent, WatchQuery};
+pub use client::{DtmaClient, DtmaEndpoint, DtmaError, McpBody, Sent, WatchQuery};
 
 use crate::to_control_plane::MachineFacts;
 

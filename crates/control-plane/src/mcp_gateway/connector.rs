@@ -9,17 +9,15 @@ use std::sync::Arc;
 use agentopia_domain::EnvironmentId;
 use agentopia_dtma_api::problem::Problem;
 use agentopia_dtma_api::to_dtma::{
-    DtmaClient, DtmaError, NOT_DELIVERED_HEADER, OwnCredentials, Sent,
+    DtmaClient, DtmaError, McpBody, NOT_DELIVERED_HEADER, OwnCredentials, Sent,
 };
 use agentopia_gateway::{
-    BodyError, ConnectError, InstanceRoute, LINK_HEADER, UpstreamBody, UpstreamConnector,
-    UpstreamLocation,
+    ConnectError, InstanceRoute, LINK_HEADER, UpstreamBody, UpstreamConnector, UpstreamLocation,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 use super::remote::RemoteServers;
 use super::restarts::Restarts;
@@ -48,7 +46,7 @@ enum Again {
 }
 
 impl Again {
-    fn of(attempt: &Result<http::Response<Incoming>, DtmaError>) -> Self {
+    fn of(attempt: &Result<http::Response<McpBody>, DtmaError>) -> Self {
         match attempt {
             Ok(answer) if answer.headers().contains_key(NOT_DELIVERED_HEADER) => Self::ToolIsAway,
             Err(DtmaError::Unreachable(_, _, Sent::No)) => Self::MachineIsAway,
@@ -114,16 +112,12 @@ impl MachineConnector {
 }
 
 fn settle(
-    attempt: Result<http::Response<Incoming>, DtmaError>,
+    attempt: Result<http::Response<McpBody>, DtmaError>,
 ) -> Result<http::Response<UpstreamBody>, ConnectError> {
-    let answer = attempt.map_err(|error| match error {
+    attempt.map_err(|error| match error {
         DtmaError::Unreachable(_, reason, Sent::Perhaps) => ConnectError::Broken(reason),
         other => ConnectError::Unreachable(other.to_string()),
-    })?;
-    Ok(answer.map(|body| {
-        body.map_err(|error| Box::new(error) as BodyError)
-            .boxed_unsync()
-    }))
+    })
 }
 
 /// The link whose secrets the server is to see, taken out of what the gateway sends.

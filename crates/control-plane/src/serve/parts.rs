@@ -304,6 +304,8 @@ async fn seed_catalog(store: &Store, config: &Config, ambient: &Ambient) -> anyh
     for definition in catalog_seed::definitions(&images)? {
         match store.catalog().by_slug(&definition.slug).await {
             Ok(stored) if stored.definition.status != definition.status => continue,
+            // At nearly every start; a look at each costs less than four statements.
+            Ok(stored) if stored.definition == definition => continue,
             Ok(_) | Err(StoreError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }

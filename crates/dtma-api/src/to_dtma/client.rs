@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::{EnvironmentId, InstanceId};
+use agentopia_http1::BoxError;
 use agentopia_pki::tls::control_plane_client_config;
 use agentopia_pki::{MachineKey, machine_host};
 use bytes::Bytes;
@@ -12,12 +13,14 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::header::{AUTHORIZATION, DATE};
-use http::{HeaderMap, HeaderValue, Method};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncBufReadExt as _;
 use tokio_util::io::StreamReader;
 
+use super::calls::Calls;
 use super::data_path::DataPath;
 use super::{Info, InstanceSpec, LogLine, LogQuery, OwnCredentials};
 use crate::http::{accepted, json};
@@ -51,11 +54,19 @@ pub struct DtmaEndpoint<'a> {
     pub bearer: SecretString,
 }
 
-/// Calls one machine. Cheap to clone; connections are pooled and multiplexed (HTTP/2).
+/// The body of an answer on the MCP data path.
+pub type McpBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The method of a request of the modern era, and the one whose answer is a stream.
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const LISTEN: &str = "subscriptions/listen";
+
+/// Calls one machine. Cheap to clone; connections are pooled, and multiplexed (HTTP/2) but for MCP calls.
 #[derive(Debug, Clone)]
 pub struct DtmaClient {
     http: reqwest::Client,
-    data_path: DataPath,
+    calls: Calls,
+    streams: DataPath,
     base: String,
     bearer: SecretString,
 }
@@ -82,9 +93,12 @@ impl DtmaClient {
             .tcp_nodelay(true)
             .build()
             .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
+        let calls = Calls::new(tls.clone(), endpoint.address, CONNECT_LIMIT)
+            .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
         Ok(Self {
             http,
-            data_path: DataPath::new(tls, CONNECT_LIMIT),
+            calls,
+            streams: DataPath::new(tls, CONNECT_LIMIT),
             base: format!("https://{}", endpoint.address),
             bearer: endpoint.bearer,
         })
@@ -194,8 +208,14 @@ impl DtmaClient {
         method: Method,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<http::Response<Incoming>, DtmaError> {
-        let uri = self.mcp_address(instance, own);
+    ) -> Result<http::Response<McpBody>, DtmaError> {
+        // It may stay open for days.
+        let is_stream =
+            method == Method::GET || headers.get(METHOD).is_some_and(|method| method == LISTEN);
+        let uri = match is_stream {
+            true => self.mcp_address(instance, own),
+            false => mcp_path(instance, own),
+        };
         let impossible = |error: http::Error| DtmaError::Protocol(WHO, error.to_string());
         let mut request = http::Request::builder()
             .method(method)
@@ -208,7 +228,12 @@ impl DtmaClient {
         let mut bearer = HeaderValue::try_from(bearer).map_err(|error| impossible(error.into()))?;
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
-        self.data_path.send(WHO, request).await
+        if is_stream {
+            let answer = self.streams.send(WHO, request).await?;
+            return Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()));
+        }
+        let answer = self.calls.send(WHO, request).await?;
+        Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()))
     }
 
     /// What a ready-made MCP client needs to speak to an instance: the HTTP client that trusts the
@@ -225,11 +250,7 @@ impl DtmaClient {
     }
 
     fn mcp_address(&self, instance: InstanceId, own: Option<&OwnCredentials>) -> String {
-        let of_whom = match own {
-            None => String::new(),
-            Some(own) => format!("/links/{}/{}", own.link, own.revision),
-        };
-        format!("{}/v1/instances/{instance}{of_whom}/mcp", self.base)
+        format!("{}{}", self.base, mcp_path(instance, own))
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -241,6 +262,15 @@ impl DtmaClient {
 
     fn command(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.request(method, path).timeout(COMMAND_LIMIT)
+    }
+}
+
+fn mcp_path(instance: InstanceId, own: Option<&OwnCredentials>) -> String {
+    match own {
+        None => format!("/v1/instances/{instance}/mcp"),
+        Some(OwnCredentials { link, revision }) => {
+            format!("/v1/instances/{instance}/links/{link}/{revision}/mcp")
+        }
     }
 }
 

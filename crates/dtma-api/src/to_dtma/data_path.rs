@@ -1,5 +1,6 @@
 //! The HTTP client of the MCP data path: requests that must not be made twice, on connections that
-//! can say whether one got anywhere ([`super::watched`]).
+//! can say whether one got anywhere ([`super::watched`]). Calls have a cheaper way ([`super::calls`]); what is
+//! here is for streams, of which there may be thousands and which share one connection.
 
 use std::time::Duration;
 

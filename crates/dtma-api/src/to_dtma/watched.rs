@@ -103,7 +103,7 @@ impl Watched {
 
 /// Whether the peer closed its end, whatever is still to be read from it: HTTP has no use for a
 /// connection that is closed on one side.
-fn has_left(socket: BorrowedFd<'_>) -> bool {
+pub(super) fn has_left(socket: BorrowedFd<'_>) -> bool {
     let mut asked = [PollFd::new(&socket, PollFlags::RDHUP)];
     let left = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
     let at_once = Timespec::default();
