@@ -1,6 +1,6 @@
 //! Calls of the MCP data path: HTTP/1.1, each on a connection of its own that the task that waits for the answer
-//! drives (`agentopia-http1`), which costs half of what HTTP/2 does for messages as small as these. Streams, which
-//! stay open, share one connection ([`super::data_path`]).
+//! drives (`agentopia-http1`): no other task has to be woken for it, as HTTP/2's connections need. Streams, which stay
+//! open, share one connection ([`super::data_path`]).
 //!
 //! What [`super::watched`] says of requests that got nowhere holds here too: a connection whose peer has closed
 //! its end is not written to. As a connection has one request at a time, nothing written since the last answer
@@ -20,7 +20,6 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -41,7 +40,7 @@ const CONNECTIONS: Settings = Settings {
 /// See the module's header. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Calls {
-    client: Client<Machine, Full<Bytes>>,
+    client: Client<Machine>,
     address: SocketAddr,
     host: HeaderValue,
 }
@@ -71,7 +70,7 @@ impl Calls {
         &self,
         who: &'static str,
         request: Request<Bytes>,
-    ) -> Result<Response<Body<Machine, Full<Bytes>>>, CallError> {
+    ) -> Result<Response<Body<Machine>>, CallError> {
         let mut request = request.map(Full::new);
         request.headers_mut().insert(HOST, self.host.clone());
         let answer = self.client.send(&self.address, request).await;
@@ -95,7 +94,7 @@ pub(super) struct Machine {
 
 impl Connect for Machine {
     type Target = SocketAddr;
-    type Io = TokioIo<TlsStream<Careful>>;
+    type Io = TlsStream<Careful>;
 
     async fn connect(&self, address: &SocketAddr) -> io::Result<Self::Io> {
         let opening = async {
@@ -106,7 +105,7 @@ impl Connect for Machine {
             let connector = TlsConnector::from(Arc::clone(&self.tls));
             let mut stream = connector.connect(name, Careful::new(stream)).await?;
             stream.get_mut().0.has_written = false;
-            Ok(TokioIo::new(stream))
+            Ok(stream)
         };
         let opened = timeout(self.limit, opening).await;
         opened.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
