@@ -212,6 +212,7 @@ impl Builder {
             definition,
             notes: self.notes,
             lookup: self.lookup,
+            transport_is_labelled: false,
         })
     }
 }

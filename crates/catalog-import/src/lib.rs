@@ -52,6 +52,8 @@ pub struct Draft {
     pub notes: Vec<String>,
     /// What has to be asked before it is complete, or should be where that is possible.
     pub lookup: Option<Lookup>,
+    /// Whether an image told itself how it speaks.
+    transport_is_labelled: bool,
 }
 
 /// What the text alone does not tell.
@@ -67,7 +69,12 @@ pub enum Lookup {
         wanted: Option<String>,
     },
     /// What an image says of itself.
-    Image(image::Reference),
+    Image {
+        /// Which image.
+        reference: image::Reference,
+        /// Whether a person said how it speaks.
+        transport_is_told: bool,
+    },
 }
 
 /// One server of a document.

@@ -189,14 +189,12 @@ pub(crate) fn is_place_holder(value: &str) -> bool {
 
 /// The name that a place holder refers to: `API_KEY` of `Bearer ${input:API_KEY}`.
 pub(crate) fn reference(value: &str) -> Option<String> {
-    let (_, rest) = [("${", '}'), ("{{", '}'), ("<", '>')]
+    let name = [("${", '}'), ("{{", '}'), ("<", '>')]
         .iter()
         .find_map(|(open, close)| {
             let (_, rest) = value.split_once(open)?;
-            rest.split_once(*close).map(|(name, rest)| (rest, name))
-        })
-        .map(|(rest, name)| (rest, name))?;
-    let name = rest.trim();
+            rest.split_once(*close).map(|(name, _)| name.trim())
+        })?;
     let name = ["input:", "env:"]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))

@@ -1,7 +1,7 @@
 //! Entries of packages: `npm:@scope/name@1.2.3`, `pypi:name@1.2.3`, and how they get their version.
 
 use agentopia_domain::catalog::package::{PackageRegistry, PackageVersion, is_exact_version};
-use agentopia_domain::catalog::{Packaging, ToolVersion, Transport};
+use agentopia_domain::catalog::{Packaging, ToolVersion};
 
 use crate::build::{Builder, version};
 use crate::{Draft, Lookup, Options, Problem, words};
@@ -125,11 +125,6 @@ impl Draft {
             }
         }
         Ok(())
-    }
-
-    /// How it speaks, once that is known.
-    pub fn speaks(&mut self, transport: Transport) {
-        self.definition.transport = transport;
     }
 }
 

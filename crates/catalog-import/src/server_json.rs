@@ -239,7 +239,7 @@ impl Wrapped {
 fn schema_is_known(schema: Option<&str>) -> Result<(), Problem> {
     let Some(schema) = schema else { return Ok(()) };
     let known = |version: &&str| schema.split('/').any(|part| part == *version);
-    if KNOWN.iter().any(|version| known(&version)) {
+    if KNOWN.iter().any(known) {
         return Ok(());
     }
     Err(Problem::new(format!(

@@ -81,9 +81,11 @@ fn image(
     builder.volume = run.mount.map(|mount_path| VolumeTemplate { mount_path });
     args::arguments(&mut builder, &run.command)?;
     let version = reference.version();
-    if options.transport.is_none() && reference.digest.is_none() {
-        builder.lookup = Some(Lookup::Image(reference.clone()));
-    }
+    builder.lookup = Some(Lookup::Image {
+        reference: reference.clone(),
+        // Clients speak with what they start over its standard streams.
+        transport_is_told: true,
+    });
     let image = reference.repository;
     let transport = options.transport.clone().unwrap_or_default();
     builder.finish(Packaging::DockerImage { image }, transport, version)

@@ -1,12 +1,13 @@
 //! `POST /api/v1/catalog-import`: what people find about MCP servers becomes blueprints (admins).
 //!
 //! * [`gather`] reads what was named: a text, an address, a registry;
-//! * [`lookup`] asks package registries for versions;
+//! * [`lookup`] asks package registries for versions, [`image`] registries of images for digests and labels;
 //! * [`save`] puts entries into the catalog, or only says what would be.
 //!
 //! What a text means is decided by `agentopia-catalog-import`, which is pure.
 
 mod gather;
+mod image;
 mod lookup;
 mod save;
 

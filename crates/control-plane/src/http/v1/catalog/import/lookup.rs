@@ -1,4 +1,4 @@
-//! Asks the operator's package registries which versions there are. Without one an exact version is
+//! Asks the operator's package registries which versions there are ([`image`] asks for images). Without one an exact version is
 //! taken as it is, and `latest` is refused: nothing is guessed.
 
 use std::time::Duration;
@@ -10,6 +10,7 @@ use http::StatusCode;
 use serde_json::Value;
 use url::Url;
 
+use super::image;
 use crate::http::extract::Call;
 
 /// What a registry says of one version of a package is at most so long; of a Python package it may have
@@ -29,11 +30,10 @@ pub(super) async fn complete(call: &Call, found: Found) -> Found {
 async fn looked_up(call: &Call, mut draft: Draft) -> Result<Draft, Problem> {
     match draft.lookup.take() {
         None => {}
-        Some(Lookup::Image(_)) => draft.notes.push(
-            "nothing tells how the image speaks MCP: stdio was taken; say it with `transport` \
-             (`--transport`) if it serves HTTP"
-                .to_owned(),
-        ),
+        Some(Lookup::Image {
+            reference,
+            transport_is_told,
+        }) => image::complete(call, &mut draft, &reference, transport_is_told).await,
         Some(Lookup::Package {
             registry,
             name,
