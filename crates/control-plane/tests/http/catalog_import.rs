@@ -135,6 +135,11 @@ async fn elsewhere() -> SocketAddr {
         .route("/v0.1/servers/{name}/versions/{version}", get(one))
         .route("/npm/{name}/{version}", get(npm))
         .route("/py/pypi/{name}/json", get(pypi))
+        .route("/v2/team/{image}/{kind}/{wanted}", get(v2))
+        .route(
+            "/token",
+            get(|| async { axum::Json(json!({"token": "for-everybody"})) }),
+        )
         .route(
             "/server.json",
             get(|| async {
@@ -248,12 +253,8 @@ async fn an_image_is_an_entry_and_a_new_version_keeps_the_one_before() {
         .await
         .ok(200);
     assert_eq!(outcomes(&made), [pair("tool", "added")]);
-    assert!(
-        made["items"][0]["notes"][0]
-            .as_str()
-            .unwrap()
-            .contains("stdio")
-    );
+    let notes = made["items"][0]["notes"].to_string();
+    assert!(notes.contains("stdio was taken"), "{notes}");
     let newer = json!({"source": "team/tool:2.0", "transport": {"type": "streamable_http", "port": 8000, "path": "/mcp"}});
     import(&app, &admin, newer.clone())
         .await
@@ -284,7 +285,8 @@ async fn an_image_is_pinned_and_says_by_its_labels_how_it_speaks() {
     let [_, _, index] = image();
     let made = import_of("tool").await;
     let it = &made["definition"];
-    assert_eq!(it["versions"][0]["digest"], digest(&index));
+    let pinned = &it["versions"][0]["digest"];
+    assert_eq!(pinned, &digest(&index), "{}", made["notes"]);
     assert_eq!(it["versions"][0]["tag"], "1.0");
     assert_eq!(
         it["transport"],

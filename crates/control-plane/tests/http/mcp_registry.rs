@@ -47,14 +47,12 @@ async fn the_catalog_is_listed_page_by_page_with_its_versions() {
         .ok(200);
 
     let bo = app.user(&admin, "bo").await;
-    let version = definition("clock")["default_version"]
-        .as_str()
-        .unwrap()
-        .to_owned();
     let all = pairs(&[
-        ("agentopia/clock", &version),
-        ("agentopia/watch", &version),
+        ("agentopia/clock", "2.0.0"),
+        ("agentopia/clock", "1.0.0"),
+        ("agentopia/watch", "2.0.0"),
         ("agentopia/watch", "0.1"),
+        ("agentopia/watch", "1.0.0"),
         ("com.example/weather", "2.0.0"),
     ]);
     for limit in ["limit=1", "limit=2", "limit=3", "limit=200", ""] {
@@ -78,7 +76,7 @@ async fn the_catalog_is_listed_page_by_page_with_its_versions() {
     app.send(&admin, "DELETE", "/api/v1/catalog/clock", None)
         .await
         .ok(200);
-    assert_eq!(names(&app, &bo, "").await, all[1..]);
+    assert_eq!(names(&app, &bo, "").await, all[2..]);
     assert_eq!(names(&app, &bo, "include_deleted=true").await, all);
 
     for bad in [
