@@ -105,6 +105,11 @@ pub struct Config {
     pub local_first_port: u16,
     /// A JSON file that tells to which registry the images of the built-in catalog were built.
     pub catalog_images: Option<PathBuf>,
+    /// The npm registry that is asked which versions a package has. None unless given: imports of packages
+    /// have to name their version then.
+    pub npm_registry: Option<Url>,
+    /// The same for Python: the base of an index with PyPI's JSON API.
+    pub pypi_registry: Option<Url>,
     /// The vault's keys, in place of `vault.key` in `data_dir`.
     pub vault_key: Option<SecretString>,
     /// A file with the vault's keys, in place of the one in `data_dir`.
@@ -176,6 +181,8 @@ impl Default for Config {
             tool_init_binary: None,
             local_first_port: 30_000,
             catalog_images: None,
+            npm_registry: None,
+            pypi_registry: None,
             vault_key: None,
             vault_key_file: None,
             dtma_docker_image_url: None,

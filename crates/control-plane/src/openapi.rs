@@ -23,6 +23,7 @@ use utoipa::openapi::{OpenApi, RefOr};
         (name = "tokens", description = "Personal tokens"),
         (name = "environment", description = "The account's machine"),
         (name = "catalog", description = "Blueprints of tools"),
+        (name = "mcp_registry", description = "The catalog as an MCP registry"),
         (name = "instances", description = "Running copies of tools"),
         (name = "agents", description = "AI agents, their tokens and links"),
         (name = "grants", description = "MCP clients that were let in by browser login"),

@@ -12,6 +12,11 @@ use crate::name::Name;
 use crate::remote::{self, RemoteTransport};
 use crate::resources::Resources;
 
+pub mod package;
+pub mod text;
+
+use package::{PackageRegistry, PackageVersion};
+
 /// How far a catalog entry is trusted to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -50,6 +55,16 @@ pub enum Packaging {
         /// How it speaks; Streamable HTTP unless given.
         #[serde(default, skip_serializing_if = "RemoteTransport::is_default")]
         transport: RemoteTransport,
+    },
+    /// A package of a language's registry. Each version says in `package` which one exactly.
+    Package {
+        /// Which kind of registry.
+        registry: PackageRegistry,
+        /// The package's name, for example `@modelcontextprotocol/server-filesystem`.
+        name: String,
+        /// Which of its programs is run; without it the one that is named like the package.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<String>,
     },
 }
 
@@ -122,6 +137,21 @@ pub enum ConfigTarget {
         /// For example `--timezone`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         flag: Option<String>,
+    },
+    /// An environment variable made of several values.
+    EnvText {
+        /// The variable's name.
+        name: String,
+        /// `${config:NAME}` stands for the value of a property. Without one of them it is left out.
+        text: String,
+    },
+    /// An argument made of several values.
+    ArgText {
+        /// For example `--database`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flag: Option<String>,
+        /// `${config:NAME}` stands for the value of a property. Without one of them it is left out.
+        text: String,
     },
 }
 
@@ -209,6 +239,9 @@ pub struct ToolVersion {
     /// Transport in place of the entry's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<Transport>,
+    /// The exact package, where the tool comes as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<PackageVersion>,
 }
 
 /// Everything about a catalog entry that a person writes.
@@ -219,6 +252,9 @@ pub struct CatalogDefinition {
     pub slug: String,
     /// The name shown.
     pub name: Name,
+    /// What MCP registries call it, `namespace/name`, where it comes from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_name: Option<String>,
     /// A few sentences.
     #[serde(default)]
     pub description: String,
@@ -340,6 +376,24 @@ impl CatalogDefinition {
                 );
             }
             Packaging::DockerImage { .. } => {}
+            Packaging::Package {
+                registry,
+                name,
+                program,
+            } => {
+                if !registry.is_name(name) {
+                    wrong(
+                        "packaging.name",
+                        "use the package's name as its registry writes it, without a version",
+                    );
+                }
+                if program
+                    .as_deref()
+                    .is_some_and(|program| !package::is_program(program))
+                {
+                    wrong("packaging.program", "use the name of a program, no path");
+                }
+            }
             Packaging::Remote { url, headers, .. } => {
                 if url.as_deref().is_some_and(|url| !is_endpoint(url)) {
                     wrong(
@@ -377,8 +431,23 @@ impl CatalogDefinition {
                     "each version appears once",
                 );
             }
-            if version.tag.is_none() && version.digest.is_none() && !self.packaging.is_remote() {
+            let is_image = matches!(self.packaging, Packaging::DockerImage { .. });
+            if is_image && version.tag.is_none() && version.digest.is_none() {
                 wrong(&format!("versions[{index}]"), "give a tag or a digest");
+            }
+            let is_package = matches!(self.packaging, Packaging::Package { .. });
+            if is_package != version.package.is_some() {
+                wrong(
+                    &format!("versions[{index}].package"),
+                    "give it where the packaging is `package`, and nowhere else",
+                );
+            }
+            let exact = |package: &PackageVersion| package::is_exact_version(&package.version);
+            if !version.package.as_ref().is_none_or(exact) {
+                wrong(
+                    &format!("versions[{index}].package.version"),
+                    "use an exact version such as 1.4.0, no range and no `latest`",
+                );
             }
             if version
                 .digest
@@ -418,7 +487,7 @@ impl CatalogDefinition {
             }
         }
         for binding in &self.config.bindings {
-            if let ConfigTarget::Env { name } = &binding.target
+            if let ConfigTarget::Env { name } | ConfigTarget::EnvText { name, .. } = &binding.target
                 && !is_env_name(name)
             {
                 wrong(
@@ -426,6 +495,27 @@ impl CatalogDefinition {
                     "use a name of letters, digits and `_`",
                 );
             }
+            if let ConfigTarget::EnvText { text, .. } | ConfigTarget::ArgText { text, .. } =
+                &binding.target
+            {
+                let known = |name: &&str| self.config.schema["properties"].get(*name).is_some();
+                if !text::settings(text).is_ok_and(|names| names.iter().all(known)) {
+                    wrong(
+                        "config.bindings.text",
+                        "write `${config:NAME}` with properties of the schema",
+                    );
+                }
+            }
+        }
+        if self
+            .registry_name
+            .as_deref()
+            .is_some_and(|name| !is_registry_name(name))
+        {
+            wrong(
+                "registry_name",
+                "use `namespace/name`, such as com.example/weather",
+            );
         }
         if let Some(volume) = &self.volume
             && !is_mount_path(&volume.mount_path)
@@ -494,7 +584,24 @@ fn is_endpoint(text: &str) -> bool {
     })
 }
 
-fn is_slug(text: &str) -> bool {
+/// What an MCP registry takes as a server's name.
+#[must_use]
+pub fn is_registry_name(text: &str) -> bool {
+    let plain = |part: &str, more: &[u8]| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
+    };
+    (3..=200).contains(&text.len())
+        && text
+            .split_once('/')
+            .is_some_and(|(space, name)| plain(space, b".-") && plain(name, b"._-"))
+}
+
+/// Whether an entry can have this slug.
+#[must_use]
+pub fn is_slug(text: &str) -> bool {
     let mut bytes = text.bytes();
     let first = bytes
         .next()
@@ -546,7 +653,9 @@ pub fn is_digest(text: &str) -> bool {
     })
 }
 
-fn is_tag(text: &str) -> bool {
+/// A tag of an image.
+#[must_use]
+pub fn is_tag(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && !text.starts_with(['.', '-'])
         && text

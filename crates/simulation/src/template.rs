@@ -99,10 +99,12 @@ fn tool() -> anyhow::Result<CatalogDefinition> {
         process: Vec::new(),
         resources: None,
         transport: None,
+        package: None,
     };
     Ok(CatalogDefinition {
         slug: TOOL.to_owned(),
         name: Name::parse(TOOL)?,
+        registry_name: None,
         description: String::new(),
         developer_organisation: String::new(),
         categories: Vec::new(),

@@ -4,6 +4,7 @@ use agentopia_domain::CatalogEntryId;
 use agentopia_domain::catalog::{CatalogDefinition, CatalogEntry, CatalogStatus};
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::page::{Page, PageRequest};
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait as _, LikeExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _,
@@ -37,8 +38,10 @@ pub struct CatalogFilter {
     pub statuses: Vec<CatalogStatus>,
     /// Only in this category, in any case of its letters.
     pub category: Option<String>,
-    /// Only with this in slug, name, description, developer or categories, in any case.
+    /// Only with this in slug, name, registry name, description, developer or categories, in any case.
     pub search: Option<String>,
+    /// Only what was added or changed at this time or later.
+    pub updated_since: Option<DateTime<Utc>>,
 }
 
 impl Catalog<'_> {
@@ -161,6 +164,9 @@ impl Catalog<'_> {
                 condition = condition.add(contains(Column::SearchText, part));
             }
         }
+        if let Some(since) = filter.updated_since {
+            condition = condition.add(Column::UpdatedAt.gte(since.timestamp_micros()));
+        }
         if let Some(after) = page.after {
             condition = condition.add(Column::Id.gt(after));
         }
@@ -178,6 +184,7 @@ impl Catalog<'_> {
         let search_text = [
             definition.slug.as_str(),
             definition.name.as_str(),
+            definition.registry_name.as_deref().unwrap_or_default(),
             definition.description.as_str(),
             definition.developer_organisation.as_str(),
             &definition.categories.join(" "),

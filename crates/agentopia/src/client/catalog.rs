@@ -1,11 +1,17 @@
 //! The catalog.
 
+use std::time::Duration;
+
 use agentopia_api::catalog::{CatalogEntry, CatalogQuery};
+use agentopia_api::catalog_import::{CatalogImport, CatalogImportRequest};
 use agentopia_domain::catalog::CatalogDefinition;
 use reqwest::Method;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, read};
 use crate::values::word;
+
+/// How long the server may take to ask others.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(330);
 
 impl Client {
     /// The entries that match; paging is done here.
@@ -40,5 +46,18 @@ impl Client {
     ) -> Result<CatalogEntry, ClientError> {
         self.change(Method::PUT, &["catalog", &definition.slug], definition)
             .await
+    }
+
+    /// Has the server read what was found about MCP servers.
+    pub(crate) async fn import_catalog(
+        &self,
+        request: &CatalogImportRequest,
+    ) -> Result<CatalogImport, ClientError> {
+        let request = self
+            .http
+            .post(self.url(&["catalog-import"]))
+            .json(request)
+            .timeout(IMPORT_TIMEOUT);
+        read(self.send(request).await?).await
     }
 }

@@ -89,6 +89,8 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("AGENTOPIA_TOOL_INIT_BINARY", "tool_init_binary", Text),
     ("AGENTOPIA_LOCAL_FIRST_PORT", "local_first_port", Number),
     ("AGENTOPIA_CATALOG_IMAGES", "catalog_images", Text),
+    ("AGENTOPIA_NPM_REGISTRY", "npm_registry", Text),
+    ("AGENTOPIA_PYPI_REGISTRY", "pypi_registry", Text),
     ("AGENTOPIA_VAULT_KEY", "vault_key", Text),
     ("AGENTOPIA_VAULT_KEY_FILE", "vault_key_file", Text),
     ("DTMA_DOCKER_IMAGE_URL", "dtma_docker_image_url", Text),

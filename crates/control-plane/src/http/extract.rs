@@ -9,4 +9,4 @@ mod path;
 pub use body::Body;
 pub use call::{Call, PublicCall, RequestMeta};
 pub use params::Params;
-pub use path::{PathId, PathIds, PathText};
+pub use path::{PathId, PathIds, PathText, PathTexts};

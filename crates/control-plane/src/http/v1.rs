@@ -12,6 +12,7 @@ mod instances;
 mod internal;
 mod legacy_import;
 mod links;
+mod mcp_registry;
 mod openapi_document;
 mod orphans;
 mod password;
@@ -41,6 +42,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .merge(tokens::routes())
         .merge(environment::routes())
         .merge(catalog::routes())
+        .merge(mcp_registry::routes())
         .merge(instances::routes())
         .merge(agents::routes())
         .merge(agent_tokens::routes())

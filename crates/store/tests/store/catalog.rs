@@ -84,6 +84,18 @@ async fn entries_are_found_by_status_category_and_words(db: TestDb) {
         found(CatalogFilter { category, ..all() }).await,
         ["weather"]
     );
+    let updated_since = Some(chrono::DateTime::UNIX_EPOCH);
+    let since = CatalogFilter {
+        updated_since,
+        ..all()
+    };
+    assert_eq!(found(since).await.len(), 3);
+    let updated_since = Some("2999-01-01T00:00:00Z".parse().unwrap());
+    let since = CatalogFilter {
+        updated_since,
+        ..all()
+    };
+    assert!(found(since).await.is_empty());
     for (words, expected) in [
         ("GRÜSSE", vec![]),
         ("grüße WEATHER", vec!["weather"]),

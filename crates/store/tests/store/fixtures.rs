@@ -44,6 +44,7 @@ pub(crate) fn definition(slug: &str) -> CatalogDefinition {
     CatalogDefinition {
         slug: slug.into(),
         name: name(slug),
+        registry_name: None,
         description: String::new(),
         developer_organisation: String::new(),
         categories: Vec::new(),
@@ -64,6 +65,7 @@ pub(crate) fn definition(slug: &str) -> CatalogDefinition {
             process: Vec::new(),
             resources: None,
             transport: None,
+            package: None,
         }],
         default_version: "1.0.0".into(),
         config: ConfigTemplate::default(),

@@ -21,6 +21,10 @@ pub struct PathIds<A, B>(pub A, pub B);
 #[derive(Debug)]
 pub struct PathText(pub String);
 
+/// Two names, percent-decoded, in the order of the path.
+#[derive(Debug)]
+pub struct PathTexts(pub String, pub String);
+
 impl<T: FromStr> FromRequestParts<AppState> for PathId<T> {
     type Rejection = Refusal;
 
@@ -48,6 +52,17 @@ impl FromRequestParts<AppState> for PathText {
         Path::<String>::from_request_parts(parts, state)
             .await
             .map(|Path(text)| Self(text))
+            .map_err(|_| Refusal::not_found("thing"))
+    }
+}
+
+impl FromRequestParts<AppState> for PathTexts {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Refusal> {
+        Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map(|Path((a, b))| Self(a, b))
             .map_err(|_| Refusal::not_found("thing"))
     }
 }

@@ -10,8 +10,10 @@ use axum::response::{IntoResponse as _, Response};
 use crate::problem::{Refusal, kind};
 use crate::state::AppState;
 
-/// Calls of tools have a limit of their own, see the handler; so has each check of a verification.
-const OWN_LIMIT: [&str; 3] = [
+/// Calls of tools have a limit of their own, see the handler; so have each check of a verification and
+/// whatever an import asks for.
+const OWN_LIMIT: [&str; 4] = [
+    "/api/v1/catalog-import",
     "/api/v1/instances/{id}/call",
     "/api/v1/instances/{id}/tools",
     "/api/v1/verification",

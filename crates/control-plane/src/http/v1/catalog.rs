@@ -3,6 +3,7 @@
 mod archive;
 mod create;
 pub(in crate::http::v1) mod find;
+mod import;
 mod list;
 mod show;
 mod update;
@@ -15,5 +16,6 @@ use crate::state::AppState;
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(list::handler, create::handler))
+        .routes(routes!(import::handler))
         .routes(routes!(show::handler, update::handler, archive::handler))
 }

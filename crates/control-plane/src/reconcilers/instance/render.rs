@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use agentopia_domain::catalog::text::filled;
 use agentopia_domain::catalog::{
     CatalogDefinition, ConfigTarget, Packaging, StdioProcesses, ToolVersion, Transport,
 };
@@ -128,15 +129,36 @@ impl Settings {
             env: version.env.clone(),
             args: version.args.clone(),
         };
+        let mut values = catalog.config.defaults.clone();
+        values.extend(config.clone());
         for binding in &catalog.config.bindings {
-            let set = config.get(&binding.property);
-            let value = set.or_else(|| catalog.config.defaults.get(&binding.property));
-            match value {
-                None | Some(Value::Null) => {}
-                Some(value) => settings.bind(&binding.target, value),
+            if !settings.bind_text(&binding.target, &values)
+                && let Some(value) = values.get(&binding.property)
+                && !value.is_null()
+            {
+                settings.bind(&binding.target, value);
             }
         }
         settings
+    }
+
+    /// Whether the target is a text made of several values; where one of them is missing, nothing is set.
+    fn bind_text(&mut self, target: &ConfigTarget, values: &Map<String, Value>) -> bool {
+        match target {
+            ConfigTarget::EnvText { name, text } => {
+                if let Some(text) = filled(text, values) {
+                    self.env.insert(name.clone(), text);
+                }
+            }
+            ConfigTarget::ArgText { flag, text } => {
+                if let Some(text) = filled(text, values) {
+                    self.args.extend(flag.clone());
+                    self.args.push(text);
+                }
+            }
+            ConfigTarget::Env { .. } | ConfigTarget::Arg { .. } => return false,
+        }
+        true
     }
 
     fn bind(&mut self, target: &ConfigTarget, value: &Value) {
@@ -158,6 +180,8 @@ impl Settings {
                     self.args.push(text(value));
                 }
             },
+            // See `bind_text`.
+            ConfigTarget::EnvText { .. } | ConfigTarget::ArgText { .. } => {}
         }
     }
 }
@@ -209,6 +233,27 @@ mod tests {
         )
         .env;
         assert_eq!(env["N"], r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_text_of_several_values_is_one_argument_or_none() {
+        let target = ConfigTarget::ArgText {
+            flag: Some("--db".to_owned()),
+            text: "${config:user}@${config:host}".to_owned(),
+        };
+        let bound = |values: Value| {
+            let mut settings = Settings {
+                env: BTreeMap::new(),
+                args: Vec::new(),
+            };
+            assert!(settings.bind_text(&target, values.as_object().unwrap()));
+            settings.args
+        };
+        assert_eq!(
+            bound(json!({"user": "a b; c", "host": "h"})),
+            ["--db", "a b; c@h"]
+        );
+        assert!(bound(json!({"user": "a"})).is_empty());
     }
 
     #[test]

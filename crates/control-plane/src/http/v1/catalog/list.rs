@@ -40,6 +40,7 @@ pub(super) async fn handler(
         statuses: query.status.map_or_else(|| USUAL.to_vec(), |one| vec![one]),
         category: query.category,
         search: query.search,
+        updated_since: None,
     };
     let page = call.store().catalog().list(&filter, request).await?;
     Ok(Json(cursor::page("catalog", page, CatalogEntry::from)))

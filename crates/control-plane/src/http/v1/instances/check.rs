@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use agentopia_api::problem::FieldProblem;
 use agentopia_domain::admission::{DoesNotFit, admit};
-use agentopia_domain::catalog::{CatalogDefinition, CatalogStatus, ToolVersion};
+use agentopia_domain::catalog::{CatalogDefinition, CatalogStatus, Packaging, ToolVersion};
 use agentopia_domain::environment::Environment;
 use agentopia_domain::resources::Resources;
 use serde_json::{Map, Value};
@@ -23,6 +23,18 @@ pub(in crate::http::v1) fn version<'a>(
             format!(
                 "`{}` takes no new instances; choose another tool",
                 entry.slug
+            ),
+        ));
+    }
+    if let Packaging::Package { registry, name, .. } = &entry.packaging {
+        return Err(Refusal::new(
+            kind::PACKAGE_UNSUPPORTED,
+            format!(
+                "`{}` is the package {}:{name}, and machines can't make images of packages yet; put it into an \
+                 image and import that (`agentopia catalog import REGISTRY/IMAGE:TAG`), or look whether its \
+                 makers have one",
+                entry.slug,
+                registry.as_str()
             ),
         ));
     }

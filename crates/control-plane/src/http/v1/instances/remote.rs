@@ -40,11 +40,13 @@ type Chosen<'a> = (
 
 fn chosen<'a>(entry: &'a CatalogDefinition, asked: Option<&'a str>) -> Answer<Option<Chosen<'a>>> {
     match (&entry.packaging, asked) {
-        (Packaging::DockerImage { .. }, None) => Ok(None),
-        (Packaging::DockerImage { .. }, Some(_)) => Err(Refusal::field(
-            FIELD,
-            format!("`{}` runs on your machine and takes no address", entry.slug),
-        )),
+        (Packaging::DockerImage { .. } | Packaging::Package { .. }, None) => Ok(None),
+        (Packaging::DockerImage { .. } | Packaging::Package { .. }, Some(_)) => {
+            Err(Refusal::field(
+                FIELD,
+                format!("`{}` runs on your machine and takes no address", entry.slug),
+            ))
+        }
         (Packaging::Remote { url: Some(_), .. }, Some(_)) => Err(Refusal::field(
             FIELD,
             format!("`{}` has an address of its own; leave it out", entry.slug),
