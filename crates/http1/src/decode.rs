@@ -20,6 +20,8 @@ pub(crate) enum Malformed {
     Chunk,
     #[error("a chunk does not end where it should")]
     ChunkEnd,
+    #[error("a line behind the chunks does not end as it should")]
+    Trailer,
     #[error("too much was said about a chunk")]
     TooLong,
 }
@@ -129,7 +131,10 @@ impl Decoder {
                             Ok(false)
                         };
                     };
-                    let is_last = matches!(&buffer[..line], [] | [b'\r']);
+                    if line == 0 || buffer[line - 1] != b'\r' {
+                        return Err(Malformed::Trailer);
+                    }
+                    let is_last = line == 1;
                     buffer.advance(line + 1);
                     *self = match before + line {
                         _ if is_last => Self::Done,
@@ -231,6 +236,8 @@ mod tests {
         assert_eq!(failed(b"-1\r\n"), Malformed::Chunk);
         assert_eq!(failed(b"11111111111111111\r\n"), Malformed::Chunk);
         assert_eq!(failed(b"1\r\nab\r\n"), Malformed::ChunkEnd);
+        assert_eq!(failed(b"0\r\n\n"), Malformed::Trailer);
+        assert_eq!(failed(b"0\r\na: b\n\r\n"), Malformed::Trailer);
         let long = [b"1;".as_slice(), &[b'x'; 5000]].concat();
         assert_eq!(failed(&long), Malformed::TooLong);
         let long = [b"0\r\n".as_slice(), &[b'x'; 17 << 10]].concat();
