@@ -1,5 +1,6 @@
 //! What an entry may say, and what is refused.
 
+use super::names::is_mount_path;
 use super::*;
 
 #[test]
