@@ -55,3 +55,28 @@ impl Inbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_memory_is_held_for_what_is_not_there() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut inbox = Inbox::new();
+        assert!(inbox.poll_fill(&mut near, 0, cx).is_pending());
+        assert_eq!(inbox.bytes.capacity(), 0);
+        far.write_all(b"something").await.unwrap();
+        assert!(inbox.poll_fill(&mut near, 0, cx).is_ready());
+        assert!(inbox.poll_fill(&mut near, 0, cx).is_pending());
+        assert_eq!(inbox.bytes, "something", "what was read is kept");
+        inbox.bytes.clear();
+        assert!(inbox.poll_fill(&mut near, 0, cx).is_pending());
+        assert_eq!(inbox.bytes.capacity(), 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! The client against servers on loopback that are written byte by byte.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_http1::{Client, Error, Settings, Tcp};
@@ -9,6 +10,7 @@ use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 const SETTINGS: Settings = Settings {
     idle: Duration::from_secs(60),
@@ -271,4 +273,42 @@ async fn no_more_connections_are_kept_than_wanted() {
         closed.recv().await.unwrap();
     }
     assert!(closed.try_recv().is_err(), "one is kept");
+}
+
+/// A server must not get to answer a request that it did not see yet: on a connection that several people
+/// share that would be another one's.
+#[tokio::test]
+async fn what_a_server_says_unasked_is_nobodys_answer() {
+    const UNASKED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+    let (listener, address) = listener().await;
+    let (said, heard) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (telling, hearing) = (Arc::clone(&said), Arc::clone(&heard));
+    let server = tokio::spawn(async move {
+        let (mut together, _) = listener.accept().await.unwrap();
+        take(&mut together).await;
+        together.write_all(&[OK, UNASKED].concat()).await.unwrap();
+        hearing.notified().await;
+        telling.notify_one();
+        let (mut later, _) = listener.accept().await.unwrap();
+        take(&mut later).await;
+        later.write_all(OK).await.unwrap();
+        hearing.notified().await;
+        later.write_all(UNASKED).await.unwrap();
+        telling.notify_one();
+        let (mut other, _) = listener.accept().await.unwrap();
+        take(&mut other).await;
+        other.write_all(OK).await.unwrap();
+        telling.notify_one();
+    });
+    let client = client(SETTINGS);
+    for _ in 0..3 {
+        let answer = client.send(&address, request()).await.unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "ok");
+        heard.notify_one();
+        said.notified().await;
+        // The runtime looks at its sockets.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.await.unwrap();
 }

@@ -57,12 +57,12 @@ impl<C: Connect> Body<C> {
         body
     }
 
-    /// The answer is read: its connection can take another request.
+    /// The answer is read: its connection can take another request. Whether it is fit for one is looked at when
+    /// there is one.
     fn give_back_if_done(&mut self) {
         if self.decoder.is_done()
-            && let Some(mut held) = self.held.take()
+            && let Some(held) = self.held.take()
             && let Some((idle, target)) = held.home
-            && held.connection.is_free()
         {
             idle.put(&target, held.connection);
         }

@@ -2,10 +2,11 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use http::{StatusCode, Version};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Content;
 use super::outgoing::Outgoing;
@@ -49,7 +50,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Connection<I> {
     /// Whether it can take a request: the server has not closed it, and has said nothing unasked.
     pub(super) fn is_free(&mut self) -> bool {
         let cx = &mut Context::from_waker(Waker::noop());
-        self.inbox.bytes.is_empty() && self.inbox.poll_fill(&mut self.io, 0, cx).is_pending()
+        let mut byte = [0];
+        let read = Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut byte));
+        self.inbox.bytes.is_empty() && read.is_pending()
     }
 
     /// Sends a request and waits for the head of its answer. An answer that comes before the request is
