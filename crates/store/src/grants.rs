@@ -22,6 +22,7 @@ use crate::entity::grant::{ActiveModel, Column, Entity, Model};
 use crate::entity::grant_token;
 use crate::error::{StoreError, on_missing};
 use crate::store::{Changed, Store};
+use crate::users::hold_unchanged;
 use row::to_grant;
 
 pub use row::{Code, LoginToken};
@@ -52,6 +53,8 @@ pub struct NewGrant {
     pub account_id: AccountId,
     /// Who agreed.
     pub user_id: UserId,
+    /// When the record of that user last changed, as it was when they were let in.
+    pub user_updated_at: DateTime<Utc>,
     /// What it opens.
     pub audience: Audience,
     /// The same as an address.
@@ -84,7 +87,8 @@ impl Grants<'_> {
     /// Stores a consent.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when the agent is not the account's.
+    /// [`StoreError::NotFound`] when the agent is not the account's, [`StoreError::Stale`] when the user's
+    /// password changed since they were let in, or they are shut out.
     pub async fn create(&self, new: NewGrant, events: &[NewEvent]) -> Result<Grant, StoreError> {
         let row = Model {
             id: new.id.as_uuid(),
@@ -107,6 +111,7 @@ impl Grants<'_> {
             revoked_at: None,
         };
         let transaction = self.0.begin().await?;
+        hold_unchanged(&transaction, new.user_id, new.user_updated_at).await?;
         Entity::insert(ActiveModel::from(row.clone()))
             .exec_without_returning(&transaction)
             .await

@@ -15,7 +15,7 @@ use crate::entity::session::{ActiveModel, Column, Entity, Model};
 use crate::entity::user;
 use crate::error::StoreError;
 use crate::store::Store;
-use crate::users::to_user;
+use crate::users::{hold_unchanged, to_user};
 
 /// A session is touched at most this often, in microseconds.
 const TOUCH_INTERVAL: i64 = 60_000_000;
@@ -39,6 +39,8 @@ pub struct NewSession {
     pub id: SessionId,
     /// Who signed in.
     pub user_id: UserId,
+    /// When the record of that user last changed, as it was when their password was checked.
+    pub user_updated_at: DateTime<Utc>,
     /// The hash of the cookie.
     pub token_hash: TokenHash,
     /// The hash of the value that changing requests must carry.
@@ -78,7 +80,7 @@ impl Sessions<'_> {
     /// Adds a session.
     ///
     /// # Errors
-    /// Only the database's.
+    /// [`StoreError::Stale`] when the user's password changed since it was checked, or they are shut out.
     pub async fn create(
         &self,
         new: NewSession,
@@ -98,6 +100,7 @@ impl Sessions<'_> {
             revoked_at: None,
         };
         let transaction = self.0.begin().await?;
+        hold_unchanged(&transaction, new.user_id, new.user_updated_at).await?;
         Entity::insert(ActiveModel::from(row.clone()))
             .exec_without_returning(&transaction)
             .await

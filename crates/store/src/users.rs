@@ -4,13 +4,14 @@ use agentopia_domain::UserId;
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::page::{Page, PageRequest};
 use agentopia_domain::user::{Role, User};
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::convert::{fetch_limit, from_word, paged, time, word};
+use crate::convert::{fetch_limit, from_word, micros, paged, time, word};
 use crate::dialect::{self, Exclusive};
 use crate::entity::session;
 use crate::entity::user::{ActiveModel, Column, Entity, Model};
@@ -158,13 +159,15 @@ impl Users<'_> {
     }
 
     /// Sets a new password and ends all that the old one opened: sessions, and what MCP clients were
-    /// allowed in them, with their tokens.
+    /// allowed in them, with their tokens. `seen` is when the record last changed, as it was when the old
+    /// password was checked: of two who change it at once, one does.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`].
+    /// [`StoreError::NotFound`], and [`StoreError::Stale`] when the record is not as it was seen.
     pub async fn set_password(
         &self,
         id: UserId,
+        seen: DateTime<Utc>,
         password_hash: &SecretString,
         events: &[NewEvent],
     ) -> Result<User, StoreError> {
@@ -172,7 +175,7 @@ impl Users<'_> {
             password_hash: Set(Some(password_hash.expose_secret().to_owned())),
             ..ActiveModel::default()
         };
-        self.update(id, change, true, events).await
+        self.update(id, Some(seen), change, true, events).await
     }
 
     /// Sets what the user may do.
@@ -189,7 +192,7 @@ impl Users<'_> {
             role: Set(word(&role)),
             ..ActiveModel::default()
         };
-        self.update(id, change, false, events).await
+        self.update(id, None, change, false, events).await
     }
 
     /// Shuts the user out, which ends all of their sessions and grants, or lets them in again.
@@ -206,18 +209,22 @@ impl Users<'_> {
             disabled: Set(disabled),
             ..ActiveModel::default()
         };
-        self.update(id, change, disabled, events).await
+        self.update(id, None, change, disabled, events).await
     }
 
     async fn update(
         &self,
         id: UserId,
+        seen: Option<DateTime<Utc>>,
         change: ActiveModel,
         end_logins: bool,
         events: &[NewEvent],
     ) -> Result<User, StoreError> {
         let now = self.0.now();
         let transaction = self.0.begin().await?;
+        if let Some(seen) = seen {
+            hold_unchanged(&transaction, id, seen).await?;
+        }
         let rows = Entity::update_many()
             .set(ActiveModel {
                 updated_at: Set(now),
@@ -260,6 +267,28 @@ impl Users<'_> {
             updated_at: now,
         }
     }
+}
+
+/// Holds the user's record until the transaction ends, if it is what it was when they were let in: whoever
+/// changes it meanwhile (a new password ends what the old one opened) waits for this transaction, and
+/// sees what it wrote.
+///
+/// # Errors
+/// [`StoreError::Stale`] where it is not, or they are shut out by now; [`StoreError::NotFound`].
+pub(crate) async fn hold_unchanged(
+    transaction: &crate::seam::Transaction,
+    id: UserId,
+    seen: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let found = Entity::find_by_id(id.as_uuid())
+        .lock(dialect::ROW)
+        .one(transaction)
+        .await?
+        .ok_or(StoreError::not_found("user"))?;
+    if found.disabled || found.updated_at != micros(seen) {
+        return Err(StoreError::Stale { what: "user" });
+    }
+    Ok(())
 }
 
 fn to_credentials(mut row: Model) -> Result<UserCredentials, StoreError> {

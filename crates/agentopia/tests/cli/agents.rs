@@ -151,13 +151,16 @@ async fn let_in(server: &Server, agent: &str, program: &str) {
         .credentials_by_email(EMAIL)
         .await
         .unwrap();
-    let owner: UserId = owner.unwrap().user.id;
+    let owner = owner.unwrap().user;
+    let user_updated_at = owner.updated_at;
+    let owner: UserId = owner.id;
     let id: GrantId = ambient.new_id();
     let later = ambient.now() + chrono::TimeDelta::hours(1);
     let new = NewGrant {
         id,
         account_id: AccountId::from(owner),
         user_id: owner,
+        user_updated_at,
         audience: Audience::Agent(agent),
         resource: format!("{}/agents/{agent}/mcp", server.url),
         client: ClientShown {

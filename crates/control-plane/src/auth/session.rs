@@ -70,6 +70,7 @@ pub async fn begin(
             NewSession {
                 id,
                 user_id: user.id,
+                user_updated_at: user.updated_at,
                 token_hash: hash(&secret),
                 csrf_hash: TokenHash::of(&csrf_token),
                 expires_at,

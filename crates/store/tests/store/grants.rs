@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentopia_domain::oauth::{Audience, ClientShown, Grant};
 use agentopia_domain::page::PageRequest;
 use agentopia_domain::token::{TokenHash, TokenKind};
-use agentopia_domain::user::Role;
+use agentopia_domain::user::{Role, User};
 use agentopia_domain::{AccountId, AgentId};
 use agentopia_store::{
     GrantFilter, GrantTokenKind, NewGrant, NewGrantToken, NewOauthClient, StoreError,
@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use crate::common::{TestDb, on_both_engines};
-use crate::fixtures::event;
+use crate::fixtures::{assert_refused, event};
 
 on_both_engines!(
     a_code_is_redeemed_once_whoever_is_faster,
@@ -22,6 +22,7 @@ on_both_engines!(
     a_grant_is_its_accounts_and_ends_all_its_tokens,
     the_gateway_hears_of_logins_that_are_live,
     a_new_password_ends_what_was_allowed_with_the_old_one,
+    what_is_allowed_while_the_password_changes_does_not_outlive_the_change,
     what_is_over_is_thrown_away,
     registrations_are_bounded_and_kept_while_used,
 );
@@ -37,11 +38,23 @@ impl TestDb {
         account: AccountId,
         agent: AgentId,
     ) -> Result<(Grant, TokenHash), StoreError> {
-        let code_hash = self.token(TokenKind::Code);
-        let new = NewGrant {
+        let user = self.store.users().get(account.as_uuid().into()).await?;
+        let new = self.new_grant(&user, agent);
+        let code_hash = new.code_hash;
+        let made = self
+            .store
+            .grants()
+            .create(new, &[event(account, "grant.created")])
+            .await?;
+        Ok((made, code_hash))
+    }
+
+    fn new_grant(&self, user: &User, agent: AgentId) -> NewGrant {
+        NewGrant {
             id: self.id(),
-            account_id: account,
-            user_id: account.as_uuid().into(),
+            account_id: user.id.into(),
+            user_id: user.id,
+            user_updated_at: user.updated_at,
             audience: Audience::Agent(agent),
             resource: format!("https://tools.example/agents/{agent}/mcp"),
             client: ClientShown {
@@ -50,16 +63,10 @@ impl TestDb {
                 host: "app.example".into(),
             },
             redirect_uri: "https://app.example/cb".into(),
-            code_hash,
+            code_hash: self.token(TokenKind::Code),
             code_challenge: "challenge".into(),
             code_expires_at: self.ambient.now() + TimeDelta::seconds(60),
-        };
-        let made = self
-            .store
-            .grants()
-            .create(new, &[event(account, "grant.created")])
-            .await?;
-        Ok((made, code_hash))
+        }
     }
 
     fn pair(&self) -> [NewGrantToken; 2] {
@@ -270,6 +277,48 @@ async fn the_gateway_hears_of_logins_that_are_live(db: TestDb) {
     assert_eq!(logins().await, [], "it does not come back with the person");
 }
 
+/// Who was let in with the old password may be about to store what they are allowed by it.
+async fn what_is_allowed_while_the_password_changes_does_not_outlive_the_change(db: TestDb) {
+    let account = db.account("a@b.c").await;
+    let agent = db.agent(account, "helper").await;
+    let (users, grants) = (db.store.users(), db.store.grants());
+    let hash = SecretString::from("$argon2id$new");
+    for round in 0..20 {
+        let user = users.get(account.as_uuid().into()).await.unwrap();
+        let new = db.new_grant(&user, agent.id);
+        let code = new.code_hash;
+        db.clock.advance(Duration::from_secs(1));
+        let changed = async {
+            // Now the one is first, and now the other.
+            for _ in 0..round {
+                tokio::task::yield_now().await;
+            }
+            users
+                .set_password(user.id, user.updated_at, &hash, &[])
+                .await
+        };
+        let (allowed, changed) = tokio::join!(grants.create(new, &[]), changed);
+        changed.unwrap();
+        let found = grants.by_code_unscoped(code).await.unwrap();
+        let is_live = found.is_some_and(|code| code.grant.is_live(db.ambient.now()));
+        assert!(!is_live, "round {round}: {allowed:?}");
+    }
+    let user = users.get(account.as_uuid().into()).await.unwrap();
+    let old = user.updated_at - TimeDelta::seconds(1);
+    assert_refused!(
+        users.set_password(user.id, old, &hash, &[]).await,
+        StoreError::Stale { .. },
+    );
+    let allowed = grants.create(db.new_grant(&user, agent.id), &[]).await;
+    assert!(allowed.is_ok(), "{allowed:?}");
+    db.clock.advance(Duration::from_secs(1));
+    users.set_disabled(user.id, true, &[]).await.unwrap();
+    assert_refused!(
+        grants.create(db.new_grant(&user, agent.id), &[]).await,
+        StoreError::Stale { .. },
+    );
+}
+
 async fn a_new_password_ends_what_was_allowed_with_the_old_one(db: TestDb) {
     let (mine, other) = (db.account("a@b.c").await, db.account("d@e.f").await);
     let (agent, theirs) = (
@@ -281,8 +330,10 @@ async fn a_new_password_ends_what_was_allowed_with_the_old_one(db: TestDb) {
     let (kept, _) = db.redeemed(other, theirs.id).await;
     let hash = SecretString::from("$argon2id$new");
     let users = db.store.users();
+    let user = users.get(mine.as_uuid().into()).await.unwrap();
+    db.clock.advance(Duration::from_secs(1));
     users
-        .set_password(mine.as_uuid().into(), &hash, &[])
+        .set_password(user.id, user.updated_at, &hash, &[])
         .await
         .unwrap();
     let grants = db.store.grants();

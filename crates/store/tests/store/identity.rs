@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentopia_domain::AccountId;
 use agentopia_domain::page::PageRequest;
 use agentopia_domain::token::{Scope, TokenKind, TokenSubject};
-use agentopia_domain::user::Role;
-use agentopia_domain::{AccountId, UserId};
+use agentopia_domain::user::{Role, User};
 use agentopia_store::{NewApiToken, NewSession, NewUser, StoreError, ThrottleRule, TokenFilter};
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -111,12 +111,17 @@ async fn a_user_changes_and_a_new_password_ends_the_sessions(db: TestDb) {
     let hash = db.token(TokenKind::Personal);
     db.store
         .sessions()
-        .create(new_session(&db, user.id, hash), &[])
+        .create(new_session(&db, &user, hash), &[])
         .await
         .unwrap();
     db.clock.advance(Duration::from_secs(1));
     let changed = users
-        .set_password(user.id, &SecretString::from("$argon2id$new"), &[])
+        .set_password(
+            user.id,
+            user.updated_at,
+            &SecretString::from("$argon2id$new"),
+            &[],
+        )
         .await
         .unwrap();
     assert!(changed.updated_at > user.updated_at);
@@ -199,12 +204,13 @@ async fn a_thousand_guesses_at_once_are_no_more_than_the_limit(db: TestDb) {
 
 fn new_session(
     db: &TestDb,
-    user_id: UserId,
+    user: &User,
     token_hash: agentopia_domain::token::TokenHash,
 ) -> NewSession {
     NewSession {
         id: db.id(),
-        user_id,
+        user_id: user.id,
+        user_updated_at: user.updated_at,
         token_hash,
         csrf_hash: db.token(TokenKind::Personal),
         expires_at: db.ambient.now() + TimeDelta::hours(1),
@@ -218,11 +224,11 @@ async fn a_session_opens_until_it_ends(db: TestDb) {
     let user = users.create(new_user(&db, "a@b.c"), &[]).await.unwrap();
     let [one, two, three] = [(); 3].map(|()| db.token(TokenKind::Personal));
     let first = sessions
-        .create(new_session(&db, user.id, one), &[])
+        .create(new_session(&db, &user, one), &[])
         .await
         .unwrap();
     let second = sessions
-        .create(new_session(&db, user.id, two), &[])
+        .create(new_session(&db, &user, two), &[])
         .await
         .unwrap();
     let found = sessions.find_valid(one).await.unwrap().unwrap();
@@ -252,7 +258,7 @@ async fn a_session_opens_until_it_ends(db: TestDb) {
     assert!(sessions.find_valid(one).await.unwrap().is_none(), "ended");
 
     let last = sessions
-        .create(new_session(&db, user.id, three), &[])
+        .create(new_session(&db, &user, three), &[])
         .await
         .unwrap();
     users.set_disabled(user.id, true, &[]).await.unwrap();
@@ -265,7 +271,15 @@ async fn a_session_opens_until_it_ends(db: TestDb) {
     let pruned = sessions.prune(db.ambient.now()).await.unwrap();
     assert_eq!(pruned, 3, "{second:?} {last:?}");
     assert_refused!(
-        sessions.create(new_session(&db, db.id(), one), &[]).await,
+        sessions.create(new_session(&db, &user, one), &[]).await,
+        StoreError::Stale { what: "user" },
+    );
+    let nobody = User {
+        id: db.id(),
+        ..user
+    };
+    assert_refused!(
+        sessions.create(new_session(&db, &nobody, one), &[]).await,
         StoreError::NotFound { what: "user" },
     );
 }

@@ -145,6 +145,7 @@ async fn allow(
         id,
         account_id: account,
         user_id: user.id,
+        user_updated_at: user.updated_at,
         audience: request.resource.audience,
         resource: request.resource.url.clone(),
         client: ClientShown {

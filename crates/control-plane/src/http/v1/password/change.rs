@@ -36,7 +36,10 @@ pub(super) async fn handler(
     password::check_new("new_password", &request.new_password)?;
     throttle::sign_in(state, &user.email, call.meta.source_ip).await?;
     let stored = state.store.users().credentials(user.id).await?;
-    let stored = stored.and_then(|found| found.password_hash);
+    let (seen, stored) = match stored {
+        Some(found) => (found.user.updated_at, found.password_hash),
+        None => (user.updated_at, None),
+    };
     if !state
         .passwords
         .verify(request.current_password, stored)
@@ -57,7 +60,7 @@ pub(super) async fn handler(
     let user = state
         .store
         .users()
-        .set_password(user.id, &hash, &[event])
+        .set_password(user.id, seen, &hash, &[event])
         .await?;
     // The gateway closes what clients have open with their logins.
     state.wake.routes();
