@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agentopia_api::instance::Instance;
 use agentopia_domain::instance::InstanceStatus as S;
+use agentopia_domain::verification::Outcome;
 use agentopia_test_support::fixtures::{self, EchoEntry, Registry};
 use agentopia_test_support::proxy::Proxy;
 use agentopia_test_support::wait::HEALED;
@@ -60,6 +61,13 @@ async fn bad_tools(runtime: Runtime) -> anyhow::Result<()> {
         let events = admin.timeline(id(mode).as_uuid()).await?;
         let told = events.iter().any(|event| event.message.contains(expected));
         assert!(told, "{mode}: the timeline does not tell: {events:?}");
+        let found = admin.diagnose(id(mode)).await?;
+        let status = found.checks.iter().find(|check| check.name == "status");
+        let status = status.context("its status was not looked at")?;
+        assert!(
+            status.outcome == Outcome::Failed && status.detail.contains(expected),
+            "{mode}: {found:?}"
+        );
     }
 
     // Those that can, do: what is no message is passed over, what is written to stderr is bounded.

@@ -88,6 +88,14 @@ async fn the_main_job_by_the_command_line() -> anyhow::Result<()> {
     let logs = cli.run(&["tools", "logs", "my echo"]).await?;
     assert!(logs.stdout.contains("ready on stdio"), "{logs:?}");
 
+    let found: Value = cli.json(&["tools", "doctor", "my echo"]).await?;
+    assert_eq!(
+        (&found["ok"], &found["warnings"]),
+        (&json!(true), &json!(0))
+    );
+    let answered = found["checks"].to_string();
+    assert!(answered.contains("it answers MCP in"), "{answered}");
+
     // Every step of its life, each waited for.
     for (verb, status) in [
         ("stop", "stopped"),

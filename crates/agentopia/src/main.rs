@@ -13,6 +13,7 @@ mod failure;
 mod input;
 mod output;
 mod progress;
+mod report;
 mod resolve;
 mod values;
 mod wait;

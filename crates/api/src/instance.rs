@@ -9,6 +9,7 @@ use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails};
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
+use agentopia_domain::verification::Check;
 use agentopia_domain::{CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -301,6 +302,15 @@ pub enum LogStream {
     Stderr,
     /// The control plane: the log ended early, and why.
     Error,
+}
+
+/// What a look at everything about an instance found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Diagnosis {
+    /// One item for each thing that was looked at, in the order in which things depend on each other.
+    pub checks: Vec<Check>,
+    /// The last lines that the tool wrote, oldest first; at most ten.
+    pub last_words: Vec<String>,
 }
 
 /// Calls a tool by hand.

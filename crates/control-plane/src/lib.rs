@@ -6,12 +6,14 @@
 //! * [`http`]: the router; one file an operation under `http/v1/<noun>/<verb>.rs`.
 //! * [`auth`]: who is calling and what they may do; [`auth::permission`] is the one table.
 //! * [`machines`], [`reconcilers`], [`mcp_gateway`]: what acts on intent, and on calls.
+//! * [`verification`], [`doctor`]: look whether the installation, or one instance, works.
 //! * [`serve`]: puts it all together; [`installation`] has the secrets that all replicas share.
 //! * [`problem`]: how every refusal looks; [`openapi`]: the document made from the code.
 
 pub mod auth;
 pub mod catalog_seed;
 pub mod config;
+pub mod doctor;
 pub mod http;
 pub mod installation;
 pub mod machines;

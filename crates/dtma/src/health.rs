@@ -4,6 +4,7 @@
 //! with an error that says so, which is an answer as good as any. The clock starts when the tool
 //! can be reached, and is generous: Python servers take seconds to their first word.
 
+mod listening;
 mod sse;
 
 use std::net::SocketAddr;
@@ -92,6 +93,17 @@ pub async fn probe(tool: &ToolHandle, patience: Duration) -> Result<Health, Heal
             patience.as_secs()
         )))
     })
+}
+
+/// Why a tool that did not answer did not, by what it listens on inside of its network.
+#[must_use]
+pub fn why_silent(tool: &ToolHandle, listeners: &[SocketAddr]) -> Option<String> {
+    match &tool.channel {
+        ToolChannel::Stdio { .. } => None,
+        ToolChannel::Http { address, .. } | ToolChannel::Sse { address, .. } => {
+            listening::explain(address.port(), listeners)
+        }
+    }
 }
 
 fn initialize() -> Vec<u8> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use agentopia_api::instance::{
-    CallRequest, CallResponse, DeployRequest, Instance, LogLine, ToolList, UpdateInstanceRequest,
+    CallRequest, CallResponse, DeployRequest, Diagnosis, Instance, LogLine, ToolList,
+    UpdateInstanceRequest,
 };
 use agentopia_api::upstream_login::{LoginBegun, LoginRequest};
 use agentopia_domain::InstanceId;
@@ -88,6 +89,12 @@ impl Client {
     /// The tools that it offers.
     pub(crate) async fn instance_tools(&self, id: InstanceId) -> Result<ToolList, ClientError> {
         self.get(&["instances", &id.to_string(), "tools"], &[])
+            .await
+    }
+
+    /// What keeps it from serving.
+    pub(crate) async fn diagnose(&self, id: InstanceId) -> Result<Diagnosis, ClientError> {
+        self.get(&["instances", &id.to_string(), "doctor"], &[])
             .await
     }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod call;
 mod deploy;
+mod doctor;
 mod list;
 mod login;
 mod logout;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Update(update::Args),
     Rm(rm::Args),
     Logs(logs::Args),
+    Doctor(doctor::Args),
     Call(call::Args),
     Login(login::Args),
     Logout(logout::Args),
@@ -56,6 +58,7 @@ impl Command {
             Self::Update(args) => update::run(args, app).await,
             Self::Rm(args) => rm::run(args, app).await,
             Self::Logs(args) => logs::run(&args, app).await,
+            Self::Doctor(args) => doctor::run(&args, app).await,
             Self::Call(args) => call::run(args, app).await,
             Self::Login(args) => login::run(args, app).await,
             Self::Logout(args) => logout::run(&args, app).await,

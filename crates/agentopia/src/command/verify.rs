@@ -6,7 +6,6 @@
 mod agent;
 mod canary;
 mod outside;
-mod report;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,8 +18,8 @@ use crate::app::App;
 use crate::client::{Client, ClientError};
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::report::Report;
 use crate::values;
-use report::Report;
 
 /// Look whether the whole installation works, and say what is wrong and what to do (admins only).
 ///

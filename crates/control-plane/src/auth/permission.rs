@@ -68,6 +68,7 @@ pub const TABLE: &[(&str, &str, Requirement)] = &[
     ("POST", "/api/v1/instances/{id}/stop", WRITE),
     ("POST", "/api/v1/instances/{id}/restart", WRITE),
     ("GET", "/api/v1/instances/{id}/logs", READ),
+    ("GET", "/api/v1/instances/{id}/doctor", READ),
     ("GET", "/api/v1/instances/{id}/tools", READ),
     ("POST", "/api/v1/instances/{id}/call", WRITE),
     ("POST", "/api/v1/instances/{id}/login", WRITE),

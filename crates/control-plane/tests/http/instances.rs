@@ -291,3 +291,30 @@ async fn tools_are_called_by_hand_and_the_timeline_knows() {
         .collect();
     assert_eq!(outcomes, ["succeeded", "failed", "failed", "failed"]);
 }
+
+#[tokio::test]
+async fn what_keeps_a_tool_from_serving_is_looked_for() {
+    let (app, admin) = ready().await;
+    let made = deploy(&app, &admin).await;
+    let doctor = path(&made, "/doctor");
+    let found = app.get(&admin, &doctor).await.ok(200);
+    let outcome = |found: &Value, name: &str| {
+        let checks = found["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name);
+        check.map_or(Value::Null, |check| check["outcome"].clone())
+    };
+    // Nobody made a machine here, and so nothing runs.
+    assert_eq!(outcome(&found, "machine"), "warning");
+    assert_eq!(outcome(&found, "settings"), "ok");
+    assert_eq!(outcome(&found, "status"), "warning");
+    assert_eq!(outcome(&found, "answer"), "skipped");
+    assert_eq!(outcome(&found, "agents"), "warning");
+    assert_eq!(found["last_words"].as_array().unwrap().len(), 10);
+    assert_eq!(found["last_words"][9], "line 49");
+
+    *app.world.unreachable.lock().unwrap() = true;
+    let found = app.get(&admin, &doctor).await.ok(200);
+    assert_eq!(outcome(&found, "log"), "skipped");
+    let stranger = app.user(&admin, "stranger").await;
+    app.get(&stranger, &doctor).await.problem(404, "not_found");
+}

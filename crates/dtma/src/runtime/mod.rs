@@ -15,6 +15,7 @@ pub mod process;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use agentopia_domain::InstanceId;
@@ -106,6 +107,10 @@ pub trait Runtime: fmt::Debug + Send + Sync {
 
     /// The last lines that it wrote to stderr, oldest first.
     async fn last_stderr(&self, id: InstanceId, lines: usize) -> Vec<String>;
+
+    /// The addresses on which it listens for TCP, seen from inside of its network; `None` where that
+    /// can't be told.
+    async fn listeners(&self, id: InstanceId) -> Option<Vec<SocketAddr>>;
 
     /// Its use of the machine since the call before.
     async fn usage(&self, id: InstanceId) -> Option<Usage>;

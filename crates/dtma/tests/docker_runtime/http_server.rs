@@ -39,6 +39,30 @@ async fn it_is_reached_on_its_own_address_and_measured() {
 }
 
 #[tokio::test]
+async fn one_that_listens_where_nobody_reaches_it_is_told_so() {
+    let machine = Machine::new().await;
+    for (address, part) in [
+        ("127.0.0.1:8080", "127.0.0.1:8080 alone"),
+        (
+            "0.0.0.0:3000",
+            "0.0.0.0:3000, and its catalog entry says port 8080",
+        ),
+    ] {
+        let mut spec = http_echo(&machine).await;
+        spec.program.args[1] = address.to_owned();
+        machine.start(&spec).await;
+        let tool = machine.tool(&spec).await;
+        let patience = Duration::from_secs(2);
+        let failed = health::probe(&tool, patience).await.unwrap_err();
+        assert!(failed.explanation.contains("did not answer"), "{failed}");
+        let listeners = machine.runtime.listeners(spec.instance_id).await.unwrap();
+        assert_eq!(listeners, [address.parse().unwrap()]);
+        let why = health::why_silent(&tool, &listeners).unwrap();
+        assert!(why.contains(part), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn its_end_is_noticed_and_a_new_start_brings_it_back_in_the_same_container() {
     let machine = Machine::new().await;
     let spec = http_echo(&machine).await;

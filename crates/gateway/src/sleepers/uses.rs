@@ -180,6 +180,45 @@ mod tests {
         assert_eq!(uses.take(false), [id], "the pause is over");
     }
 
+    /// Hands on what it is told.
+    struct Ear(tokio::sync::mpsc::UnboundedSender<Vec<InstanceId>>);
+
+    #[async_trait::async_trait]
+    impl Waker for Ear {
+        async fn used(&self, instances: &[InstanceId]) -> Result<(), String> {
+            let told = self.0.send(instances.to_vec());
+            told.map_err(|error| error.to_string())
+        }
+
+        async fn wake(&self, _instance: InstanceId) -> Result<(), String> {
+            Err("nobody sleeps here".to_owned())
+        }
+    }
+
+    /// Under virtual time: an hour is over only when nobody has anything to do.
+    #[tokio::test(start_paused = true)]
+    async fn the_first_use_does_not_wait_for_the_round_and_the_end_waits_for_nothing() {
+        const ROUND: Duration = Duration::from_secs(3600);
+        let (uses, stopped) = (Arc::new(Uses::default()), CancellationToken::new());
+        let (ear, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let (telling, stop) = (Arc::clone(&uses), stopped.clone());
+        let teller = tokio::spawn(async move { telling.tell(&Ear(ear), ROUND, stop).await });
+        let id: InstanceId = Ambient::system().new_id();
+        let begun = tokio::time::Instant::now();
+        // The first round is at once, and has nothing to tell.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(uses.begin(id));
+        assert_eq!(heard.recv().await, Some(vec![id]));
+        assert!(begun.elapsed() < ROUND, "{:?}", begun.elapsed());
+        drop(uses.begin(id));
+        assert_eq!(heard.recv().await, Some(vec![id]));
+        assert!(begun.elapsed() >= ROUND, "not again so soon");
+        drop(uses.begin(id));
+        stopped.cancel();
+        teller.await.unwrap();
+        assert_eq!(heard.recv().await, Some(vec![id]), "what was left");
+    }
+
     #[test]
     fn a_call_that_is_under_way_counts_in_every_round_and_once_more_at_its_end() {
         let uses = Uses::default();

@@ -152,6 +152,23 @@ async fn tokens_expire_and_are_taken_back_at_once() {
     assert_eq!(rig.gateway.counts().sessions, 0);
 }
 
+/// A proxy before us may have looked at the other one.
+#[tokio::test]
+async fn of_two_tokens_none_is_taken() {
+    let (rig, agent) = Rig::linked(&[]).await;
+    let wire = rig.wire(&agent).opened().await;
+    let ping = || wire.posting(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+    assert_eq!(wire.send(ping()).await.status, 200);
+    for other in [
+        "Bearer agt_x",
+        "Basic eDp5",
+        &format!("Bearer {}", agent.token),
+    ] {
+        let reply = wire.send(ping().header("authorization", other)).await;
+        assert_eq!(reply.status, 401, "{other}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_in_the_address_is_refused() {
     let (rig, agent) = Rig::linked(&[]).await;
@@ -164,7 +181,14 @@ async fn a_token_in_the_address_is_refused() {
             rig.agent_url(&agent) + &query,
             &agent.token,
         );
-        assert_eq!(wire.call("ping", json!({})).await.status, 400);
+        let reply = wire.call("ping", json!({})).await;
+        assert_eq!(reply.status, 400);
+        // A request without a session gets the same status.
+        let said = reply.body;
+        assert!(
+            said.contains("tokens are not taken from the address"),
+            "{said}"
+        );
     }
 }
 

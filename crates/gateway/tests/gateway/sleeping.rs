@@ -47,8 +47,12 @@ impl Waker for Keeper {
 
 impl Keeper {
     async fn until_woken(&self) {
+        self.until_wakes(1).await;
+    }
+
+    async fn until_wakes(&self, least: usize) {
         let mut woken = self.woken.subscribe();
-        let waiting = woken.wait_for(|count| *count > 0);
+        let waiting = woken.wait_for(|count| *count >= least);
         let _count = tokio::time::timeout(PATIENCE, waiting)
             .await
             .expect("a wake")
@@ -134,6 +138,24 @@ async fn a_call_wakes_a_server_and_is_answered_and_its_session_goes_on() {
     );
     wire.tool("echo", json!({"n": 3})).await.result();
     assert_eq!(night.keeper.wakes(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_falls_asleep_again_is_woken_again() {
+    let mut night = Night::with(Keeper::default()).await;
+    let wire = night.client().await;
+    wire.tool("echo", json!({"n": 0})).await.result();
+    for n in 1..=3 {
+        night.sleep();
+        let caller = wire.clone();
+        let call = tokio::spawn(async move { caller.tool("echo", json!({"n": n})).await });
+        night.keeper.until_wakes(n).await;
+        night.come_up();
+        let answer = call.await.unwrap().result();
+        let said = format!(r#"echo {{"n":{n}}}"#);
+        assert_eq!(answer["content"][0]["text"], said);
+        assert_eq!(night.keeper.wakes(), n);
+    }
 }
 
 #[tokio::test]

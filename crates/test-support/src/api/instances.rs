@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentopia_api::environment::{Environment, EnvironmentAnswer, ScaleEnvironmentRequest};
 use agentopia_api::event::Event;
 use agentopia_api::instance::{
-    CallRequest, CallResponse, DeployRequest, Instance, LogLine, UpdateInstanceRequest,
+    CallRequest, CallResponse, DeployRequest, Diagnosis, Instance, LogLine, UpdateInstanceRequest,
 };
 use agentopia_api::registry_login::{PutRegistryLoginRequest, RegistryLogin};
 use agentopia_api::secret::{PutSecretRequest, Secret};
@@ -277,6 +277,14 @@ impl Api {
             .await?;
         events.reverse();
         Ok(events)
+    }
+
+    /// What keeps an instance from serving.
+    ///
+    /// # Errors
+    /// See [`super::ApiError`].
+    pub async fn diagnose(&self, id: InstanceId) -> anyhow::Result<Diagnosis> {
+        self.get(&format!("/api/v1/instances/{id}/doctor")).await
     }
 
     /// The statuses that an object went through, as its timeline tells.

@@ -4,6 +4,7 @@ mod call;
 pub(in crate::http::v1) mod check;
 mod deploy;
 mod direct_access;
+mod doctor;
 mod idle;
 mod intend;
 mod list;
@@ -35,5 +36,6 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(login::begin, login::forget))
         .routes(routes!(logs::handler))
         .routes(routes!(tools::handler))
+        .routes(routes!(doctor::handler))
         .routes(routes!(call::handler))
 }

@@ -208,7 +208,12 @@ impl Task {
                 self.grip = Grip::Healthy;
                 self.history.healthy(self.now());
             }
-            Err(failure) => {
+            Err(mut failure) => {
+                let listeners = shared.runtime.listeners(self.id).await;
+                let why = listeners.and_then(|found| health::why_silent(&handle, &found));
+                if let Some(why) = why {
+                    failure.explanation = format!("{}: {why}", failure.explanation);
+                }
                 let failure = RuntimeError::new(ErrorCode::Unhealthy, failure.to_string());
                 self.fail(failure).await;
                 if let Err(error) = shared.runtime.stop(self.id, PROBE_GRACE).await {

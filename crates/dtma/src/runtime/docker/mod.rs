@@ -18,6 +18,7 @@ mod firewall;
 mod image;
 mod init;
 mod lifecycle;
+mod listeners;
 mod logs;
 mod names;
 mod network;
@@ -30,6 +31,7 @@ mod volume;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -238,6 +240,13 @@ impl Runtime for DockerRuntime {
 
     async fn last_stderr(&self, id: InstanceId, lines: usize) -> Vec<String> {
         self.last_stderr_lines(id, lines).await
+    }
+
+    async fn listeners(&self, id: InstanceId) -> Option<Vec<SocketAddr>> {
+        let container = self.container(id).await.ok()??;
+        let pid = i32::try_from(container.state?.pid?).ok()?;
+        let found = tokio::task::spawn_blocking(move || listeners::of(pid)).await;
+        found.ok()?.ok()
     }
 
     async fn usage(&self, id: InstanceId) -> Option<Usage> {

@@ -18,6 +18,7 @@ mod sweep;
 mod usage;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -263,6 +264,11 @@ impl Runtime for ProcessRuntime {
             Some(log) => log.last_stderr(lines).await,
             None => Vec::new(),
         }
+    }
+
+    /// It shares the machine's network, where nobody's sockets are told apart.
+    async fn listeners(&self, _id: InstanceId) -> Option<Vec<SocketAddr>> {
+        None
     }
 
     async fn usage(&self, id: InstanceId) -> Option<Usage> {

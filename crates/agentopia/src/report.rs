@@ -1,4 +1,4 @@
-//! Everything that was found, for people and for programs.
+//! Everything that a look at the installation or at one tool found, for people and for programs.
 
 use agentopia_domain::verification::{Check, Outcome};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use crate::output::clean;
 
 /// See the module's header.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// Whether nothing failed.
     ok: bool,
     failed: usize,
@@ -16,7 +16,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn add(&mut self, check: Check) {
+    pub(crate) fn add(&mut self, check: Check) {
         match check.outcome {
             Outcome::Failed => self.failed += 1,
             Outcome::Warning => self.warnings += 1,
@@ -26,18 +26,18 @@ impl Report {
         self.ok = self.failed == 0;
     }
 
-    pub(super) fn extend(&mut self, checks: impl IntoIterator<Item = Check>) {
+    pub(crate) fn extend(&mut self, checks: impl IntoIterator<Item = Check>) {
         for check in checks {
             self.add(check);
         }
     }
 
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed > 0
     }
 
     /// A line for each, then how many of which there are.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut lines: Vec<String> = self.checks.iter().map(line).collect();
         let count = |outcome| {
             let same = self.checks.iter().filter(|check| check.outcome == outcome);
