@@ -5,7 +5,7 @@
 //! text apart (`mcpServers` of clients, `server.json` of the MCP Registry, a page of a registry);
 //! [`image::draft`] and [`package::draft`] make an entry of a name alone. What comes out is a
 //! [`Draft`]: a definition, what a person should know about it, and what has to be looked up before it
-//! is complete. [`publish`] is the other direction.
+//! is complete. [`publish`] is the other direction, and [`lint`] looks at what a person wrote.
 //!
 //! Two rules hold everywhere: a value that looks like a secret is never kept, and nothing that a tool
 //! asks for and never gets (privileges, devices, the network of the host) is dropped without a word.
@@ -15,6 +15,7 @@ mod build;
 pub mod document;
 mod env;
 pub mod image;
+pub mod lint;
 mod looks;
 mod mcp_servers;
 pub mod package;

@@ -1,6 +1,7 @@
 //! `agentopia catalog`: which tools can be deployed.
 
 mod import;
+mod lint;
 mod list;
 mod show;
 
@@ -14,6 +15,7 @@ pub(crate) enum Command {
     List(list::Args),
     Show(show::Args),
     Import(import::Args),
+    Lint(lint::Args),
 }
 
 impl Command {
@@ -22,6 +24,7 @@ impl Command {
             Self::List(args) => list::run(args, app).await,
             Self::Show(args) => show::run(&args, app).await,
             Self::Import(args) => import::run(&args, app).await,
+            Self::Lint(args) => lint::run(&args, app).await,
         }
     }
 }

@@ -11,6 +11,7 @@ mod deploying;
 mod environment;
 mod exit_codes;
 mod import_legacy;
+mod lint;
 mod orphans;
 mod server;
 mod signing_in;

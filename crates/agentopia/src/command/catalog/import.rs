@@ -1,6 +1,6 @@
 //! `agentopia catalog import SOURCE`: a file of ours, or whatever describes an MCP server.
 
-mod file;
+pub(super) mod file;
 mod shown;
 
 use agentopia_api::catalog_import::{

@@ -13,15 +13,28 @@ const MOST: u64 = 16 << 20;
 
 /// What a file has.
 #[derive(Debug, PartialEq)]
-pub(super) enum Read {
+pub(in crate::command::catalog) enum Read {
     /// Definitions of entries.
     Ours(Vec<CatalogDefinition>),
     /// A text that the server takes apart.
     Theirs(String),
 }
 
-/// Reads `source` if it is a file or standard input.
+/// Reads `source` if it is a file or standard input. Entries of ours can be used.
 pub(super) async fn read(source: &str) -> Result<Option<Read>, Failure> {
+    let read = read_unchecked(source).await?;
+    if let Some(Read::Ours(definitions)) = &read {
+        for definition in definitions {
+            check(definition).map_err(|problem| wrong(source, &problem))?;
+        }
+    }
+    Ok(read)
+}
+
+/// The same of entries that may break rules of entries.
+pub(in crate::command::catalog) async fn read_unchecked(
+    source: &str,
+) -> Result<Option<Read>, Failure> {
     if source == "-" {
         let text = input::all("description").await?;
         return parse(&text)
@@ -63,7 +76,7 @@ fn parse(text: &str) -> Result<Read, String> {
         return json(text);
     }
     let definition: CatalogDefinition = toml::from_str(text).map_err(|error| error.to_string())?;
-    Ok(Read::Ours(vec![checked(definition)?]))
+    Ok(Read::Ours(vec![definition]))
 }
 
 fn json(text: &str) -> Result<Read, String> {
@@ -74,7 +87,7 @@ fn json(text: &str) -> Result<Read, String> {
     };
     if value.get("slug").is_some() {
         let definition = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        return Ok(Read::Ours(vec![checked(definition)?]));
+        return Ok(Read::Ours(vec![definition]));
     }
     let is_draft = |item: &serde_json::Value| item.get("outcome").is_some();
     let items = value.get("items").and_then(serde_json::Value::as_array);
@@ -83,21 +96,18 @@ fn json(text: &str) -> Result<Read, String> {
     }
     let drafts: CatalogImport = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let definitions = drafts.items.into_iter().filter_map(|item| item.definition);
-    let definitions = definitions.map(checked).collect::<Result<Vec<_>, _>>()?;
+    let definitions: Vec<_> = definitions.collect();
     if definitions.is_empty() {
         return Err("there is no entry in it".to_owned());
     }
     Ok(Read::Ours(definitions))
 }
 
-fn checked(definition: CatalogDefinition) -> Result<CatalogDefinition, String> {
-    match definition.check() {
-        Ok(()) => Ok(definition),
-        Err(problems) => {
-            let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Err(all.join("\n  "))
-        }
-    }
+fn check(definition: &CatalogDefinition) -> Result<(), String> {
+    definition.check().map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        all.join("\n  ")
+    })
 }
 
 #[cfg(test)]
@@ -137,7 +147,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let text = TOML.replace("my-tool\"\n        name", "My Tool\"\n        name");
-        assert!(parse(&text).unwrap_err().contains("slug"));
+        assert!(check(&ours(&text)[0]).unwrap_err().contains("slug"));
         assert!(
             parse(&TOML.replace("tag", "tagg"))
                 .unwrap_err()
