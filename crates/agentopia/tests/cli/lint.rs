@@ -17,8 +17,8 @@ async fn an_entry_is_looked_at_before_it_is_imported() {
     bad["versions"][0]["env"] = json!({"API_TOKEN": "ghp_0123456789abcdefghijklmnopqrstuvwxyz"});
     let ran = server
         .run_with("catalog lint - -o json", &bad.to_string())
-        .await
-        .failed(1);
+        .await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
     let found = ran.json();
     assert_eq!((&found["ok"], &found["failed"]), (&json!(false), &json!(2)));
     assert!(
