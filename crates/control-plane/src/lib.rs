@@ -7,13 +7,14 @@
 //! * [`auth`]: who is calling and what they may do; [`auth::permission`] is the one table.
 //! * [`machines`], [`reconcilers`], [`mcp_gateway`]: what acts on intent, and on calls.
 //! * [`serve`]: puts it all together; [`installation`] has the secrets that all replicas share.
-//! * [`problem`]: how every refusal looks; [`openapi`]: the document made from the code.
+//! * [`problem`]: how every refusal looks; [`openapi`]: the document made from the code; [`log_out`]: where the log goes.
 
 pub mod auth;
 pub mod catalog_seed;
 pub mod config;
 pub mod http;
 pub mod installation;
+pub mod log_out;
 pub mod machines;
 pub mod mcp_gateway;
 pub mod oauth;

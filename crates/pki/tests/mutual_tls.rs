@@ -48,7 +48,7 @@ async fn serve(config: Arc<ServerConfig>) -> (SocketAddr, watch::Sender<Arc<Serv
         "/",
         get(|Extension(peer): Extension<Peer>| async move {
             peer.certificate
-                .map_or_else(|| "nobody".to_owned(), |peer| peer.serial_hex)
+                .map_or_else(|| "nobody".to_owned(), |peer| peer.serial_hex.clone())
         }),
     );
     tokio::spawn(listener::serve(
