@@ -110,9 +110,7 @@ fn drop_headers(headers: &mut HeaderMap) {
     let named = headers.get_all(header::CONNECTION);
     let named = named.iter().filter_map(|value| value.to_str().ok());
     let named = named.flat_map(|value| value.split(','));
-    let mut dropped: Vec<HeaderName> = named
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
+    let mut dropped: Vec<HeaderName> = named.filter_map(|name| name.trim().parse().ok()).collect();
     dropped.extend(headers.keys().filter(|name| is_dropped(name)).cloned());
     for name in dropped {
         headers.remove(name);

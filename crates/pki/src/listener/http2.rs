@@ -32,8 +32,8 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
-    let service = service
-        .map_request(move |request: Request<Incoming>| from(&peer, request.map(Body::new)));
+    let service =
+        service.map_request(move |request: Request<Incoming>| from(&peer, request.map(Body::new)));
     let connection = Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
