@@ -260,7 +260,7 @@ impl DtmaClient {
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.0
             .http
-            .request(method, format!("{}{path}", self.base))
+            .request(method, format!("{}{path}", self.0.base))
             .header(PROTOCOL_HEADER, PROTOCOL)
             .bearer_auth(self.0.bearer.expose_secret())
     }
