@@ -47,6 +47,16 @@ const PATIENCE: Settings = Settings {
 /// What ALPN calls HTTP/2.
 const HTTP2: &[u8] = b"h2";
 
+/// All connections. They end with whoever serves them, also where that is not by a shutdown.
+#[derive(Debug, Default)]
+struct Open(Connections);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.begin_closing();
+    }
+}
+
 /// Serves requests with `service`, a router as a rule, until `shutdown` completes.
 pub async fn serve<S>(
     listener: TcpListener,
@@ -61,7 +71,7 @@ pub async fn serve<S>(
         + 'static,
     S::Future: Send + 'static,
 {
-    let open = Connections::default();
+    let open = Open::default();
     tokio::pin!(shutdown);
     loop {
         let (stream, address) = tokio::select! {
@@ -76,7 +86,7 @@ pub async fn serve<S>(
             },
         };
         let acceptor = TlsAcceptor::from(Arc::clone(&config.borrow()));
-        let (service, closing) = (service.clone(), open.open());
+        let (service, closing) = (service.clone(), open.0.open());
         tokio::spawn(async move {
             if let Err(reason) = connection(stream, address, acceptor, service, closing).await {
                 tracing::debug!(%address, reason, "a connection ended");
@@ -84,7 +94,7 @@ pub async fn serve<S>(
         });
     }
     drop(listener);
-    if tokio::time::timeout(SHUTDOWN_GRACE, open.close())
+    if tokio::time::timeout(SHUTDOWN_GRACE, open.0.close())
         .await
         .is_err()
     {

@@ -213,6 +213,36 @@ async fn a_shutdown_waits_for_no_connection_that_rests() {
     drop(clients);
 }
 
+#[tokio::test]
+async fn connections_end_with_whoever_serves_them() {
+    let ambient = Ambient::system();
+    let ca = CertificateAuthority::generate(&ambient).unwrap();
+    let (own, key) = ca.issue_control_plane(HOUR, &ambient).unwrap();
+    let config =
+        control_plane_server_config(&own.certificate_pem, &key, ca.certificate_pem()).unwrap();
+    for version in ["h2", "http/1.1"] {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", socket.local_addr().unwrap());
+        let (_config, config) = watch::channel(Arc::clone(&config));
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let never = std::future::pending();
+        let serving = tokio::spawn(listener::serve(socket, config, router, never));
+        let mut tls =
+            machine_client_config(None, &CaTrust::Pem(ca.certificate_pem().to_owned())).unwrap();
+        tls.alpn_protocols = vec![version.as_bytes().to_vec()];
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .build()
+            .unwrap();
+        client.get(&url).send().await.unwrap().text().await.unwrap();
+        serving.abort();
+        let refused = async { while client.get(&url).send().await.is_ok() {} };
+        let ended = tokio::time::timeout(Duration::from_secs(5), refused).await;
+        assert!(ended.is_ok(), "{version}: the connection goes on");
+    }
+}
+
 #[test]
 fn the_authority_comes_back_from_the_vault_as_it_was() {
     let ambient = Ambient::system();
