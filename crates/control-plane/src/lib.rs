@@ -8,7 +8,7 @@
 //! * [`machines`], [`reconcilers`], [`mcp_gateway`]: what acts on intent, and on calls.
 //! * [`verification`], [`doctor`]: look whether the installation, or one instance, works.
 //! * [`serve`]: puts it all together; [`installation`] has the secrets that all replicas share.
-//! * [`problem`]: how every refusal looks; [`openapi`]: the document made from the code.
+//! * [`problem`]: how every refusal looks; [`openapi`]: the document made from the code; [`log_out`]: where the log goes.
 
 pub mod auth;
 pub mod catalog_seed;
@@ -16,6 +16,7 @@ pub mod config;
 pub mod doctor;
 pub mod http;
 pub mod installation;
+pub mod log_out;
 pub mod machines;
 pub mod mcp_gateway;
 pub mod oauth;

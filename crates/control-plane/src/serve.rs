@@ -56,6 +56,13 @@ pub async fn run(
     announce(&parts, setup_token.as_ref());
 
     let tasks = TaskTracker::new();
+    // Before the others, who keep the database busy at first: agents that call already wait for it.
+    let (store, gateway, bell) = (
+        parts.store.clone(),
+        parts.gateway.clone(),
+        parts.routes.clone(),
+    );
+    tasks.spawn(routes::run(store, gateway, bell, shutdown.clone()));
     let environments = EnvironmentReconciler {
         store: parts.store.clone(),
         vault: Arc::clone(&parts.vault),
@@ -99,12 +106,6 @@ pub async fn run(
     };
     // Nobody rings: it comes by time.
     tasks.spawn(work(Arc::new(search), Bell::default()));
-    let (store, gateway, bell) = (
-        parts.store.clone(),
-        parts.gateway.clone(),
-        parts.routes.clone(),
-    );
-    tasks.spawn(routes::run(store, gateway, bell, shutdown.clone()));
     tasks.spawn(housekeeping::run(
         parts.store.clone(),
         parts.ambient.clone(),

@@ -21,12 +21,12 @@ use agentopia_cloud::MachineProvider;
 use agentopia_cloud::verification::within;
 use agentopia_domain::Ambient;
 use agentopia_domain::verification::Check;
-use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use agentopia_store::Store;
 use agentopia_vault::Vault;
 use async_trait::async_trait;
 
 use crate::config::Config;
+use crate::machines::listener::Downloads;
 use crate::machines::{Authority, Connections};
 use crate::state::Inspect;
 
@@ -50,7 +50,7 @@ pub struct Verifier {
     /// Where machines come from.
     pub provider: Arc<dyn MachineProvider>,
     /// The DTMA that machines are to run, if they are to be updated.
-    pub offer: Option<DtmaOffer>,
+    pub offer: Option<Downloads>,
 }
 
 impl fmt::Debug for Verifier {

@@ -93,9 +93,9 @@ pub trait AuditSink: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TracingAudit;
 
-#[async_trait]
-impl AuditSink for TracingAudit {
-    async fn write(&self, records: Vec<AuditRecord>) -> Vec<CallCount> {
+impl TracingAudit {
+    /// Writes them at once.
+    pub fn say(records: &[AuditRecord]) {
         for r in records {
             tracing::info!(
                 target: "agentopia::audit",
@@ -114,6 +114,13 @@ impl AuditSink for TracingAudit {
                 "call"
             );
         }
+    }
+}
+
+#[async_trait]
+impl AuditSink for TracingAudit {
+    async fn write(&self, records: Vec<AuditRecord>) -> Vec<CallCount> {
+        Self::say(&records);
         Vec::new()
     }
 }

@@ -48,7 +48,7 @@ async fn serve(config: Arc<ServerConfig>) -> (SocketAddr, watch::Sender<Arc<Serv
         "/",
         get(|Extension(peer): Extension<Peer>| async move {
             peer.certificate
-                .map_or_else(|| "nobody".to_owned(), |peer| peer.serial_hex)
+                .map_or_else(|| "nobody".to_owned(), |peer| peer.serial_hex.clone())
         }),
     );
     tokio::spawn(listener::serve(
@@ -86,10 +86,15 @@ async fn a_machine_is_known_to_the_control_plane_by_its_serial() {
     let trust = CaTrust::Pem(ca.certificate_pem().to_owned());
     let identity = Some((machine.issued.certificate_pem.as_str(), &machine.key));
     let known = machine_client_config(identity, &trust).unwrap();
-    assert_eq!(
-        call(address, known).await.unwrap(),
-        machine.issued.serial_hex
-    );
+    // By both versions of HTTP, and by whoever does not say which.
+    for versions in [&["h2", "http/1.1"][..], &["http/1.1"], &[]] {
+        let mut known = known.clone();
+        known.alpn_protocols = versions.iter().map(|it| it.as_bytes().to_vec()).collect();
+        assert_eq!(
+            call(address, known).await.unwrap(),
+            machine.issued.serial_hex
+        );
+    }
 
     let first_contact =
         machine_client_config(None, &CaTrust::Fingerprint(ca.fingerprint())).unwrap();
@@ -171,6 +176,71 @@ async fn a_certificate_is_replaced_without_a_gap() {
         call(address, client()).await.unwrap(),
         machine.issued.serial_hex
     );
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_no_connection_that_rests() {
+    let ambient = Ambient::system();
+    let ca = CertificateAuthority::generate(&ambient).unwrap();
+    let (own, key) = ca.issue_control_plane(HOUR, &ambient).unwrap();
+    let config =
+        control_plane_server_config(&own.certificate_pem, &key, ca.certificate_pem()).unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let (_config, config) = watch::channel(config);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let router = Router::new().route("/", get(|| async { "here" }));
+    let serving = tokio::spawn(listener::serve(socket, config, router, async {
+        let _stopped = stopped.await;
+    }));
+    let trust = CaTrust::Pem(ca.certificate_pem().to_owned());
+    let mut clients = Vec::new();
+    for version in ["h2", "http/1.1"] {
+        let mut config = machine_client_config(None, &trust).unwrap();
+        config.alpn_protocols = vec![version.as_bytes().to_vec()];
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(config)
+            .no_proxy()
+            .build()
+            .unwrap();
+        let asked = client.get(format!("https://{address}/")).send();
+        assert_eq!(asked.await.unwrap().text().await.unwrap(), "here");
+        clients.push(client);
+    }
+    stop.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), serving);
+    ended.await.expect("it waits").unwrap();
+    drop(clients);
+}
+
+#[tokio::test]
+async fn connections_end_with_whoever_serves_them() {
+    let ambient = Ambient::system();
+    let ca = CertificateAuthority::generate(&ambient).unwrap();
+    let (own, key) = ca.issue_control_plane(HOUR, &ambient).unwrap();
+    let config =
+        control_plane_server_config(&own.certificate_pem, &key, ca.certificate_pem()).unwrap();
+    for version in ["h2", "http/1.1"] {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", socket.local_addr().unwrap());
+        let (_config, config) = watch::channel(Arc::clone(&config));
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let never = std::future::pending();
+        let serving = tokio::spawn(listener::serve(socket, config, router, never));
+        let mut tls =
+            machine_client_config(None, &CaTrust::Pem(ca.certificate_pem().to_owned())).unwrap();
+        tls.alpn_protocols = vec![version.as_bytes().to_vec()];
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .build()
+            .unwrap();
+        client.get(&url).send().await.unwrap().text().await.unwrap();
+        serving.abort();
+        let refused = async { while client.get(&url).send().await.is_ok() {} };
+        let ended = tokio::time::timeout(Duration::from_secs(5), refused).await;
+        assert!(ended.is_ok(), "{version}: the connection goes on");
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ struct Power {
 
 #[derive(Debug, Clone)]
 struct Identity {
-    certificate: PeerCertificate,
+    certificate: Arc<PeerCertificate>,
     bearer: SecretString,
 }
 
@@ -427,7 +427,7 @@ impl Life {
         let peer = Peer {
             address: SocketAddr::new(self.guest.address, 40_000),
             certificate: match caller {
-                Caller::Enrolled(identity) => Some(identity.certificate.clone()),
+                Caller::Enrolled(identity) => Some(Arc::clone(&identity.certificate)),
                 Caller::Nobody | Caller::Invited(_) => None,
             },
         };
@@ -477,7 +477,7 @@ fn token(user_data: &SecretString) -> Option<SecretString> {
 fn identity(credentials: &Credentials) -> Option<Identity> {
     let der = CertificateDer::from_pem_slice(credentials.certificate_pem.as_bytes()).ok()?;
     Some(Identity {
-        certificate: PeerCertificate::parse(&der).ok()?,
+        certificate: Arc::new(PeerCertificate::parse(&der).ok()?),
         bearer: credentials.bearer.clone(),
     })
 }

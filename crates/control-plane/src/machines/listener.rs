@@ -15,7 +15,7 @@ mod update;
 use std::sync::Arc;
 
 use agentopia_domain::Ambient;
-use agentopia_dtma_api::to_control_plane::{DtmaOffer, path};
+use agentopia_dtma_api::to_control_plane::path;
 use agentopia_store::Store;
 use agentopia_vault::Vault;
 use axum::Router;
@@ -49,7 +49,7 @@ pub struct ListenerState {
     /// What machines download; none where they have it from elsewhere.
     pub downloads: Option<Downloads>,
     /// The DTMA that machines are to run; none where the operator wants no updates.
-    pub offer: Option<DtmaOffer>,
+    pub offer: Option<Downloads>,
 }
 
 impl ListenerState {

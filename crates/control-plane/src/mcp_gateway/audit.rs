@@ -16,6 +16,8 @@ use agentopia_store::{Store, StoreError};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
+use crate::log_out;
+
 /// How exactly the last use of a token is known.
 const PRECISION: Duration = Duration::from_secs(60);
 /// Before each further try to write calls. All together less than a shutdown may take.
@@ -91,7 +93,7 @@ impl AuditSink for CallAudit {
         }
         let calls: Vec<Call> = records.iter().map(to_call).collect();
         // First, so that a process that is killed while it tries to write has said them.
-        TracingAudit.write(records).await;
+        log_out::together(|| TracingAudit::say(&records));
         self.keep(&calls).await
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use agentopia_cloud::MachineProvider;
 use agentopia_domain::Ambient;
-use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use agentopia_gateway::{CallLimits, Gateway, GatewayConfig, GatewayParts};
 use agentopia_remote::RemoteClient;
 use agentopia_store::{DatabaseConfig, Store, StoreError};
@@ -22,6 +21,7 @@ use crate::auth::setup::{self, SetupGate};
 use crate::catalog_seed;
 use crate::config::Config;
 use crate::installation;
+use crate::machines::listener::Downloads;
 use crate::machines::{Authority, Connections};
 use crate::mcp_gateway::audit::CallAudit;
 use crate::mcp_gateway::connector::MachineConnector;
@@ -64,7 +64,7 @@ impl Parts {
         config: Arc<Config>,
         ambient: Ambient,
         provider: Arc<dyn MachineProvider>,
-        offer: Option<DtmaOffer>,
+        offer: Option<Downloads>,
         shutdown: CancellationToken,
     ) -> anyhow::Result<(Self, Option<SecretString>)> {
         make_private(&config.data_dir)?;
@@ -105,6 +105,8 @@ impl Parts {
 
         let bells = Bells::default();
         let routes = RoutesBell::default();
+        // Calls wait for the first table: without one no token would be known.
+        routes.ring();
         let restarts = Restarts {
             connections: Arc::clone(&connections),
             bells: bells.clone(),

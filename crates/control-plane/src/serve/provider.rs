@@ -11,7 +11,6 @@ use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{Budget, Client, Endpoint, HttpsTransport, ProjectId};
 use agentopia_domain::Ambient;
 use agentopia_domain::environment::ProviderKind;
-use agentopia_dtma_api::to_control_plane::DtmaOffer;
 use anyhow::Context as _;
 
 use super::programs;
@@ -30,7 +29,7 @@ pub(super) struct Machines {
     /// What they download.
     pub(super) downloads: Option<Downloads>,
     /// The DTMA that they are to run, if they are to be updated.
-    pub(super) offer: Option<DtmaOffer>,
+    pub(super) offer: Option<Downloads>,
 }
 
 /// # Errors
@@ -54,10 +53,7 @@ pub(super) fn machines(config: &Config, ambient: &Ambient) -> anyhow::Result<Mac
     Ok(Machines {
         provider,
         // One that runs from an image can't replace itself.
-        offer: downloads
-            .as_ref()
-            .filter(|_| config.dtma_auto_update)
-            .map(Downloads::offer),
+        offer: downloads.clone().filter(|_| config.dtma_auto_update),
         downloads,
     })
 }

@@ -15,6 +15,7 @@ use futures::StreamExt as _;
 use tokio::time::timeout;
 
 use super::Verifier;
+use crate::machines::listener::Downloads;
 use crate::reconcilers::environment::plan::HEARTBEAT_LIMIT;
 
 const MACHINE: &str = "machine";
@@ -81,6 +82,7 @@ impl Verifier {
             Ok(found) => found,
             Err(_) => Err(format!("no answer in {} s", CHECK_LIMIT.as_secs())),
         };
+        let offer = self.offer.as_ref().and_then(Downloads::offer);
         match found {
             Ok(answer) => vec![
                 Check::ok(
@@ -90,7 +92,7 @@ impl Verifier {
                         answer.info.machine.runtime
                     ),
                 ),
-                version(&answer.info, self.offer.as_ref()),
+                version(&answer.info, offer.as_ref()),
                 heartbeat,
                 clock(answer.difference),
             ],

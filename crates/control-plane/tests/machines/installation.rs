@@ -55,7 +55,7 @@ impl Installation {
         let authority = Arc::new(authority);
         let downloads = downloads(dir.path());
         let state = ListenerState {
-            offer: Some(downloads.offer()),
+            offer: Some(downloads.clone()),
             store: store.clone(),
             vault: Arc::clone(&vault),
             authority: Arc::clone(&authority),

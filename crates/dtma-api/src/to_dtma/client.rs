@@ -1,6 +1,7 @@
 //! The control plane's client of one machine's DTMA.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentopia_domain::observed::{ObservedInstance, Phase};
@@ -13,7 +14,7 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::header::{AUTHORIZATION, DATE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use secrecy::{ExposeSecret, SecretString};
@@ -63,7 +64,11 @@ const LISTEN: &str = "subscriptions/listen";
 
 /// Calls one machine. Cheap to clone; connections are pooled, and multiplexed (HTTP/2) but for MCP calls.
 #[derive(Debug, Clone)]
-pub struct DtmaClient {
+pub struct DtmaClient(Arc<Inner>);
+
+/// Shared by all clones: each call has one.
+#[derive(Debug)]
+struct Inner {
     http: reqwest::Client,
     calls: Calls,
     streams: DataPath,
@@ -95,13 +100,13 @@ impl DtmaClient {
             .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
         let calls = Calls::new(tls.clone(), endpoint.address, CONNECT_LIMIT)
             .map_err(|error| DtmaError::Protocol(WHO, error.to_string()))?;
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             http,
             calls,
             streams: DataPath::new(tls, CONNECT_LIMIT),
             base: format!("https://{}", endpoint.address),
             bearer: endpoint.bearer,
-        })
+        })))
     }
 
     /// What the machine is and does.
@@ -206,7 +211,7 @@ impl DtmaClient {
         instance: InstanceId,
         own: Option<&OwnCredentials>,
         method: Method,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<http::Response<McpBody>, DtmaError> {
         // It may stay open for days.
@@ -217,22 +222,21 @@ impl DtmaClient {
             false => mcp_path(instance, own),
         };
         let impossible = |error: http::Error| DtmaError::Protocol(WHO, error.to_string());
-        let mut request = http::Request::builder()
-            .method(method)
-            .uri(uri)
-            .header(PROTOCOL_HEADER, PROTOCOL)
-            .body(body)
-            .map_err(impossible)?;
-        request.headers_mut().extend(headers);
-        let bearer = format!("Bearer {}", self.bearer.expose_secret());
+        let uri = Uri::try_from(uri).map_err(|error| impossible(error.into()))?;
+        let bearer = format!("Bearer {}", self.0.bearer.expose_secret());
         let mut bearer = HeaderValue::try_from(bearer).map_err(|error| impossible(error.into()))?;
         bearer.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, bearer);
+        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL));
+        let mut request = http::Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
         if is_stream {
-            let answer = self.streams.send(WHO, request).await?;
+            let answer = self.0.streams.send(WHO, request).await?;
             return Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()));
         }
-        let answer = self.calls.send(WHO, request).await?;
+        let answer = self.0.calls.send(WHO, request).await?;
         Ok(answer.map(|body| body.map_err(BoxError::from).boxed_unsync()))
     }
 
@@ -246,18 +250,19 @@ impl DtmaClient {
         own: Option<&OwnCredentials>,
     ) -> (reqwest::Client, String, SecretString) {
         let address = self.mcp_address(instance, own);
-        (self.http.clone(), address, self.bearer.clone())
+        (self.0.http.clone(), address, self.0.bearer.clone())
     }
 
     fn mcp_address(&self, instance: InstanceId, own: Option<&OwnCredentials>) -> String {
-        format!("{}{}", self.base, mcp_path(instance, own))
+        format!("{}{}", self.0.base, mcp_path(instance, own))
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.base))
+        self.0
+            .http
+            .request(method, format!("{}{path}", self.0.base))
             .header(PROTOCOL_HEADER, PROTOCOL)
-            .bearer_auth(self.bearer.expose_secret())
+            .bearer_auth(self.0.bearer.expose_secret())
     }
 
     fn command(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -148,7 +148,7 @@ pub async fn run(
         reconciler: Arc::clone(&reconciler),
         facts: Arc::clone(&facts),
     };
-    let router = server::router(api, &data_path);
+    let front = server::front(api, &data_path);
     announce(environment, address, runtime.kind());
 
     let tasks = tokio_util::task::TaskTracker::new();
@@ -170,7 +170,7 @@ pub async fn run(
         tasks.spawn(Arc::clone(&updates).run(Arc::clone(&link), shutdown.clone()));
     }
     tasks.close();
-    agentopia_pki::listener::serve(listener, link.tls(), router, {
+    agentopia_pki::listener::serve(listener, link.tls(), front, {
         let shutdown = shutdown.clone();
         async move { shutdown.cancelled().await }
     })

@@ -53,7 +53,7 @@ pub(super) async fn serve_link(
     forward(&path, id, Some(&own), request).await
 }
 
-async fn forward(
+pub(super) async fn forward(
     path: &DataPath,
     id: InstanceId,
     own: Option<&OwnSecretsUse>,

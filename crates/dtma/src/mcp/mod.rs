@@ -28,6 +28,9 @@ use std::time::Duration;
 use agentopia_domain::{Ambient, InstanceId};
 use agentopia_mcp::Limits;
 use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
 use axum::routing::any;
 
 use crate::runtime::Runtime;
@@ -116,6 +119,17 @@ impl DataPath {
             .with_state(Arc::clone(self))
     }
 
+    /// The instance in the path `/v1/instances/{id}/mcp`, as the gateway writes it.
+    pub(crate) fn instance_of(path: &str) -> Option<InstanceId> {
+        let id = path.strip_prefix("/v1/instances/")?.strip_suffix("/mcp")?;
+        id.parse().ok()
+    }
+
+    /// What the route of [`Self::instance_of`] does.
+    pub(crate) async fn answer(&self, instance: InstanceId, request: Request<Body>) -> Response {
+        http::forward(self, instance, None, request).await
+    }
+
     /// Ends every session of an instance that is stopped or removed; a restart gives new ones.
     pub fn forget(&self, instance: InstanceId) {
         self.sessions.forget(instance);
@@ -132,5 +146,27 @@ impl DataPath {
     pub async fn shutdown(&self) {
         self.sse.close_all();
         self.sessions.close_all().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_instances_own_endpoint_needs_no_router() {
+        let id: InstanceId = Ambient::system().new_id();
+        let of = DataPath::instance_of;
+        assert_eq!(of(&format!("/v1/instances/{id}/mcp")), Some(id));
+        for other in [
+            format!("/v1/instances/{id}"),
+            format!("/v1/instances/{id}/mcp/"),
+            format!("/v1/instances/{id}/links/{id}/abc/mcp"),
+            format!("//v1/instances/{id}/mcp"),
+            "/v1/instances/mcp".to_owned(),
+            "/v1/instances//mcp".to_owned(),
+        ] {
+            assert_eq!(of(&other), None, "{other}");
+        }
     }
 }

@@ -24,33 +24,6 @@ const CONNECTIONS: Settings = Settings {
     most_idle: 64,
 };
 
-/// Of this hop only (RFC 9110, 7.6.1), or of no business to the tool: what authenticates the
-/// gateway here, and what a browser's page would have sent.
-const DROPPED: [HeaderName; 13] = [
-    header::HOST,
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::AUTHORIZATION,
-    header::COOKIE,
-    header::SET_COOKIE,
-    header::ORIGIN,
-    header::FORWARDED,
-];
-const DROPPED_BY_NAME: [&str; 7] = [
-    "keep-alive",
-    "proxy-connection",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    SESSION_KEY_HEADER,
-    NOT_DELIVERED_HEADER,
-];
-
 /// Connections to the HTTP servers of this machine.
 #[derive(Debug)]
 pub(super) struct Proxy {
@@ -134,19 +107,42 @@ fn rewrite(address: SocketAddr, path: &str, request: Request<Body>) -> Option<Re
 }
 
 fn drop_headers(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&DROPPED) {
+    let named = headers.get_all(header::CONNECTION);
+    let named = named.iter().filter_map(|value| value.to_str().ok());
+    let named = named.flat_map(|value| value.split(','));
+    let mut dropped: Vec<HeaderName> = named.filter_map(|name| name.trim().parse().ok()).collect();
+    dropped.extend(headers.keys().filter(|name| is_dropped(name)).cloned());
+    for name in dropped {
         headers.remove(name);
     }
-    for name in DROPPED_BY_NAME {
-        headers.remove(name);
-    }
+}
+
+/// Of this hop only (RFC 9110, 7.6.1), or of no business to the tool: what authenticates the
+/// gateway here, and what a browser's page would have sent.
+fn is_dropped(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "host"
+            | "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "authorization"
+            | "cookie"
+            | "set-cookie"
+            | "origin"
+            | "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | SESSION_KEY_HEADER
+            | NOT_DELIVERED_HEADER
+    )
 }
 
 #[cfg(test)]

@@ -12,11 +12,18 @@ use secrecy::SecretString;
 use super::Api;
 use super::problem::Refusal;
 
+/// The check as a layer.
 pub(super) async fn check(
     State(api): State<Api>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
+    allow(&api, &request)?;
+    Ok(next.run(request).await)
+}
+
+/// Whether a request may be answered.
+pub(super) fn allow(api: &Api, request: &Request) -> Result<(), Refusal> {
     let link = &api.reconciler.shared().link;
     let is_control_plane = request
         .extensions()
@@ -45,7 +52,7 @@ pub(super) async fn check(
             "a copy of this machine was seen: remove it, then disable the environment and enable it again",
         ));
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<SecretString> {

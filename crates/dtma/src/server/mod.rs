@@ -4,8 +4,9 @@
 //! Three things stand before every handler, in this order: the TLS layer lets in only the control
 //! plane's certificate, [`guard`] wants the control plane's bearer token for this machine too and
 //! refuses everything but `GET /v1/info` on a locked machine, and every body is bounded. One file
-//! an operation.
+//! an operation; `front.rs` says what needs no router.
 
+mod front;
 mod guard;
 mod info;
 mod instances;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Router, middleware};
+pub use front::Front;
 
 use crate::facts::FactsSource;
 use crate::mcp::DataPath;
@@ -37,8 +39,8 @@ pub struct Api {
     pub facts: Arc<FactsSource>,
 }
 
-/// All routes of the DTMA, the MCP data path included.
-pub fn router(api: Api, data_path: &Arc<DataPath>) -> Router {
+/// All that the DTMA answers, the MCP data path included.
+pub fn front(api: Api, data_path: &Arc<DataPath>) -> Front {
     let commands = Router::new()
         .route("/v1/info", get(info::handle))
         .route("/v1/instances", get(instances::list))
@@ -47,8 +49,9 @@ pub fn router(api: Api, data_path: &Arc<DataPath>) -> Router {
         .route("/v1/instances/{id}/logs", get(logs::handle))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .with_state(api.clone());
-    commands
+    let router = commands
         .merge(data_path.router())
         .fallback(problem::no_such_route)
-        .layer(middleware::from_fn_with_state(api, guard::check))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::check));
+    Front::new(api, Arc::clone(data_path), router)
 }

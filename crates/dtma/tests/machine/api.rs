@@ -3,10 +3,12 @@
 use agentopia_domain::Ambient;
 use agentopia_domain::observed::Phase;
 use agentopia_domain::token::{TokenKind, mint};
-use agentopia_dtma_api::to_dtma::{DtmaError, LogQuery, LogStream};
+use agentopia_dtma_api::to_dtma::{DtmaClient, DtmaError, LogQuery, LogStream};
 use agentopia_pki::tls::control_plane_client_config;
 use agentopia_pki::{CertificateAuthority, machine_host};
+use bytes::Bytes;
 use futures::StreamExt as _;
+use http::{HeaderMap, Method, StatusCode};
 use secrecy::ExposeSecret as _;
 
 use crate::machine::Machine;
@@ -30,6 +32,14 @@ async fn only_the_control_plane_with_both_credentials_is_let_in() {
     let wrong_bearer = control_plane.client_with(port, key, certificate, other);
     let refused = wrong_bearer.info().await.unwrap_err();
     assert_eq!(refused.code(), Some("unauthenticated"));
+    // Nor by the short way that MCP messages take, and the rightful one finds nothing there.
+    let mcp = async |client: &DtmaClient| {
+        let (id, body) = (Ambient::system().new_id(), Bytes::from_static(b"{}"));
+        let asked = client.mcp(id, None, Method::POST, HeaderMap::new(), body);
+        asked.await.unwrap().status()
+    };
+    assert_eq!(mcp(&wrong_bearer).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(mcp(&machine.client()).await, StatusCode::NOT_FOUND);
 
     // A machine of the same authority, even with the right bearer.
     let (machine_key, machine_certificate) = control_plane.machine_certificate();
@@ -39,6 +49,9 @@ async fn only_the_control_plane_with_both_credentials_is_let_in() {
         machine_client.info().await,
         Err(DtmaError::Unreachable(..))
     ));
+    let (id, body) = (Ambient::system().new_id(), Bytes::new());
+    let asked = machine_client.mcp(id, None, Method::POST, HeaderMap::new(), body);
+    assert!(matches!(asked.await, Err(DtmaError::Unreachable(..))));
 
     // The right name from another authority.
     let ambient = Ambient::system();

@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+
 use crate::machine::tools::GOOD;
 use crate::machine::{Machine, files};
 
@@ -167,6 +170,15 @@ async fn a_locked_machine_obeys_nobody_keeps_its_tools_and_can_be_unlocked() {
         .await;
     assert_eq!(refused.code(), Some("machine_locked"));
     assert!(machine.client().put(&other).await.is_err());
+    let (client, message) = (machine.client(), Bytes::from_static(b"{}"));
+    let asked = client.mcp(
+        spec.instance_id,
+        None,
+        Method::POST,
+        HeaderMap::new(),
+        message,
+    );
+    assert_eq!(asked.await.unwrap().status(), StatusCode::FORBIDDEN);
     let info = machine.client().info().await.unwrap();
     assert_eq!(
         info.instances[0].phase,

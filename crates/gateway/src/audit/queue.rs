@@ -16,8 +16,9 @@ use crate::quotas::{Counted, Quotas};
 
 /// How many records a sink gets at once at most.
 const BATCH: usize = 256;
-/// Between batches. Meanwhile nobody waits for a record, so that calls need not wake anybody.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Between batches. Meanwhile nobody waits for a record, so that calls need not wake anybody; and a batch costs the
+/// database more than its records do, as long as those are few.
+const PAUSE: Duration = Duration::from_millis(25);
 /// So much of what was said in calls may wait, bytes.
 const MAX_WAITING: usize = 16 << 20;
 

@@ -65,17 +65,20 @@ impl Connections {
         }
     }
 
-    /// Tells all to close, also those that are still to be opened, and waits until they have.
+    /// Tells all to close, also those that are still to be opened.
+    pub fn begin_closing(&self) {
+        let open = self.all.open.lock();
+        self.all.is_closing.store(true, Ordering::Release);
+        for (_, signal) in open.iter() {
+            signal.is_closing.store(true, Ordering::Release);
+            signal.waker.wake();
+        }
+    }
+
+    /// The same, and waits until they have.
     pub async fn close(&self) {
         let mut count = self.all.count.subscribe();
-        {
-            let open = self.all.open.lock();
-            self.all.is_closing.store(true, Ordering::Release);
-            for (_, signal) in open.iter() {
-                signal.is_closing.store(true, Ordering::Release);
-                signal.waker.wake();
-            }
-        }
+        self.begin_closing();
         // The sender lives in what this borrows.
         let _ended = count.wait_for(|open| *open == 0).await;
     }

@@ -4,13 +4,15 @@
 //! For everybody who can reach the listener: the programs are no secret, and a new machine has
 //! nothing to show yet but its one-time token. What it gets it compares with the SHA-256 in its
 //! user-data, so the file and that number have to belong together: the file is opened once at the
-//! start, and a machine is served from that open file, also when another was put in its place.
+//! start, and a machine is served from that open file, also when another was put in its place. The number
+//! is computed meanwhile, by a thread of its own: a start does not wait for it, whoever wants to know it does.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use agentopia_cloud::bootstrap::Programs;
 use agentopia_dtma_api::to_control_plane::{DtmaOffer, ProgramOffer};
@@ -44,40 +46,46 @@ struct Program {
     file: File,
     path: PathBuf,
     bytes: u64,
-    sha256: String,
+    /// `None` where the file could not be read.
+    sha256: OnceLock<Option<String>>,
 }
 
 impl Downloads {
-    /// Opens the programs and computes their SHA-256. There is no `tool_init` where tools never run
+    /// Opens the programs and begins to compute their SHA-256. There is no `tool_init` where tools never run
     /// in containers.
     ///
     /// # Errors
-    /// When one of them can't be read.
+    /// When one of them can't be opened.
     pub fn open(dtma: &FilePath, tool_init: Option<&FilePath>) -> anyhow::Result<Self> {
         let tool_init = tool_init.map(Program::open).transpose()?;
         Ok(Self {
-            dtma: Arc::new(Program::open(dtma)?),
-            tool_init: tool_init.map(Arc::new),
+            dtma: Program::open(dtma)?,
+            tool_init,
         })
     }
 
-    /// What new machines are told to expect, where there is all that they need.
+    /// What new machines are told to expect, where there is all that they need. Waits until it is computed.
     #[must_use]
     pub fn programs(&self) -> Option<Programs> {
         Some(Programs {
-            dtma_sha256: self.dtma.sha256.clone(),
-            tool_init_sha256: self.tool_init.as_ref()?.sha256.clone(),
+            dtma_sha256: self.dtma.sha256()?.to_owned(),
+            tool_init_sha256: self.tool_init.as_ref()?.sha256()?.to_owned(),
         })
     }
 
-    /// What machines that run another DTMA are offered (DTMA-8).
+    /// What machines that run another DTMA are offered (DTMA-8); nothing where the programs could not be read.
+    /// Waits until it is computed, which it is a moment after the start.
     #[must_use]
-    pub fn offer(&self) -> DtmaOffer {
-        DtmaOffer {
-            dtma: self.dtma.offer(),
-            tool_init: self.tool_init.as_ref().map(|program| program.offer()),
+    pub fn offer(&self) -> Option<DtmaOffer> {
+        let tool_init = self.tool_init.as_ref();
+        Some(DtmaOffer {
+            dtma: self.dtma.offer()?,
+            tool_init: match tool_init {
+                Some(program) => Some(program.offer()?),
+                None => None,
+            },
             spread_seconds: SPREAD_SECONDS,
-        }
+        })
     }
 
     fn find(&self, name: &str) -> Option<Arc<Program>> {
@@ -90,33 +98,61 @@ impl Downloads {
 }
 
 impl Program {
-    fn open(path: &FilePath) -> anyhow::Result<Self> {
+    fn open(path: &FilePath) -> anyhow::Result<Arc<Self>> {
         let cannot = || format!("the program {} can't be read", path.display());
-        let mut file = File::open(path).with_context(cannot)?;
-        let (mut hash, mut bytes) = (Sha256::new(), 0);
-        let mut piece = vec![0; CHUNK];
-        loop {
-            let read = file.read(&mut piece).with_context(cannot)?;
-            if read == 0 {
-                break;
-            }
-            hash.update(&piece[..read]);
-            bytes += read as u64;
-        }
-        anyhow::ensure!(bytes > 0, "the program {} is empty", path.display());
-        Ok(Self {
+        let file = File::open(path).with_context(cannot)?;
+        let metadata = file.metadata().with_context(cannot)?;
+        anyhow::ensure!(metadata.is_file(), "{}: it is no file", cannot());
+        anyhow::ensure!(
+            metadata.len() > 0,
+            "the program {} is empty",
+            path.display()
+        );
+        let program = Arc::new(Self {
             file,
             path: path.to_owned(),
-            bytes,
-            sha256: hex::encode(hash.finalize()),
-        })
+            bytes: metadata.len(),
+            sha256: OnceLock::new(),
+        });
+        let computing = Arc::clone(&program);
+        // Without a thread to spare it is computed by whoever asks first.
+        let _spawned = thread::Builder::new()
+            .name("sha256".to_owned())
+            .spawn(move || {
+                let _known_now = computing.sha256();
+            });
+        Ok(program)
     }
 
-    fn offer(&self) -> ProgramOffer {
-        ProgramOffer {
-            sha256: self.sha256.clone(),
-            bytes: self.bytes,
+    fn sha256(&self) -> Option<&str> {
+        let computed = self.sha256.get_or_init(|| {
+            let hashed = self.hash();
+            hashed
+                .inspect_err(|error| {
+                    tracing::error!(%error, program = %self.path.display(), "a program that machines download can't be read");
+                })
+                .ok()
+        });
+        computed.as_deref()
+    }
+
+    fn hash(&self) -> io::Result<String> {
+        let (mut hash, mut offset) = (Sha256::new(), 0);
+        let mut piece = vec![0; CHUNK];
+        while offset < self.bytes {
+            let left = usize::try_from(self.bytes - offset).map_or(CHUNK, |left| left.min(CHUNK));
+            self.file.read_exact_at(&mut piece[..left], offset)?;
+            hash.update(&piece[..left]);
+            offset += left as u64;
         }
+        Ok(hex::encode(hash.finalize()))
+    }
+
+    fn offer(&self) -> Option<ProgramOffer> {
+        Some(ProgramOffer {
+            sha256: self.sha256()?.to_owned(),
+            bytes: self.bytes,
+        })
     }
 
     /// A piece that begins at `offset`; none after the end.
@@ -154,10 +190,18 @@ pub(super) async fn download(
                 "this control plane offers no such program",
             )
         })?;
+    let sha256 = program.sha256().ok_or_else(|| {
+        Refusal::new(
+            http::StatusCode::INTERNAL_SERVER_ERROR,
+            "unreadable_program",
+            "Unreadable program",
+            "the control plane can't read this program; its log says why",
+        )
+    })?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, program.bytes.to_string()),
-        (header::ETAG, format!("\"{}\"", program.sha256)),
+        (header::ETAG, format!("\"{sha256}\"")),
     ];
     let pieces = stream::try_unfold(0, move |offset| {
         let program = Arc::clone(&program);

@@ -11,10 +11,9 @@ use axum::extract::State;
 use axum_extra::extract::WithRejection;
 use http::StatusCode;
 
-use super::ListenerState;
 use super::caller::Caller;
 use super::refusal::Refusal;
-use super::update;
+use super::{Downloads, ListenerState, update};
 
 /// How often machines are to be heard.
 const INTERVAL_SECONDS: u32 = 5;
@@ -37,7 +36,8 @@ pub(super) async fn heartbeat(
     if let Some(report) = &beat.update {
         update::record(&state.store, &caller.credential, report).await?;
     }
-    let offer = update::offer_to(&beat.machine, state.offer.as_ref());
+    let offer = state.offer.as_ref().and_then(Downloads::offer);
+    let offer = update::offer_to(&beat.machine, offer.as_ref());
     let machine = MachineHeartbeat {
         dtma_version: beat.machine.dtma_version,
         capacity: beat.machine.capacity,
