@@ -35,6 +35,7 @@ pub mod token;
 pub mod upstream_login;
 pub mod user;
 pub mod verification;
+pub mod version;
 
 pub use page::Page;
 pub use problem::Problem;

@@ -1,5 +1,6 @@
 //! What the gateway is given by the control plane, see the seams in `agentopia_gateway`.
 //!
+//! * `ask`: what a new version of a tool offers;
 //! * [`audit`]: what is remembered of every call;
 //! * [`connector`]: HTTP to an instance, through its machine's DTMA;
 //! * [`names`]: exposed names, kept in the links;
@@ -9,6 +10,7 @@
 //! * [`last_lists`]: what tools that sleep listed last;
 //! * [`typed`]: the calls that the product makes itself (`tools call`, discovery).
 
+mod ask;
 pub mod audit;
 pub mod connector;
 pub mod last_lists;

@@ -35,6 +35,7 @@ pub mod spec;
 pub mod token;
 pub mod user;
 pub mod verification;
+pub mod versions;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use ids::*;

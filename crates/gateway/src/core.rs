@@ -179,7 +179,8 @@ impl Core {
                     Target::Instance(own) => own == instance,
                 };
                 client.drop_upstreams(self, |instance| !still_linked(instance));
-                client.renew_upstreams(self, stale);
+                // Calls get their answers, unless their secrets are no longer to be used.
+                client.renew_upstreams(self, stale, |instance| !relinked(instance));
                 client.everything_changed();
                 client.listen_upstream(self);
             }

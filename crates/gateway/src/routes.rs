@@ -183,6 +183,8 @@ pub enum Rest {
 pub enum UpstreamLocation {
     /// Behind the DTMA of this machine.
     Machine(EnvironmentId),
+    /// The same, in the instance's second place there (an upgrade moved it).
+    MachineSecond(EnvironmentId),
     /// At an address of its own.
     Url(Url),
 }
@@ -192,7 +194,7 @@ impl UpstreamLocation {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Machine(_) => "machine",
+            Self::Machine(_) | Self::MachineSecond(_) => "machine",
             Self::Url(_) => "url",
         }
     }

@@ -78,7 +78,7 @@ pub use grants::{
 };
 pub use instances::{
     Idleness, InstanceFilter, InstanceIntent, InstancePatch, InstanceReport, Instances,
-    NewInstance, Reconfigure,
+    NewInstance, Reconfigure, VersionStep,
 };
 pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
 pub use legacy::read_legacy;

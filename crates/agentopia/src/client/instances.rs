@@ -6,6 +6,7 @@ use agentopia_api::instance::{
     CallRequest, CallResponse, DeployRequest, Instance, LogLine, ToolList, UpdateInstanceRequest,
 };
 use agentopia_api::upstream_login::{LoginBegun, LoginRequest};
+use agentopia_api::version::{RollbackRequest, Updates, UpgradeRequest};
 use agentopia_domain::InstanceId;
 use reqwest::Method;
 
@@ -50,6 +51,32 @@ impl Client {
     ) -> Result<Instance, ClientError> {
         self.change(Method::PATCH, &["instances", &id.to_string()], request)
             .await
+    }
+
+    /// Whether there is something newer.
+    pub(crate) async fn updates(&self, id: InstanceId) -> Result<Updates, ClientError> {
+        self.get(&["instances", &id.to_string(), "updates"], &[])
+            .await
+    }
+
+    /// Brings it to another version.
+    pub(crate) async fn upgrade(
+        &self,
+        id: InstanceId,
+        request: &UpgradeRequest,
+    ) -> Result<Instance, ClientError> {
+        let path = ["instances", &id.to_string(), "upgrade"];
+        self.change(Method::POST, &path, request).await
+    }
+
+    /// Brings it back to the version before.
+    pub(crate) async fn rollback(
+        &self,
+        id: InstanceId,
+        request: &RollbackRequest,
+    ) -> Result<Instance, ClientError> {
+        let path = ["instances", &id.to_string(), "rollback"];
+        self.change(Method::POST, &path, request).await
     }
 
     /// Takes it away.

@@ -2,6 +2,7 @@
 //! removing have in common is in [`watch`].
 
 pub(crate) mod call;
+mod check_updates;
 mod deploy;
 mod list;
 mod login;
@@ -9,10 +10,12 @@ mod logout;
 mod logs;
 mod restart;
 mod rm;
+mod rollback;
 mod show;
 mod start;
 mod stop;
 mod update;
+mod upgrade;
 pub(in crate::command) mod watch;
 
 pub(crate) use watch::quoted;
@@ -37,6 +40,9 @@ pub(crate) enum Command {
     Stop(stop::Args),
     Restart(restart::Args),
     Update(update::Args),
+    CheckUpdates(check_updates::Args),
+    Upgrade(upgrade::Args),
+    Rollback(rollback::Args),
     Rm(rm::Args),
     Logs(logs::Args),
     Call(call::Args),
@@ -54,6 +60,9 @@ impl Command {
             Self::Stop(args) => stop::run(args, app).await,
             Self::Restart(args) => restart::run(args, app).await,
             Self::Update(args) => update::run(args, app).await,
+            Self::CheckUpdates(args) => check_updates::run(&args, app).await,
+            Self::Upgrade(args) => upgrade::run(args, app).await,
+            Self::Rollback(args) => rollback::run(args, app).await,
             Self::Rm(args) => rm::run(args, app).await,
             Self::Logs(args) => logs::run(&args, app).await,
             Self::Call(args) => call::run(args, app).await,

@@ -12,6 +12,7 @@ use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
 use agentopia_domain::oauth;
 use agentopia_domain::token::TokenSubject;
+use agentopia_domain::versions::Slot;
 use agentopia_gateway::{
     AccountRoute, AgentRoute, Gateway, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute,
     UpstreamLocation,
@@ -199,7 +200,10 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         name: instance.name.as_str().to_owned(),
         location: match &instance.remote {
             Some(remote) => UpstreamLocation::Url(remote.url.clone()),
-            None => UpstreamLocation::Machine(instance.environment_id),
+            None => match instance.versions.serving {
+                Slot::First => UpstreamLocation::Machine(instance.environment_id),
+                Slot::Second => UpstreamLocation::MachineSecond(instance.environment_id),
+            },
         },
         epoch,
         rest,
@@ -208,12 +212,14 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
     }
 }
 
-/// Changes whenever the server is started anew, or is to be called with other credentials.
+/// Changes whenever the server is started anew, or is to be called with other credentials. Steps of a change
+/// of version start nothing anew; that calls go to another place is said by the location.
 pub(crate) fn epoch(instance: &Instance) -> String {
     let container = instance.runtime.container_id.as_deref().unwrap_or_default();
     format!(
         "{}/{container}/{}",
-        instance.generation, instance.runtime.restarts
+        instance.generation - instance.versions.counted,
+        instance.runtime.restarts
     )
 }
 

@@ -15,6 +15,7 @@
 //! Who may call is decided before, by the server that this router is mounted in.
 
 mod http;
+mod load;
 mod own;
 mod process;
 mod proxy;
@@ -82,6 +83,7 @@ pub struct DataPath {
     sessions: Sessions,
     sse: SseServers,
     proxy: Proxy,
+    loads: load::Loads,
 }
 
 impl DataPath {
@@ -100,6 +102,7 @@ impl DataPath {
             sessions: Sessions::new(config, ambient.clone(), secrets),
             sse: SseServers::new(config, ambient),
             proxy: Proxy::new(),
+            loads: load::Loads::default(),
         });
         sessions::sweep_in_background(&path);
         path
@@ -120,6 +123,13 @@ impl DataPath {
     pub fn forget(&self, instance: InstanceId) {
         self.sessions.forget(instance);
         self.sse.forget(instance);
+        self.loads.forget(instance);
+    }
+
+    /// Returns when no call of an instance was under way for as long as `settle`. Streams on which
+    /// servers tell of changes are no calls.
+    pub async fn quiet(&self, instance: InstanceId, settle: Duration) {
+        self.loads.quiet(instance, settle).await;
     }
 
     /// How many stdio processes, or sessions with an HTTP+SSE server, an instance has at the moment.

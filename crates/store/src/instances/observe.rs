@@ -216,7 +216,7 @@ impl Instances<'_> {
 }
 
 /// Why a conditional update changed nothing.
-fn why_not(row: Option<Model>, lease: Option<LeaseToken>) -> StoreError {
+pub(super) fn why_not(row: Option<Model>, lease: Option<LeaseToken>) -> StoreError {
     match (row, lease) {
         (None, _) => StoreError::not_found(WHAT),
         (Some(row), Some(LeaseToken(token)))
@@ -228,7 +228,7 @@ fn why_not(row: Option<Model>, lease: Option<LeaseToken>) -> StoreError {
     }
 }
 
-fn to_change(patch: InstancePatch) -> Result<ActiveModel, StoreError> {
+pub(super) fn to_change(patch: InstancePatch) -> Result<ActiveModel, StoreError> {
     let mut change = ActiveModel::default();
     if let Some(version) = patch.running_version {
         change.running_version = Set(version);

@@ -19,6 +19,7 @@ mod start;
 mod stop;
 mod tools;
 mod update;
+mod version;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -35,5 +36,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(login::begin, login::forget))
         .routes(routes!(logs::handler))
         .routes(routes!(tools::handler))
+        .routes(routes!(version::check_updates::handler))
+        .routes(routes!(version::upgrade::handler))
+        .routes(routes!(version::rollback::handler))
         .routes(routes!(call::handler))
 }
