@@ -30,3 +30,4 @@ mod secrets;
 mod sleep;
 mod start;
 mod upstream_logins;
+mod versions;

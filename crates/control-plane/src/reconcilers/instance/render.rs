@@ -252,6 +252,10 @@ fn text(value: &Value) -> String {
 }
 
 #[cfg(test)]
+#[path = "render_tests.rs"]
+mod place_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use agentopia_domain::catalog::ConfigBinding;
