@@ -15,6 +15,7 @@ pub mod call;
 pub mod catalog;
 pub mod catalog_import;
 pub mod client_config;
+pub mod definition;
 pub mod discovery;
 pub mod environment;
 pub mod event;

@@ -3,6 +3,7 @@
 //! * `ask`: what a new version of a tool offers;
 //! * [`audit`]: what is remembered of every call;
 //! * [`connector`]: HTTP to an instance, through its machine's DTMA;
+//! * `definitions`: what servers say of their tools, and when it changes;
 //! * [`names`]: exposed names, kept in the links;
 //! * [`people`]: lets owners use the endpoint of their own instances;
 //! * [`remote`]: servers that run elsewhere, with their credentials (`remote_sse`: those that speak HTTP+SSE);
@@ -13,6 +14,7 @@
 mod ask;
 pub mod audit;
 pub mod connector;
+pub(crate) mod definitions;
 pub mod last_lists;
 pub mod names;
 pub mod people;

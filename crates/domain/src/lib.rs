@@ -14,6 +14,7 @@ pub mod agent;
 pub mod ambient;
 pub mod call;
 pub mod catalog;
+pub mod definitions;
 pub mod direct_access;
 pub mod environment;
 pub mod event;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agentopia_api::definition::{HoldRequest, ToolDefinitions};
 use agentopia_api::instance::{
     CallRequest, CallResponse, DeployRequest, Instance, LogLine, ToolList, UpdateInstanceRequest,
 };
@@ -50,6 +51,31 @@ impl Client {
         request: &UpdateInstanceRequest,
     ) -> Result<Instance, ClientError> {
         self.change(Method::PATCH, &["instances", &id.to_string()], request)
+            .await
+    }
+
+    /// What its tools say of themselves.
+    pub(crate) async fn definitions(&self, id: InstanceId) -> Result<ToolDefinitions, ClientError> {
+        self.get(&["instances", &id.to_string(), "definitions"], &[])
+            .await
+    }
+
+    /// Whether agents see only what was accepted.
+    pub(crate) async fn hold_definitions(
+        &self,
+        id: InstanceId,
+        hold: bool,
+    ) -> Result<ToolDefinitions, ClientError> {
+        let path = ["instances", &id.to_string(), "definitions"];
+        self.change(Method::PUT, &path, &HoldRequest { hold }).await
+    }
+
+    /// Accepts what they say now.
+    pub(crate) async fn accept_definitions(
+        &self,
+        id: InstanceId,
+    ) -> Result<ToolDefinitions, ClientError> {
+        self.post(&["instances", &id.to_string(), "definitions", "accept"])
             .await
     }
 

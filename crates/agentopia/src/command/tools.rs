@@ -1,8 +1,10 @@
 //! `agentopia tools`: running MCP servers from the catalog. What deploying, starting, stopping and
 //! removing have in common is in [`watch`].
 
+mod accept;
 pub(crate) mod call;
 mod check_updates;
+mod definitions;
 mod deploy;
 mod list;
 mod login;
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Restart(restart::Args),
     Update(update::Args),
     CheckUpdates(check_updates::Args),
+    Definitions(definitions::Args),
+    Accept(accept::Args),
     Upgrade(upgrade::Args),
     Rollback(rollback::Args),
     Rm(rm::Args),
@@ -60,6 +64,8 @@ impl Command {
             Self::Stop(args) => stop::run(args, app).await,
             Self::Restart(args) => restart::run(args, app).await,
             Self::Update(args) => update::run(args, app).await,
+            Self::Definitions(args) => definitions::run(&args, app).await,
+            Self::Accept(args) => accept::run(&args, app).await,
             Self::CheckUpdates(args) => check_updates::run(&args, app).await,
             Self::Upgrade(args) => upgrade::run(args, app).await,
             Self::Rollback(args) => rollback::run(args, app).await,

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use agentopia_domain::InstanceId;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
@@ -14,10 +15,10 @@ use agentopia_domain::oauth;
 use agentopia_domain::token::TokenSubject;
 use agentopia_domain::versions::Slot;
 use agentopia_gateway::{
-    AccountRoute, AgentRoute, Gateway, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute,
+    AccountRoute, AgentRoute, Gateway, InstanceRoute, LinkRoute, Pins, Rest, Snapshot, TokenRoute,
     UpstreamLocation,
 };
-use agentopia_store::{GatewaySnapshot, Store};
+use agentopia_store::{GatewaySnapshot, PinnedTools, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -96,6 +97,7 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
         environments,
         settings,
         calls_today,
+        pinned,
         sequence: _,
     } = read;
     let mut links = links;
@@ -152,7 +154,17 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
         instances,
         accounts,
         calls_today,
+        pins: pinned.into_iter().map(pins).collect(),
     }
+}
+
+fn pins(pinned: PinnedTools) -> (InstanceId, Pins) {
+    let pins = Pins {
+        hold: pinned.hold,
+        accepted: pinned.accepted,
+        listed: pinned.listed,
+    };
+    (pinned.instance_id, pins)
 }
 
 fn link_route(link: &Link) -> LinkRoute {

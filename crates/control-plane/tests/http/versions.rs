@@ -105,3 +105,27 @@ async fn versions_and_times_that_make_no_sense_are_refused() {
         .await
         .problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn what_nobody_listed_can_not_be_accepted() {
+    let (app, admin, path) = ready().await;
+    let definitions = format!("{path}/definitions");
+    app.get(&admin, &definitions)
+        .await
+        .problem(409, "wrong_state");
+    let hold = json!({"hold": true});
+    app.send(&admin, "PUT", &definitions, Some(hold))
+        .await
+        .problem(409, "wrong_state");
+    let accept = format!("{definitions}/accept");
+    app.post(&admin, &accept, json!({}))
+        .await
+        .problem(409, "wrong_state");
+    let other = app.user(&admin, "eve").await;
+    app.get(&other, &definitions)
+        .await
+        .problem(404, "not_found");
+    app.post(&other, &accept, json!({}))
+        .await
+        .problem(404, "not_found");
+}

@@ -35,6 +35,11 @@ impl Listed {
         }
     }
 
+    /// The items as they are shared; the same for as long as they are.
+    pub(crate) const fn shared(&self) -> &Arc<Items> {
+        &self.shared
+    }
+
     pub(crate) fn items(&self) -> &[ListItem] {
         &self.shared.items
     }

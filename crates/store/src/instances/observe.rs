@@ -14,7 +14,7 @@ use sea_orm::{
 use super::{Instances, WHAT, row, to_instances};
 use crate::convert::{from_json, json, word};
 use crate::entity::instance::{ActiveModel, Column, Entity, Model};
-use crate::entity::{instance_secret, link};
+use crate::entity::{instance_secret, link, tool_definition};
 use crate::error::StoreError;
 use crate::leases::{self, LeaseKind, LeaseToken};
 use crate::upstream_logins;
@@ -191,6 +191,9 @@ impl Instances<'_> {
                 .await?;
             link::Entity::delete_many()
                 .filter(link::Column::InstanceId.eq(id.as_uuid()))
+                .exec(&transaction)
+                .await?;
+            tool_definition::Entity::delete_by_id(id.as_uuid())
                 .exec(&transaction)
                 .await?;
             upstream_logins::forget(&transaction, id).await?;

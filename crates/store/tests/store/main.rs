@@ -12,6 +12,7 @@ mod agents;
 mod calls;
 mod catalog;
 mod credentials;
+mod definitions;
 mod direct_access;
 mod environments;
 mod events;

@@ -2,6 +2,7 @@
 
 mod call;
 pub(in crate::http::v1) mod check;
+mod definitions;
 mod deploy;
 mod direct_access;
 mod idle;
@@ -39,5 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(version::check_updates::handler))
         .routes(routes!(version::upgrade::handler))
         .routes(routes!(version::rollback::handler))
+        .routes(routes!(definitions::show, definitions::hold))
+        .routes(routes!(definitions::accept))
         .routes(routes!(call::handler))
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::judge;
 use super::plan::{Seen as SeenOfChange, Step, plan};
+use crate::mcp_gateway::definitions;
 use crate::reconcilers::instance::InstanceReconciler;
 use crate::reconcilers::instance::apply::Seen;
 use crate::reconcilers::instance::plan::Machine;
@@ -187,13 +188,14 @@ impl InstanceReconciler {
             return Ok(Some(Next::After(AGAIN)));
         };
         let spare = instance.versions.spare().on_machine(instance.id);
-        let offered = match self.names(instance, spare).await {
-            Ok(offered) => offered,
+        let listed = match self.listed(instance, spare).await {
+            Ok(listed) => listed,
             Err(error) => {
                 tracing::info!(instance = %instance.id, error, "a new version does not say what it offers yet");
                 return Ok(Some(Next::After(AGAIN)));
             }
         };
+        let offered = names(&listed);
         if !change.accept_missing
             && let Some(reason) = self.missing(instance, &offered).await?
         {
@@ -201,20 +203,19 @@ impl InstanceReconciler {
             return Ok(None);
         }
         self.move_calls(claim, instance, change, observed).await?;
+        definitions::record(&self.store, instance, &listed).await?;
         Ok(None)
     }
 
-    async fn names(
+    async fn listed(
         &self,
         instance: &Instance,
         on_machine: agentopia_domain::InstanceId,
-    ) -> Result<BTreeSet<String>, String> {
+    ) -> Result<Vec<Value>, String> {
         let asking = self.tools.tools(instance.environment_id, on_machine);
-        let tools = tokio::time::timeout(ASKING, asking)
+        tokio::time::timeout(ASKING, asking)
             .await
-            .map_err(|_| "it gave no answer in time".to_owned())??;
-        let name = |tool: &Value| tool["name"].as_str().map(str::to_owned);
-        Ok(tools.iter().filter_map(name).collect())
+            .map_err(|_| "it gave no answer in time".to_owned())?
     }
 
     /// Which tools the new version lacks that links use. What serves says what there was; where it does not
@@ -237,8 +238,8 @@ impl InstanceReconciler {
         if links.iter().all(|link| !link.enabled) {
             return Ok(None);
         }
-        let before = match self.names(instance, instance.on_machine()).await {
-            Ok(before) => before,
+        let before = match self.listed(instance, instance.on_machine()).await {
+            Ok(before) => names(&before),
             Err(_) => (links.iter())
                 .filter_map(|link| link.policy.allowed_tools.as_ref())
                 .flatten()
@@ -436,6 +437,11 @@ impl InstanceReconciler {
             }
         }
     }
+}
+
+fn names(tools: &[Value]) -> BTreeSet<String> {
+    let name = |tool: &Value| tool["name"].as_str().map(str::to_owned);
+    tools.iter().filter_map(name).collect()
 }
 
 fn told(instance: &Instance, kind: &'static str, message: String, data: Value) -> NewEvent {
