@@ -115,7 +115,8 @@ impl DefinitionsStore<'_> {
             false => (Some(text), Some(hash_text)),
         };
         if known.listed_hashes == listed_hashes {
-            return Ok(());
+            // The first list is written down all the same.
+            return self.0.finish(transaction, &[]).await;
         }
         let mut events = Vec::new();
         if listed_text.is_some() {
