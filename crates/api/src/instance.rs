@@ -10,11 +10,13 @@ use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::verification::Check;
+use agentopia_domain::versions::Release;
 use agentopia_domain::{CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::upstream_login::UpstreamLogin;
+use crate::version::VersionChange;
 
 /// An instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -31,6 +33,19 @@ pub struct Instance {
     pub version: String,
     /// The version actually running.
     pub running_version: Option<String>,
+    /// The digest that the version's tag was resolved to when it was first run; it stays that one until an
+    /// upgrade.
+    #[serde(default)]
+    pub digest: Option<String>,
+    /// The version before, which a roll-back brings back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Release>,
+    /// A change of version that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<VersionChange>,
+    /// Why the last change of version was given up, until there is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_problem: Option<String>,
     /// What the owner set.
     #[schema(value_type = Object)]
     pub config: serde_json::Map<String, serde_json::Value>,
@@ -103,6 +118,10 @@ impl Instance {
             environment_id: instance.environment_id,
             version: instance.version,
             running_version: instance.running_version,
+            digest: instance.versions.digest,
+            previous: instance.versions.kept,
+            change: instance.versions.change.map(VersionChange::from),
+            change_problem: instance.versions.problem,
             config: instance.config,
             secrets: instance.secrets,
             resources: instance.resources,

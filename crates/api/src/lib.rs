@@ -15,6 +15,7 @@ pub mod call;
 pub mod catalog;
 pub mod catalog_import;
 pub mod client_config;
+pub mod definition;
 pub mod discovery;
 pub mod environment;
 pub mod event;
@@ -35,6 +36,7 @@ pub mod token;
 pub mod upstream_login;
 pub mod user;
 pub mod verification;
+pub mod version;
 
 pub use page::Page;
 pub use problem::Problem;

@@ -80,6 +80,7 @@ pub async fn run(
         remotes: Arc::clone(&parts.remotes),
         bells: parts.bells.clone(),
         routes: parts.routes.clone(),
+        tools: parts.connections.clone(),
     };
     let work = |reconciler: Arc<dyn Reconcile>, bell| {
         let (store, replica) = (parts.store.clone(), Arc::clone(&parts.replica));

@@ -12,6 +12,7 @@ use crate::ids::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId}
 use crate::name::Name;
 use crate::remote::RemoteServer;
 use crate::resources::Resources;
+use crate::versions::Versions;
 
 /// What the owner wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -184,6 +185,8 @@ pub struct Instance {
     pub version: String,
     /// The version actually running.
     pub running_version: Option<String>,
+    /// The version before, and a change of version that is under way.
+    pub versions: Versions,
     /// What the owner set, checked against the catalog's schema.
     pub config: serde_json::Map<String, serde_json::Value>,
     /// For each of the catalog's secrets, the value in the vault that fills it.
@@ -229,9 +232,16 @@ impl Instance {
     #[must_use]
     pub fn idle_limit(&self) -> Option<Duration> {
         match (&self.direct_access, &self.remote) {
-            (None, None) => self.idle.limit(),
+            // Nor one whose version is being changed: both are needed awake.
+            (None, None) if self.versions.change.is_none() => self.idle.limit(),
             _ => None,
         }
+    }
+
+    /// The id under which its machine knows what serves.
+    #[must_use]
+    pub fn on_machine(&self) -> InstanceId {
+        self.versions.serving.on_machine(self.id)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod agent;
 pub mod ambient;
 pub mod call;
 pub mod catalog;
+pub mod definitions;
 pub mod direct_access;
 pub mod environment;
 pub mod event;
@@ -35,6 +36,7 @@ pub mod spec;
 pub mod token;
 pub mod user;
 pub mod verification;
+pub mod versions;
 
 pub use ambient::{Ambient, Clock, Entropy, SystemClock, SystemEntropy};
 pub use ids::*;

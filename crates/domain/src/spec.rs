@@ -34,6 +34,13 @@ pub struct InstanceSpec {
     pub version: String,
     /// What to run.
     pub program: Program,
+    /// The digest that the image's tag was resolved to when this version was first run: it is used in
+    /// the tag's place. It decides nothing about a container that runs already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
+    /// Whether calls in flight end before it is stopped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
     /// How it speaks MCP.
     pub transport: Transport,
     /// Environment variables that are no secrets.
@@ -102,6 +109,10 @@ impl ImageRef {
 pub struct VolumeSpec {
     /// Absolute path inside the container.
     pub mount_path: String,
+    /// The instance on this machine whose volume it is, where it is not its own: the two places of an
+    /// instance share one ([`crate::versions::Slot`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<InstanceId>,
 }
 
 fn publishes_same(one: Option<&DirectAccess>, other: Option<&DirectAccess>) -> bool {
@@ -113,6 +124,23 @@ fn publishes_same(one: Option<&DirectAccess>, other: Option<&DirectAccess>) -> b
 }
 
 impl InstanceSpec {
+    /// The image, by digest as soon as that is known.
+    #[must_use]
+    pub fn image(&self) -> ImageRef {
+        let image = self.program.image.clone();
+        ImageRef {
+            digest: image.digest.or_else(|| self.pinned.clone()),
+            ..image
+        }
+    }
+
+    /// Whose volume it has, if it has one.
+    #[must_use]
+    pub fn volume_of(&self) -> Option<InstanceId> {
+        let volume = self.volume.as_ref()?;
+        Some(volume.of.unwrap_or(self.instance_id))
+    }
+
     /// Whether `other` needs another container than this spec does (its desired state aside).
     #[must_use]
     pub fn needs_recreate(&self, other: &Self) -> bool {

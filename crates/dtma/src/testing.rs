@@ -24,6 +24,8 @@ pub(crate) fn spec_in(environment_id: EnvironmentId) -> InstanceSpec {
         desired: DesiredInstance::Running,
         restart_nonce: 0,
         version: "1.0.0".to_owned(),
+        pinned: None,
+        drain: false,
         program: Program {
             image: ImageRef {
                 repository: "127.0.0.1:5000/agentopia/echo".to_owned(),

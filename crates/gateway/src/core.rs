@@ -15,6 +15,7 @@ use crate::clients::{Clients, Target};
 use crate::config::GatewayConfig;
 use crate::limits::Limits;
 use crate::names::NameBook;
+use crate::pins::Compared;
 use crate::principal::{Principal, PrincipalAuthoriser};
 use crate::quotas::Quotas;
 use crate::relay::suspended::Suspended;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) uses: Uses,
     pub(crate) wakes: Wakes,
     pub(crate) kept: KeptLists,
+    pub(crate) compared: Compared,
     pub(crate) limits: Limits,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) audit: AuditQueue,
@@ -85,6 +87,7 @@ impl Core {
             uses: Uses::default(),
             wakes: Wakes::default(),
             kept: KeptLists::default(),
+            compared: Compared::default(),
             audit,
             eras: EraBook::default(),
             breakers: Breakers::default(),
@@ -179,7 +182,8 @@ impl Core {
                     Target::Instance(own) => own == instance,
                 };
                 client.drop_upstreams(self, |instance| !still_linked(instance));
-                client.renew_upstreams(self, stale);
+                // Calls get their answers, unless their secrets are no longer to be used.
+                client.renew_upstreams(self, stale, |instance| !relinked(instance));
                 client.everything_changed();
                 client.listen_upstream(self);
             }

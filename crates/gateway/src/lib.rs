@@ -28,6 +28,7 @@ mod edge;
 pub mod front;
 mod limits;
 pub mod names;
+mod pins;
 pub mod principal;
 mod quotas;
 mod relay;
@@ -46,6 +47,7 @@ pub use audit::{AuditRecord, AuditSink, CallOutcome, RawPayload, TracingAudit};
 pub use config::GatewayConfig;
 pub use limits::CallLimits;
 pub use names::{NameBook, NameKind, NameMaps, book_key, read_book_key};
+pub use pins::Pins;
 pub use principal::{AgentsOnly, PersonPrincipal, PrincipalAuthoriser};
 pub use routes::{
     AccountRoute, AgentRoute, InstanceRoute, LinkCredentials, LinkRoute, Rest, Snapshot,

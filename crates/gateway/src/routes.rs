@@ -23,6 +23,7 @@ use url::Url;
 
 pub(crate) use diff::RouteChanges;
 
+use crate::pins::Pins;
 use crate::quotas::Quota;
 
 /// Everything the gateway needs to know, as the control plane last read it from the store.
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub accounts: Vec<AccountRoute>,
     /// How many calls were made today (UTC), by all replicas.
     pub calls_today: Vec<CallCount>,
+    /// What instances may say of their tools; of those that are not named nothing is known yet.
+    pub pins: Vec<(InstanceId, Pins)>,
 }
 
 /// What an owner decided for all agents of an account.
@@ -183,6 +186,8 @@ pub enum Rest {
 pub enum UpstreamLocation {
     /// Behind the DTMA of this machine.
     Machine(EnvironmentId),
+    /// The same, in the instance's second place there (an upgrade moved it).
+    MachineSecond(EnvironmentId),
     /// At an address of its own.
     Url(Url),
 }
@@ -192,7 +197,7 @@ impl UpstreamLocation {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Machine(_) => "machine",
+            Self::Machine(_) | Self::MachineSecond(_) => "machine",
             Self::Url(_) => "url",
         }
     }
@@ -205,6 +210,7 @@ pub(crate) struct Routes {
     pub(crate) tokens: HashMap<TokenHash, TokenRoute>,
     pub(crate) instances: HashMap<InstanceId, Arc<InstanceRoute>>,
     pub(crate) accounts: HashMap<AccountId, AccountRoute>,
+    pub(crate) pins: HashMap<InstanceId, Arc<Pins>>,
 }
 
 impl Routes {
@@ -246,10 +252,12 @@ impl Routes {
     }
 
     /// Whether the agent may speak to `instance` at its own endpoint. Messages pass there as they
-    /// are, so a link that lets only some tools through opens the agent's endpoint alone.
+    /// are, so a link that lets only some tools through opens the agent's endpoint alone, and so does an
+    /// instance whose new tools are held back.
     pub(crate) fn is_open(&self, agent: AgentId, instance: InstanceId) -> bool {
         self.link_to(agent, instance)
             .is_some_and(|link| link.policy.allowed_tools.is_none())
+            && !self.pins.get(&instance).is_some_and(|pins| pins.hold)
     }
 }
 
@@ -304,6 +312,11 @@ impl RouteTable {
 
 fn index(snapshot: Snapshot, before: &Routes) -> Routes {
     Routes {
+        pins: snapshot
+            .pins
+            .into_iter()
+            .map(|(id, pins)| (id, keep(before.pins.get(&id), pins)))
+            .collect(),
         accounts: snapshot
             .accounts
             .into_iter()

@@ -31,6 +31,19 @@ pub trait Waker: Send + Sync + 'static {
     /// # Errors
     /// Why it can't be started, for people.
     async fn wake(&self, instance: InstanceId) -> Result<(), String>;
+
+    /// An instance lists these tools, which is not what the last [`crate::Snapshot`] knows of it. Never in the way
+    /// of a list or a call.
+    ///
+    /// # Errors
+    /// Why it could not be written down, for the log; it is told again with the next list.
+    async fn listed(
+        &self,
+        _instance: InstanceId,
+        _tools: Vec<serde_json::Value>,
+    ) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// For gateways in front of servers that never sleep.

@@ -10,15 +10,16 @@ use agentopia_control_plane::machines::listener::{self, ListenerState};
 use agentopia_control_plane::mcp_gateway::remote::RemoteServers;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::instance::InstanceReconciler;
+use agentopia_control_plane::reconcilers::instance::upgrade::AskTools;
 use agentopia_control_plane::reconcilers::orphans::OrphanSearch;
 use agentopia_control_plane::reconcilers::queue::Reconcile;
 use agentopia_control_plane::reconcilers::routes::RoutesBell;
 use agentopia_control_plane::reconcilers::{Bell, Bells, queue};
 use agentopia_digitalocean::provider::{DigitalOceanProvider, ProviderSettings};
 use agentopia_digitalocean::{Budget, Client, Endpoint};
-use agentopia_domain::Ambient;
 use agentopia_domain::environment::LostMachine;
 use agentopia_domain::orphan::OrphanPolicy;
+use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
 use agentopia_remote::{RemoteClient, RemotePolicy};
 use agentopia_store::Store;
 use anyhow::Context as _;
@@ -98,6 +99,7 @@ impl Replica {
             )),
             bells: bells.clone(),
             routes: RoutesBell::default(),
+            tools: Arc::new(NoTools),
         };
         let environments = EnvironmentReconciler {
             store: reconciled,
@@ -214,4 +216,19 @@ fn provider(
         }),
     };
     DigitalOceanProvider::new(client?, settings).context("the provider's settings")
+}
+
+/// The simulated machines run servers without tools.
+#[derive(Debug)]
+struct NoTools;
+
+#[async_trait::async_trait]
+impl AskTools for NoTools {
+    async fn tools(
+        &self,
+        _environment: EnvironmentId,
+        _on_machine: InstanceId,
+    ) -> Result<Vec<serde_json::Value>, String> {
+        Ok(Vec::new())
+    }
 }

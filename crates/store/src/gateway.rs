@@ -15,6 +15,7 @@ use crate::agents::to_agent;
 use crate::api_tokens::{StoredToken, to_stored};
 use crate::call_counts;
 use crate::convert::word;
+use crate::definitions::{self, PinnedTools};
 use crate::entity::{account_setting, agent, api_token, environment, event, instance, link, user};
 use crate::environments::to_environment;
 use crate::error::StoreError;
@@ -46,6 +47,8 @@ pub struct GatewaySnapshot {
     pub settings: Vec<(AccountId, AccountSettings)>,
     /// How many calls were made today (UTC).
     pub calls_today: Vec<CallCount>,
+    /// What instances may say of their tools.
+    pub pinned: Vec<PinnedTools>,
 }
 
 impl Store {
@@ -99,6 +102,7 @@ impl Store {
         let settings = account_setting::Entity::find().all(&transaction).await?;
         let today = self.ambient().now().date_naive();
         let calls_today = call_counts::of_day(&transaction, today).await?;
+        let pinned = definitions::pinned(&transaction).await?;
         let instances = to_instances(&transaction, instances).await?;
         let link_ids: Vec<Uuid> = links.iter().map(|link| link.id).collect();
         let mut carried = carried(&transaction, &link_ids).await?;
@@ -140,6 +144,7 @@ impl Store {
                 .map(|row| Ok((row.account_id.into(), to_settings(row)?)))
                 .collect::<Result<_, StoreError>>()?,
             calls_today,
+            pinned,
         })
     }
 }

@@ -30,6 +30,7 @@ mod calls;
 mod catalog;
 mod config;
 mod convert;
+mod definitions;
 mod dialect;
 mod dtma_credentials;
 mod entity;
@@ -63,6 +64,7 @@ pub use call_counts::CallCounts;
 pub use calls::{CallFilter, CallPage, Calls};
 pub use catalog::{Catalog, CatalogFilter};
 pub use config::{DatabaseConfig, SqliteSync};
+pub use definitions::{DefinitionsStore, KnownDefinitions, PinnedTools};
 pub use dtma_credentials::{
     CredentialState, DtmaCredential, DtmaCredentials, NewEnrolment, Redemption, Renewal,
     RenewalOutcome,
@@ -78,7 +80,7 @@ pub use grants::{
 };
 pub use instances::{
     Idleness, InstanceFilter, InstanceIntent, InstancePatch, InstanceReport, Instances,
-    NewInstance, Reconfigure,
+    NewInstance, Reconfigure, VersionStep,
 };
 pub use leases::{Claim, LeaseKind, LeaseToken, Leases};
 pub use legacy::read_legacy;

@@ -150,7 +150,8 @@ impl Store {
         self.inner.backend
     }
 
-    pub(crate) fn ambient(&self) -> &Ambient {
+    #[must_use]
+    pub fn ambient(&self) -> &Ambient {
         &self.inner.ambient
     }
 

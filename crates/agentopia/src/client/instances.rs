@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use agentopia_api::definition::{HoldRequest, ToolDefinitions};
 use agentopia_api::instance::{
     CallRequest, CallResponse, DeployRequest, Diagnosis, Instance, LogLine, ToolList,
     UpdateInstanceRequest,
 };
 use agentopia_api::upstream_login::{LoginBegun, LoginRequest};
+use agentopia_api::version::{RollbackRequest, Updates, UpgradeRequest};
 use agentopia_domain::InstanceId;
 use reqwest::Method;
 
@@ -51,6 +53,57 @@ impl Client {
     ) -> Result<Instance, ClientError> {
         self.change(Method::PATCH, &["instances", &id.to_string()], request)
             .await
+    }
+
+    /// What its tools say of themselves.
+    pub(crate) async fn definitions(&self, id: InstanceId) -> Result<ToolDefinitions, ClientError> {
+        self.get(&["instances", &id.to_string(), "definitions"], &[])
+            .await
+    }
+
+    /// Whether agents see only what was accepted.
+    pub(crate) async fn hold_definitions(
+        &self,
+        id: InstanceId,
+        hold: bool,
+    ) -> Result<ToolDefinitions, ClientError> {
+        let path = ["instances", &id.to_string(), "definitions"];
+        self.change(Method::PUT, &path, &HoldRequest { hold }).await
+    }
+
+    /// Accepts what they say now.
+    pub(crate) async fn accept_definitions(
+        &self,
+        id: InstanceId,
+    ) -> Result<ToolDefinitions, ClientError> {
+        self.post(&["instances", &id.to_string(), "definitions", "accept"])
+            .await
+    }
+
+    /// Whether there is something newer.
+    pub(crate) async fn updates(&self, id: InstanceId) -> Result<Updates, ClientError> {
+        self.get(&["instances", &id.to_string(), "updates"], &[])
+            .await
+    }
+
+    /// Brings it to another version.
+    pub(crate) async fn upgrade(
+        &self,
+        id: InstanceId,
+        request: &UpgradeRequest,
+    ) -> Result<Instance, ClientError> {
+        let path = ["instances", &id.to_string(), "upgrade"];
+        self.change(Method::POST, &path, request).await
+    }
+
+    /// Brings it back to the version before.
+    pub(crate) async fn rollback(
+        &self,
+        id: InstanceId,
+        request: &RollbackRequest,
+    ) -> Result<Instance, ClientError> {
+        let path = ["instances", &id.to_string(), "rollback"];
+        self.change(Method::POST, &path, request).await
     }
 
     /// Takes it away.

@@ -1,7 +1,10 @@
 //! `agentopia tools`: running MCP servers from the catalog. What deploying, starting, stopping and
 //! removing have in common is in [`watch`].
 
+mod accept;
 pub(crate) mod call;
+mod check_updates;
+mod definitions;
 mod deploy;
 mod doctor;
 mod list;
@@ -10,10 +13,12 @@ mod logout;
 mod logs;
 mod restart;
 mod rm;
+mod rollback;
 mod show;
 mod start;
 mod stop;
 mod update;
+mod upgrade;
 pub(in crate::command) mod watch;
 
 pub(crate) use watch::quoted;
@@ -38,6 +43,11 @@ pub(crate) enum Command {
     Stop(stop::Args),
     Restart(restart::Args),
     Update(update::Args),
+    CheckUpdates(check_updates::Args),
+    Definitions(definitions::Args),
+    Accept(accept::Args),
+    Upgrade(upgrade::Args),
+    Rollback(rollback::Args),
     Rm(rm::Args),
     Logs(logs::Args),
     Doctor(doctor::Args),
@@ -56,6 +66,11 @@ impl Command {
             Self::Stop(args) => stop::run(args, app).await,
             Self::Restart(args) => restart::run(args, app).await,
             Self::Update(args) => update::run(args, app).await,
+            Self::Definitions(args) => definitions::run(&args, app).await,
+            Self::Accept(args) => accept::run(&args, app).await,
+            Self::CheckUpdates(args) => check_updates::run(&args, app).await,
+            Self::Upgrade(args) => upgrade::run(args, app).await,
+            Self::Rollback(args) => rollback::run(args, app).await,
             Self::Rm(args) => rm::run(args, app).await,
             Self::Logs(args) => logs::run(&args, app).await,
             Self::Doctor(args) => doctor::run(&args, app).await,

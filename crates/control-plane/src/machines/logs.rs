@@ -24,7 +24,10 @@ impl Machines for Connections {
                 NoConnection::NotEnrolled => MachineError::NoMachine,
                 other => MachineError::Unreachable(other.to_string()),
             })?;
-        let lines = client.logs(instance.id, query).await.map_err(told)?;
+        let lines = client
+            .logs(instance.on_machine(), query)
+            .await
+            .map_err(told)?;
         Ok(lines.map(|line| line.map_err(told)).boxed())
     }
 }

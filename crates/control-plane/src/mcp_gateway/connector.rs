@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use agentopia_domain::EnvironmentId;
+use agentopia_domain::versions::Slot;
 use agentopia_dtma_api::problem::Problem;
 use agentopia_dtma_api::to_dtma::{
     DtmaClient, DtmaError, McpBody, NOT_DELIVERED_HEADER, OwnCredentials, Sent,
@@ -62,8 +63,9 @@ impl UpstreamConnector for MachineConnector {
         instance: &InstanceRoute,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<UpstreamBody>, ConnectError> {
-        let environment = match &instance.location {
-            UpstreamLocation::Machine(environment) => environment,
+        let (environment, slot) = match &instance.location {
+            UpstreamLocation::Machine(environment) => (environment, Slot::First),
+            UpstreamLocation::MachineSecond(environment) => (environment, Slot::Second),
             UpstreamLocation::Url(url) => {
                 let (id, epoch) = (instance.id, &instance.epoch);
                 return self.remotes.send(id, epoch, url, request).await;
@@ -71,13 +73,14 @@ impl UpstreamConnector for MachineConnector {
         };
         let (mut head, body) = request.into_parts();
         let own = own_credentials(&mut head.headers)?;
+        let on_machine = slot.on_machine(instance.id);
         let mut pauses = Restarts::pauses();
         loop {
             // Asked for each time: a machine that was made anew has another address.
             let client = self.client(*environment).await?;
             let (method, headers) = (head.method.clone(), head.headers.clone());
             let attempt = client
-                .mcp(instance.id, own.as_ref(), method, headers, body.clone())
+                .mcp(on_machine, own.as_ref(), method, headers, body.clone())
                 .await;
             let again = Again::of(&attempt);
             let pause = match (again, pauses.next()) {

@@ -6,7 +6,9 @@ use agentopia_domain::instance::InstanceStatus;
 use agentopia_gateway::Waker;
 use agentopia_store::{Store, StoreError};
 use async_trait::async_trait;
+use serde_json::Value;
 
+use super::definitions;
 use crate::reconcilers::Bells;
 use crate::reconcilers::instance::sleep;
 use crate::reconcilers::routes::RoutesBell;
@@ -30,6 +32,16 @@ impl Waker for Sleepers {
             // It was used at the moment at which it fell asleep.
             self.wake(asleep).await?;
         }
+        Ok(())
+    }
+
+    async fn listed(&self, instance: InstanceId, tools: Vec<Value>) -> Result<(), String> {
+        let report = self.store.instances().get_unscoped(instance).await;
+        let instance = report.map_err(|error| error.to_string())?.instance;
+        definitions::record(&self.store, &instance, &tools)
+            .await
+            .map_err(|error| error.to_string())?;
+        self.routes.ring();
         Ok(())
     }
 

@@ -32,6 +32,8 @@ use crate::state::{ServedInstance, ServedTool, ToolGateway, ToolGatewayError};
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 /// How long discovery waits for one instance.
 const DISCOVERY_LIMIT: Duration = Duration::from_secs(10);
+/// JSON-RPC's word for what a server does not have.
+const METHOD_NOT_FOUND: i32 = -32601;
 
 /// See the module's header.
 #[derive(Debug)]
@@ -81,7 +83,7 @@ impl TypedCalls {
         let mut pauses = Restarts::pauses();
         loop {
             let client = self.reached(instance).await?;
-            let opening = open_once(&client, instance.id, own);
+            let opening = open_once(&client, instance.on_machine(), own);
             let opening = tokio::time::timeout(OPEN_LIMIT, opening).await;
             let error = match opening {
                 Ok(Ok(session)) => return Ok(session),
@@ -131,7 +133,7 @@ impl TypedCalls {
                 tracing::info!(%environment, %error, "no connection with a machine");
                 ToolGatewayError::Unreachable("its machine can't be reached; look at its status")
             })?;
-            let trouble = match client.instance(instance.id).await {
+            let trouble = match client.instance(instance.on_machine()).await {
                 Ok(Some(observed)) if observed.phase == Phase::Running => return Ok(client),
                 Ok(_) => ToolGatewayError::NotRunning(InstanceStatus::Starting),
                 Err(error) => {
@@ -301,6 +303,28 @@ fn served_tool(link: &Link, tool: &Tool) -> Option<ServedTool> {
         description: tool.description.as_ref().map(ToString::to_string),
         input_schema: serde_json::Value::Object(tool.input_schema.as_ref().clone()),
     })
+}
+
+/// Asks what runs under this id on a machine for its tools.
+pub(super) async fn tools_at(
+    client: &DtmaClient,
+    on_machine: InstanceId,
+) -> Result<Vec<serde_json::Value>, String> {
+    let session = tokio::time::timeout(OPEN_LIMIT, open_once(client, on_machine, None))
+        .await
+        .map_err(|_| "it opened no session in time".to_owned())?
+        .map_err(|error| format!("it opened no session: {error}"))?;
+    let tools = session.list_all_tools().await;
+    close(session).await;
+    match tools {
+        Ok(tools) => Ok(tools
+            .iter()
+            .filter_map(|tool| serde_json::to_value(tool).ok())
+            .collect()),
+        // A server without tools need not know of them.
+        Err(ServiceError::McpError(error)) if error.code.0 == METHOD_NOT_FOUND => Ok(Vec::new()),
+        Err(error) => Err(format!("it gave no list of tools: {error}")),
+    }
 }
 
 async fn open_once(

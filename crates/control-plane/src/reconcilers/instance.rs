@@ -5,5 +5,6 @@ pub mod plan;
 mod remote;
 pub mod render;
 pub(crate) mod sleep;
+pub mod upgrade;
 
 pub use apply::InstanceReconciler;

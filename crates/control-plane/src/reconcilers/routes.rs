@@ -7,16 +7,18 @@
 
 use std::time::Duration;
 
+use agentopia_domain::InstanceId;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::instance::{Instance, InstanceStatus};
 use agentopia_domain::link::Link;
 use agentopia_domain::oauth;
 use agentopia_domain::token::TokenSubject;
+use agentopia_domain::versions::Slot;
 use agentopia_gateway::{
-    AccountRoute, AgentRoute, Gateway, InstanceRoute, LinkRoute, Rest, Snapshot, TokenRoute,
+    AccountRoute, AgentRoute, Gateway, InstanceRoute, LinkRoute, Pins, Rest, Snapshot, TokenRoute,
     UpstreamLocation,
 };
-use agentopia_store::{GatewaySnapshot, Store};
+use agentopia_store::{GatewaySnapshot, PinnedTools, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +97,7 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
         environments,
         settings,
         calls_today,
+        pinned,
         sequence: _,
     } = read;
     let mut links = links;
@@ -151,7 +154,17 @@ pub fn routes(read: GatewaySnapshot) -> Snapshot {
         instances,
         accounts,
         calls_today,
+        pins: pinned.into_iter().map(pins).collect(),
     }
+}
+
+fn pins(pinned: PinnedTools) -> (InstanceId, Pins) {
+    let pins = Pins {
+        hold: pinned.hold,
+        accepted: pinned.accepted,
+        listed: pinned.listed,
+    };
+    (pinned.instance_id, pins)
 }
 
 fn link_route(link: &Link) -> LinkRoute {
@@ -199,7 +212,10 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
         name: instance.name.as_str().to_owned(),
         location: match &instance.remote {
             Some(remote) => UpstreamLocation::Url(remote.url.clone()),
-            None => UpstreamLocation::Machine(instance.environment_id),
+            None => match instance.versions.serving {
+                Slot::First => UpstreamLocation::Machine(instance.environment_id),
+                Slot::Second => UpstreamLocation::MachineSecond(instance.environment_id),
+            },
         },
         epoch,
         rest,
@@ -208,12 +224,14 @@ fn instance_route(instance: Instance, environments: &[Environment]) -> InstanceR
     }
 }
 
-/// Changes whenever the server is started anew, or is to be called with other credentials.
+/// Changes whenever the server is started anew, or is to be called with other credentials. Steps of a change
+/// of version start nothing anew; that calls go to another place is said by the location.
 pub(crate) fn epoch(instance: &Instance) -> String {
     let container = instance.runtime.container_id.as_deref().unwrap_or_default();
     format!(
         "{}/{container}/{}",
-        instance.generation, instance.runtime.restarts
+        instance.generation - instance.versions.counted,
+        instance.runtime.restarts
     )
 }
 

@@ -31,3 +31,4 @@ mod tenants;
 mod tokens;
 mod users;
 mod verification;
+mod versions;

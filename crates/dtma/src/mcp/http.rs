@@ -19,7 +19,7 @@ use axum::response::Response;
 use bytes::Bytes;
 
 use super::sessions::{NO_SESSION, Session, StdioTool};
-use super::{DataPath, own, refusal};
+use super::{DataPath, load, own, refusal};
 use crate::runtime::ToolChannel;
 
 /// The longest session key that is taken.
@@ -54,6 +54,19 @@ pub(super) async fn serve_link(
 }
 
 pub(super) async fn forward(
+    path: &DataPath,
+    id: InstanceId,
+    own: Option<&OwnSecretsUse>,
+    request: Request<Body>,
+) -> Response {
+    if request.method() != Method::POST {
+        return pass(path, id, own, request).await;
+    }
+    let open = path.loads.begin(id);
+    load::until_answered(open, pass(path, id, own, request).await)
+}
+
+async fn pass(
     path: &DataPath,
     id: InstanceId,
     own: Option<&OwnSecretsUse>,

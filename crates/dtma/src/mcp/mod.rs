@@ -15,6 +15,7 @@
 //! Who may call is decided before, by the server that this router is mounted in.
 
 mod http;
+mod load;
 mod own;
 mod process;
 mod proxy;
@@ -85,6 +86,7 @@ pub struct DataPath {
     sessions: Sessions,
     sse: SseServers,
     proxy: Proxy,
+    loads: load::Loads,
 }
 
 impl DataPath {
@@ -103,6 +105,7 @@ impl DataPath {
             sessions: Sessions::new(config, ambient.clone(), secrets),
             sse: SseServers::new(config, ambient),
             proxy: Proxy::new(),
+            loads: load::Loads::default(),
         });
         sessions::sweep_in_background(&path);
         path
@@ -134,6 +137,13 @@ impl DataPath {
     pub fn forget(&self, instance: InstanceId) {
         self.sessions.forget(instance);
         self.sse.forget(instance);
+        self.loads.forget(instance);
+    }
+
+    /// Returns when no call of an instance was under way for as long as `settle`. Streams on which
+    /// servers tell of changes are no calls.
+    pub async fn quiet(&self, instance: InstanceId, settle: Duration) {
+        self.loads.quiet(instance, settle).await;
     }
 
     /// How many stdio processes, or sessions with an HTTP+SSE server, an instance has at the moment.

@@ -84,6 +84,7 @@ fn image(spec: &InstanceSpec) -> Result<(), SpecProblem> {
     if image
         .digest
         .as_deref()
+        .or(spec.pinned.as_deref())
         .is_some_and(|digest| !is_digest(digest))
     {
         return invalid("program.image.digest", "use sha256: and 64 hex digits");
@@ -222,6 +223,7 @@ mod tests {
             ("mount_path", |it| {
                 it.volume = Some(VolumeSpec {
                     mount_path: "/a/../etc".to_owned(),
+                    of: None,
                 });
             }),
             ("direct_access", |it| {

@@ -151,6 +151,7 @@ async fn an_operation_on_containers_that_is_cut_off_anywhere_is_finished() {
     let mut spec = machine.echo();
     spec.volume = Some(VolumeSpec {
         mount_path: "/data".to_owned(),
+        of: None,
     });
     let wishes = [
         (DesiredInstance::Running, Phase::Running),

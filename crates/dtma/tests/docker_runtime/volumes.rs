@@ -12,6 +12,7 @@ async fn data_is_the_tools_own_survives_removal_and_goes_with_a_purge() {
     let mut spec = machine.echo().await;
     spec.volume = Some(VolumeSpec {
         mount_path: "/data".into(),
+        of: None,
     });
     machine.start(&spec).await;
     let name = format!("agentopia-{}-data", spec.instance_id);

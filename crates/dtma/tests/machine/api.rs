@@ -74,6 +74,7 @@ async fn bad_input_is_named_and_changes_nothing() {
     let mut root = good.clone();
     root.volume = Some(agentopia_domain::spec::VolumeSpec {
         mount_path: "/../etc".to_owned(),
+        of: None,
     });
     let client = machine.client();
     for (spec, code) in [(foreign, "other_environment"), (root, "invalid_spec")] {

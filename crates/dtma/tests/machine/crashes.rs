@@ -138,6 +138,7 @@ async fn purge_leaves_nothing_of_any_tool() {
     let mut spec = machine.tool("good", GOOD);
     spec.volume = Some(agentopia_domain::spec::VolumeSpec {
         mount_path: "/data".to_owned(),
+        of: None,
     });
     machine.run(&spec).await;
     assert!(

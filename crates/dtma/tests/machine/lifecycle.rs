@@ -15,6 +15,7 @@ async fn a_life() {
     let mut spec = machine.tool("good", &format!("echo x >> \"$1/starts\"; {GOOD}"));
     spec.volume = Some(VolumeSpec {
         mount_path: "/data".to_owned(),
+        of: None,
     });
     spec.program.process.push("/data".to_owned());
     machine.run(&spec).await;
@@ -183,6 +184,7 @@ async fn what_the_control_plane_does_not_know_goes_and_its_data_stays() {
     let mut spec = machine.tool("good", GOOD);
     spec.volume = Some(VolumeSpec {
         mount_path: "/data".to_owned(),
+        of: None,
     });
     machine.run(&spec).await;
     machine.control_plane.records().unknown = vec![spec.instance_id];

@@ -59,6 +59,8 @@ pub(crate) fn spec(environment_id: EnvironmentId, image: ImageRef) -> InstanceSp
         desired: DesiredInstance::Running,
         restart_nonce: 0,
         version: "1".into(),
+        pinned: None,
+        drain: false,
         program: Program {
             image,
             args: Vec::new(),

@@ -2,6 +2,7 @@
 //! who does not answer is named in `_meta` and harms nobody else (rule 16).
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use agentopia_mcp::{
@@ -18,6 +19,7 @@ use super::names::names_for;
 use crate::clients::Client;
 use crate::core::Core;
 use crate::names::NameKind;
+use crate::pins;
 use crate::routes::{AgentRoute, InstanceRoute, Rest};
 use crate::search;
 use crate::sleepers::wakes;
@@ -30,6 +32,15 @@ pub(crate) struct Part {
     pub(crate) link: usize,
     pub(super) route: Arc<InstanceRoute>,
     pub(crate) outcome: Result<Arc<Listed>, UpstreamError>,
+    /// The tools that are not accepted yet.
+    held: Option<Arc<HashSet<String>>>,
+}
+
+impl Part {
+    /// Whether a tool is held back until its owner accepts it.
+    fn holds(&self, tool: &str) -> bool {
+        self.held.as_ref().is_some_and(|held| held.contains(tool))
+    }
 }
 
 /// Asks all servers of an agent.
@@ -59,10 +70,15 @@ pub(crate) async fn gather(
                 let outcome = tokio::time::timeout(deadline, fetching)
                     .await
                     .unwrap_or(Err(UpstreamError::Timeout));
+                let held = match (&outcome, kind) {
+                    (Ok(listed), ListKind::Tools) => Some(pins::compare(core, &seen, listed)),
+                    _ => None,
+                };
                 Part {
                     link,
                     route,
                     outcome,
+                    held,
                 }
             })
         });
@@ -269,7 +285,7 @@ fn shown<'a>(
         for item in part.outcome.iter().flat_map(|listed| listed.items()) {
             if kind != ListKind::Tools {
                 all.push((part.link, Cow::Borrowed(item)));
-            } else if allows(policy, item.key()) {
+            } else if allows(policy, item.key()) && !part.holds(item.key()) {
                 let item = match policy.described_tools.get(item.key()) {
                     Some(text) => Cow::Owned(item.described(text)),
                     None => Cow::Borrowed(item),

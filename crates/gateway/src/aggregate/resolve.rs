@@ -10,6 +10,7 @@ use super::{list, missing, uris};
 use crate::clients::Client;
 use crate::core::Core;
 use crate::names::NameKind;
+use crate::pins;
 use crate::routes::{AgentRoute, InstanceRoute};
 use crate::upstream::Upstream;
 
@@ -101,7 +102,9 @@ fn lookup(
 ) -> Option<Hop> {
     let (link, own) = core.names.current(agent).find(kind, exposed)?;
     let link = agent.links.get(link)?;
-    if kind == NameKind::Tool && !list::allows(&link.policy, &own) {
+    if kind == NameKind::Tool
+        && (!list::allows(&link.policy, &own) || pins::is_held(core, link.instance_id, &own))
+    {
         return None;
     }
     let mut hop = hop(core, client, link.instance_id)?;

@@ -199,12 +199,13 @@ impl Client {
         self: &Arc<Self>,
         core: &Arc<Core>,
         which: impl Fn(InstanceId) -> bool,
+        patience: impl Fn(InstanceId) -> bool,
     ) {
         let mut stale = self.upstreams();
         stale.retain(|upstream| which(upstream.instance));
         self.forget_what_they_asked(&stale);
         for upstream in stale {
-            upstream.renew(core, self);
+            upstream.renew(core, self, patience(upstream.instance));
         }
     }
 

@@ -60,6 +60,14 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
         let new = after.instances.get(id).map(|i| i.available.is_ok());
         old != new && new == Some(true)
     };
+    // What is held back is another now: lists differ for clients.
+    let shows_otherwise = |id: &InstanceId| {
+        let held_by = |routes: &Routes| {
+            let pins = routes.pins.get(id).filter(|pins| pins.hold);
+            pins.map(|pins| pins.accepted.clone())
+        };
+        held_by(before) != held_by(after)
+    };
     for (id, old) in &before.agents {
         let Some(new) = after.agents.get(id) else {
             changes.any = true;
@@ -78,6 +86,7 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
         let instances_differ = new.links.iter().any(|link| {
             changes.stale_instances.contains(&link.instance_id)
                 || became_available(&link.instance_id)
+                || shows_otherwise(&link.instance_id)
         });
         changes.any |= !Arc::ptr_eq(old, new);
         if links_differ || instances_differ {
@@ -99,6 +108,7 @@ pub(super) fn between(before: &Routes, after: &Routes) -> RouteChanges {
             .iter()
             .any(|(hash, token)| before.tokens.get(hash) != Some(token))
         || after.accounts != before.accounts
+        || after.pins != before.pins
         || after.agents.len() != before.agents.len()
         || after.instances.len() != before.instances.len();
     changes

@@ -61,6 +61,7 @@ impl OpenCall {
             let known = (number, cancelled.clone());
             client.calls.lock().insert(id.clone(), known);
         }
+        live.count_call(true);
         Self {
             core: core.clone(),
             client: client.clone(),
@@ -91,6 +92,7 @@ impl OpenCall {
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
+        self.live.count_call(false);
         self.upstream.progress.lock().remove(&self.number);
         if let Some(id) = &self.client_id
             && self.client.hello.era == Era::Session

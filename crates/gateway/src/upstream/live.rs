@@ -1,7 +1,7 @@
 //! An open connection with a server: what the handshake brought.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agentopia_mcp::{Era, ListItem, ListKind, ParamHeaders, ProtocolVersion};
@@ -13,6 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::greeting::Greeting;
 use super::shelf::Items;
 use crate::routes::InstanceRoute;
+
+/// How often it is looked whether calls have ended.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// All pages of one list.
 #[derive(Debug)]
@@ -30,6 +33,11 @@ impl Listed {
             ttl_ms,
             at: Instant::now(),
         }
+    }
+
+    /// The items as they are shared; the same for as long as they are.
+    pub(crate) const fn shared(&self) -> &Arc<Items> {
+        &self.shared
     }
 
     pub(crate) fn items(&self) -> &[ListItem] {
@@ -64,6 +72,8 @@ pub(crate) struct Live {
     /// The server said that it has no such stream: it is not asked again.
     pub(crate) silent: AtomicBool,
     pub(crate) closed: CancellationToken,
+    /// Calls that wait for their answer.
+    calls: AtomicUsize,
 }
 
 impl Live {
@@ -85,6 +95,7 @@ impl Live {
             listening: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             closed: CancellationToken::new(),
+            calls: AtomicUsize::new(0),
         }
     }
 
@@ -102,6 +113,21 @@ impl Live {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
+    }
+
+    /// A call is sent, or has ended.
+    pub(crate) fn count_call(&self, begins: bool) {
+        match begins {
+            true => self.calls.fetch_add(1, Ordering::AcqRel),
+            false => self.calls.fetch_sub(1, Ordering::AcqRel),
+        };
+    }
+
+    /// Returns when no call waits for its answer.
+    pub(crate) async fn calls_ended(&self) {
+        while self.calls.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Whether the server has such a list at all.

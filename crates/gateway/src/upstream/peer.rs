@@ -212,8 +212,9 @@ impl Upstream {
         listen::start(core.clone(), client.clone(), self.clone(), live, stop);
     }
 
-    /// The server was started anew: what was agreed with it is over, what is wanted of it is not.
-    pub(crate) fn renew(&self, core: &Arc<Core>, client: &Arc<Client>) {
+    /// The server was started anew, or another serves in its place: what was agreed with it is over, what is
+    /// wanted of it is not. With `patience`, calls in flight get their answers first.
+    pub(crate) fn renew(&self, core: &Arc<Core>, client: &Arc<Client>, patience: bool) {
         let mut state = self.state.lock();
         if matches!(*state, State::Closed) {
             return;
@@ -221,7 +222,23 @@ impl Upstream {
         let before = std::mem::replace(&mut *state, State::Idle);
         drop(state);
         if let State::Live(live) = before {
-            farewell(core, client, self.instance, &live);
+            if patience && live.session.is_some() && !live.is_lost() {
+                // What it says outside of calls is of no use any more.
+                if let Some(listener) = self.listener.lock().take() {
+                    listener.cancel();
+                }
+                let (core, client, instance) = (core.clone(), client.clone(), self.instance);
+                let stopped = core.stopped.clone();
+                core.farewells.clone().spawn(async move {
+                    tokio::select! {
+                        () = live.calls_ended() => {}
+                        () = stopped.cancelled() => {}
+                    }
+                    farewell(&core, &client, instance, &live);
+                });
+            } else {
+                farewell(core, client, self.instance, &live);
+            }
         }
     }
 

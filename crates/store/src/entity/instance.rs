@@ -13,6 +13,7 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) running_version: Option<String>,
+    pub(crate) versions: Option<String>,
     pub(crate) config: String,
     pub(crate) resources: String,
     pub(crate) direct_access: Option<String>,

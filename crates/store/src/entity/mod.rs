@@ -24,6 +24,7 @@ pub(crate) mod secret;
 pub(crate) mod session;
 pub(crate) mod system_secret;
 pub(crate) mod throttle;
+pub(crate) mod tool_definition;
 pub(crate) mod upstream_login;
 pub(crate) mod upstream_login_attempt;
 pub(crate) mod user;

@@ -1,12 +1,13 @@
 //! Running copies of catalog entries (TOOL-3): creating, reading and listing them.
 //!
 //! `intent.rs` has what the API changes, `observe.rs` what reconcilers and machines write, `sleep.rs`
-//! what happens to those that nobody uses, `row.rs` the way between rows and domain types.
+//! what happens to those that nobody uses, `versions.rs` how they come to other versions, `row.rs` the way between rows and domain types.
 
 mod intent;
 mod observe;
 mod row;
 mod sleep;
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -39,10 +40,12 @@ pub use intent::{InstanceIntent, Reconfigure};
 pub use observe::{InstancePatch, InstanceReport};
 pub(crate) use row::to_instances;
 pub use sleep::Idleness;
+pub use versions::VersionStep;
 
 pub(crate) const WHAT: &str = "instance";
 const DIRECT_ACCESS: &str = "account_tool_instances.direct_access";
 const REMOTE: &str = "account_tool_instances.remote";
+const VERSIONS: &str = "account_tool_instances.versions";
 
 /// Instances. See [`Store::instances`].
 #[derive(Debug, Clone, Copy)]

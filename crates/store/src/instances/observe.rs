@@ -14,7 +14,7 @@ use sea_orm::{
 use super::{Instances, WHAT, row, to_instances};
 use crate::convert::{from_json, json, word};
 use crate::entity::instance::{ActiveModel, Column, Entity, Model};
-use crate::entity::{instance_secret, link};
+use crate::entity::{instance_secret, link, tool_definition};
 use crate::error::StoreError;
 use crate::leases::{self, LeaseKind, LeaseToken};
 use crate::upstream_logins;
@@ -193,6 +193,9 @@ impl Instances<'_> {
                 .filter(link::Column::InstanceId.eq(id.as_uuid()))
                 .exec(&transaction)
                 .await?;
+            tool_definition::Entity::delete_by_id(id.as_uuid())
+                .exec(&transaction)
+                .await?;
             upstream_logins::forget(&transaction, id).await?;
         }
         let instance = row::one(&transaction, Some(written)).await?;
@@ -216,7 +219,7 @@ impl Instances<'_> {
 }
 
 /// Why a conditional update changed nothing.
-fn why_not(row: Option<Model>, lease: Option<LeaseToken>) -> StoreError {
+pub(super) fn why_not(row: Option<Model>, lease: Option<LeaseToken>) -> StoreError {
     match (row, lease) {
         (None, _) => StoreError::not_found(WHAT),
         (Some(row), Some(LeaseToken(token)))
@@ -228,7 +231,7 @@ fn why_not(row: Option<Model>, lease: Option<LeaseToken>) -> StoreError {
     }
 }
 
-fn to_change(patch: InstancePatch) -> Result<ActiveModel, StoreError> {
+pub(super) fn to_change(patch: InstancePatch) -> Result<ActiveModel, StoreError> {
     let mut change = ActiveModel::default();
     if let Some(version) = patch.running_version {
         change.running_version = Set(version);

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{DIRECT_ACCESS, REMOTE, WHAT, sleep};
+use super::{DIRECT_ACCESS, REMOTE, VERSIONS, WHAT, sleep};
 use crate::convert::{corrupt, from_json, from_word, name, time, time_opt};
 use crate::entity::catalog_entry;
 use crate::entity::instance::Model;
@@ -115,6 +115,10 @@ fn to_instance(
         name: name("account_tool_instances.name", row.name)?,
         version: row.version,
         running_version: row.running_version,
+        versions: (row.versions)
+            .map(|text| from_json(VERSIONS, &text))
+            .transpose()?
+            .unwrap_or_default(),
         config: from_json("account_tool_instances.config", &row.config)?,
         secrets,
         resources: from_json("account_tool_instances.resources", &row.resources)?,

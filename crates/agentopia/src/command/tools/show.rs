@@ -42,6 +42,15 @@ pub(crate) async fn run(args: &Args, app: &App) -> Result<(), Failure> {
         .result(&instance, || describe(app, &instance, entry))
 }
 
+/// What is going on with its version, or why it did not come about.
+fn change(instance: &Instance) -> String {
+    match (&instance.change, &instance.change_problem) {
+        (Some(change), _) => super::upgrade::step(change),
+        (None, Some(problem)) => format!("given up: {problem}"),
+        (None, None) => String::new(),
+    }
+}
+
 fn describe(app: &App, instance: &Instance, slug: Option<String>) -> String {
     let resources = instance.resources;
     let runtime = &instance.runtime;
@@ -65,6 +74,11 @@ fn describe(app: &App, instance: &Instance, slug: Option<String>) -> String {
             "running version",
             optional(instance.running_version.as_ref()),
         ),
+        (
+            "previous version",
+            optional(instance.previous.as_ref().map(|it| &it.version)),
+        ),
+        ("change", change(instance)),
         (
             "settings",
             if instance.config.is_empty() {

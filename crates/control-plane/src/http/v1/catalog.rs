@@ -3,7 +3,7 @@
 mod archive;
 mod create;
 pub(in crate::http::v1) mod find;
-mod import;
+pub(in crate::http::v1) mod import;
 mod list;
 mod show;
 mod update;

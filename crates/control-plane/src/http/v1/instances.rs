@@ -2,6 +2,7 @@
 
 mod call;
 pub(in crate::http::v1) mod check;
+mod definitions;
 mod deploy;
 mod direct_access;
 mod doctor;
@@ -20,6 +21,7 @@ mod start;
 mod stop;
 mod tools;
 mod update;
+mod version;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -37,5 +39,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(logs::handler))
         .routes(routes!(tools::handler))
         .routes(routes!(doctor::handler))
+        .routes(routes!(version::check_updates::handler))
+        .routes(routes!(version::upgrade::handler))
+        .routes(routes!(version::rollback::handler))
+        .routes(routes!(definitions::show, definitions::hold))
+        .routes(routes!(definitions::accept))
         .routes(routes!(call::handler))
 }

@@ -5,6 +5,7 @@ use agentopia_domain::EnvironmentId;
 use agentopia_domain::event::{Actor, NewEvent, ObjectKind};
 use agentopia_domain::instance::{DesiredInstance, Instance};
 use agentopia_domain::link::Link;
+use agentopia_domain::versions::twin;
 use agentopia_dtma_api::to_control_plane::{OwnSecretsReply, OwnSecretsRequest, OwnSecretsUse};
 use agentopia_store::{Store, StoreError};
 use axum::Json;
@@ -97,10 +98,11 @@ async fn leads_here(
         Err(StoreError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    if !link.enabled || link.secrets.is_empty() || link.instance_id != wanted.instance_id {
+    let to = [link.instance_id, twin(link.instance_id)];
+    if !link.enabled || link.secrets.is_empty() || !to.contains(&wanted.instance_id) {
         return Ok(None);
     }
-    let instance = match store.instances().get_unscoped(wanted.instance_id).await {
+    let instance = match store.instances().get_unscoped(link.instance_id).await {
         Ok(report) => report.instance,
         Err(StoreError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),

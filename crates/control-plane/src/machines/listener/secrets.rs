@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use agentopia_domain::event::{Actor, NewEvent, ObjectKind};
 use agentopia_domain::instance::{DesiredInstance, Instance};
+use agentopia_domain::versions::twin;
 use agentopia_domain::{AccountId, InstanceId, SecretId};
 use agentopia_dtma_api::to_control_plane::{RegistryLogin, SecretsReply, SecretsRequest};
+use agentopia_store::{Store, StoreError};
 use agentopia_vault::Context;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -25,7 +27,7 @@ pub(super) async fn secrets(
     Path(id): Path<InstanceId>,
     WithRejection(Json(request), _): WithRejection<Json<SecretsRequest>, Refusal>,
 ) -> Result<Json<SecretsReply>, Refusal> {
-    let instance = state.store.instances().get_unscoped(id).await?.instance;
+    let instance = in_place(&state.store, id).await?;
     let environment = caller.credential.environment_id;
     if instance.environment_id != environment || instance.desired != DesiredInstance::Running {
         return Err(Refusal::not_found());
@@ -40,7 +42,7 @@ pub(super) async fn secrets(
         let event = NewEvent::system(
             instance.account_id,
             "secret.fetched",
-            (ObjectKind::Instance, id.as_uuid()),
+            (ObjectKind::Instance, instance.id.as_uuid()),
             format!(
                 "The machine fetched the secrets of {} for a start.",
                 instance.name
@@ -55,6 +57,19 @@ pub(super) async fn secrets(
         state.store.events().append(&[event]).await?;
     }
     Ok(Json(SecretsReply { env, registry }))
+}
+
+/// The instance that has this id on its machine: its own, or that of its second place.
+pub(super) async fn in_place(
+    store: &Store,
+    on_machine: InstanceId,
+) -> Result<Instance, StoreError> {
+    let instances = store.instances();
+    match instances.get_unscoped(on_machine).await {
+        Err(StoreError::NotFound { .. }) => instances.get_unscoped(twin(on_machine)).await,
+        found => found,
+    }
+    .map(|report| report.instance)
 }
 
 /// The values of an account's secrets, by the variables that they are for.

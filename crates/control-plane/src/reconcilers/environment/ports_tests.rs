@@ -8,6 +8,7 @@ use agentopia_domain::idle::Idle;
 use agentopia_domain::instance::RuntimeDetails;
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
+use agentopia_domain::versions::Versions;
 use chrono::TimeDelta;
 
 use super::*;
@@ -36,6 +37,7 @@ fn instance(desired: DesiredInstance, status: InstanceStatus) -> Instance {
         name: Name::parse("t").unwrap(),
         version: "1".to_owned(),
         running_version: None,
+        versions: Versions::default(),
         config: serde_json::Map::new(),
         secrets: BTreeMap::new(),
         resources: Resources::default(),

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agentopia_domain::InstanceId;
 use agentopia_domain::environment::{DesiredEnvironment, Environment};
 use agentopia_domain::event::ObjectKind;
-use agentopia_domain::instance::{Instance, InstanceEvent, InstanceStatus, RuntimeDetails};
+use agentopia_domain::instance::{
+    DesiredInstance, Instance, InstanceEvent, InstanceStatus, RuntimeDetails,
+};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_dtma_api::to_dtma::DtmaError;
 use agentopia_store::{Claim, Idleness, InstancePatch, InstanceReport, LeaseKind, Store};
 use async_trait::async_trait;
 
 use super::plan::{Machine, Observation, Step, plan};
-use super::render::{UnknownVersion, render};
+use super::render::{Place, UnknownVersion, render};
 use super::sleep;
+use super::upgrade::AskTools;
 use crate::machines::{MachineCommands, MachineDirectory};
 use crate::mcp_gateway::remote::RemoteServers;
 use crate::reconcilers::Bells;
@@ -26,6 +30,8 @@ const REFUSED_RETRY: Duration = Duration::from_secs(5);
 /// How often the row is looked at while its machine is watched: intent that another replica wrote
 /// rings no bell here.
 const INTENT_POLL: Duration = Duration::from_secs(1);
+/// How often it is looked whether the second place of one that is removed is empty.
+const SECOND_POLL: Duration = Duration::from_millis(500);
 /// Steps in one activation: more than any life takes without waiting.
 const STEPS: usize = 64;
 
@@ -42,17 +48,19 @@ pub struct InstanceReconciler {
     pub bells: Bells,
     /// The gateway's table changes with the status of instances.
     pub routes: RoutesBell,
+    /// Asks a new version what it offers.
+    pub tools: Arc<dyn AskTools>,
 }
 
 /// What was looked at.
-struct Seen {
-    instance: Instance,
-    environment: Environment,
-    client: Option<Arc<dyn MachineCommands>>,
+pub(super) struct Seen {
+    pub(super) instance: Instance,
+    pub(super) environment: Environment,
+    pub(super) client: Option<Arc<dyn MachineCommands>>,
     observed: Option<ObservedInstance>,
     /// Of one that may sleep or does.
     idleness: Option<Idleness>,
-    machine: Machine,
+    pub(super) machine: Machine,
 }
 
 #[async_trait]
@@ -77,7 +85,21 @@ impl Reconcile for InstanceReconciler {
             let seen = self.keep_report(claim, seen).await?;
             let step = plan(&seen.observation());
             tracing::debug!(instance = %claim.id, machine = ?seen.machine, ?step, "instance step");
+            if matches!(step, Step::Watch | Step::Wait(_))
+                && let Some(change) = seen.instance.versions.change.clone()
+            {
+                match self.step_change(claim, &seen, &change).await? {
+                    None => continue,
+                    Some(next) => return Ok(next),
+                }
+            }
             match step {
+                Step::Transition(InstanceEvent::RemoveFinished, _) | Step::Put
+                    if seen.instance.status == InstanceStatus::PendingRemoval
+                        && !self.second_is_gone(&seen).await? =>
+                {
+                    return Ok(Next::After(SECOND_POLL));
+                }
                 Step::Transition(event, reason) => {
                     self.transition(claim, &seen.instance, event, reason)
                         .await?;
@@ -165,7 +187,7 @@ impl InstanceReconciler {
         };
         let observed = match answer {
             Some(observed) => Ok(Some(observed)),
-            None => client.instance(seen.instance.id).await,
+            None => client.instance(place_of(&seen.instance)).await,
         };
         seen.machine = match observed {
             Ok(Some(observed)) => {
@@ -203,6 +225,7 @@ impl InstanceReconciler {
                 self.wake_firewall(&seen.instance).await?;
             }
         }
+        seen.instance = self.pin(claim, seen.instance).await?;
         Ok(seen)
     }
 
@@ -292,7 +315,8 @@ impl InstanceReconciler {
         let instance = &seen.instance;
         let entry = self.store.catalog().get(instance.catalog_entry_id).await?;
         let revision = self.secrets_revision(instance).await?;
-        let spec = match render(instance, &entry.definition, revision) {
+        let place = Place::serving(instance);
+        let spec = match render(instance, &entry.definition, revision, &place) {
             Ok(spec) => spec,
             Err(error) => return self.unusable(claim, instance, &error).await.map(Err),
         };
@@ -311,7 +335,7 @@ impl InstanceReconciler {
     }
 
     /// The sum of the revisions: it grows whenever any of the values changes.
-    async fn secrets_revision(&self, instance: &Instance) -> anyhow::Result<i64> {
+    pub(super) async fn secrets_revision(&self, instance: &Instance) -> anyhow::Result<i64> {
         let ids: Vec<_> = instance.secrets.values().copied().collect();
         let sealed = self
             .store
@@ -348,7 +372,7 @@ impl InstanceReconciler {
         let (Some(client), Some(known)) = (&seen.client, &seen.observed) else {
             return Ok(None);
         };
-        let id = seen.instance.id;
+        let id = place_of(&seen.instance);
         tokio::select! {
             biased;
             observed = client.watch(id, known.generation, known.phase) => match observed {
@@ -363,7 +387,7 @@ impl InstanceReconciler {
         }
     }
 
-    async fn intent_changed(&self, instance: &Instance) {
+    pub(super) async fn intent_changed(&self, instance: &Instance) {
         loop {
             tokio::select! {
                 biased;
@@ -376,6 +400,15 @@ impl InstanceReconciler {
                 _ => return,
             }
         }
+    }
+}
+
+/// The id under which its machine is asked for it. What is removed ends in its first place, whose id its
+/// volume has; the second is emptied before.
+fn place_of(instance: &Instance) -> InstanceId {
+    match instance.desired {
+        DesiredInstance::Removed { .. } => instance.id,
+        _ => instance.on_machine(),
     }
 }
 

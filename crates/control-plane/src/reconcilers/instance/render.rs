@@ -12,6 +12,7 @@ use agentopia_domain::catalog::{
 use agentopia_domain::instance::{DesiredInstance, Instance, InstanceStatus};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::spec::{ImageRef, InstanceSpec, Program, VolumeSpec};
+use agentopia_domain::versions::Slot;
 use agentopia_store::InstanceReport;
 use serde_json::{Map, Value};
 
@@ -20,7 +21,46 @@ use serde_json::{Map, Value};
 #[error("version {0} is no longer in the catalog; choose another one")]
 pub struct UnknownVersion(String);
 
-/// Renders the desired state.
+/// What is wanted in one of the two places of an instance.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Which place.
+    pub slot: Slot,
+    /// The version in it.
+    pub version: &'a str,
+    /// What its tag was resolved to, where that is known.
+    pub digest: Option<&'a str>,
+    /// Run, stop, or take away.
+    pub desired: DesiredInstance,
+    /// Whether calls in flight end before it is stopped.
+    pub drain: bool,
+}
+
+impl<'a> Place<'a> {
+    /// The place that serves, and whatever is wanted of the instance.
+    #[must_use]
+    pub fn serving(instance: &'a Instance) -> Self {
+        let versions = &instance.versions;
+        let removed = matches!(instance.desired, DesiredInstance::Removed { .. });
+        Self {
+            slot: match removed {
+                true => Slot::First,
+                false => versions.serving,
+            },
+            version: &instance.version,
+            digest: versions.digest.as_deref(),
+            desired: match instance.status {
+                // Its machine knows no difference between one that sleeps and one that is stopped.
+                InstanceStatus::Asleep => DesiredInstance::Stopped,
+                _ if versions.is_vacated() && !removed => DesiredInstance::Stopped,
+                _ => instance.desired,
+            },
+            drain: false,
+        }
+    }
+}
+
+/// Renders the desired state of one place.
 ///
 /// # Errors
 /// [`UnknownVersion`].
@@ -28,31 +68,34 @@ pub fn render(
     instance: &Instance,
     catalog: &CatalogDefinition,
     secrets_revision: i64,
+    place: &Place<'_>,
 ) -> Result<InstanceSpec, UnknownVersion> {
     let version = catalog
-        .version(&instance.version)
-        .ok_or_else(|| UnknownVersion(instance.version.clone()))?;
+        .version(place.version)
+        .ok_or_else(|| UnknownVersion(place.version.to_owned()))?;
     let settings = Settings::new(catalog, version, &instance.config);
     let Packaging::DockerImage { image } = &catalog.packaging else {
-        return Err(UnknownVersion(instance.version.clone()));
+        return Err(UnknownVersion(place.version.to_owned()));
     };
+    let digest = place.digest.map(str::to_owned);
     Ok(InstanceSpec {
-        instance_id: instance.id,
+        instance_id: place.slot.on_machine(instance.id),
         environment_id: instance.environment_id,
         account_id: instance.account_id,
         generation: instance.generation,
-        desired: match instance.status {
-            // Its machine knows no difference between one that sleeps and one that is stopped.
-            InstanceStatus::Asleep => DesiredInstance::Stopped,
-            _ => instance.desired,
-        },
+        desired: place.desired,
+        drain: place.drain,
         restart_nonce: instance.restart_nonce,
         version: version.version.clone(),
         program: Program {
             image: ImageRef {
                 repository: image.clone(),
                 tag: version.tag.clone(),
-                digest: version.digest.clone(),
+                // Whoever changes the catalog entry changes what is started next, not what runs.
+                digest: match version.digest {
+                    Some(_) => digest.clone().or_else(|| version.digest.clone()),
+                    None => None,
+                },
             },
             // The version's own `args` are the image's; what the owner set goes to either form.
             process: match version.process.is_empty() {
@@ -71,26 +114,39 @@ pub fn render(
         resources: instance.resources,
         volume: catalog.volume.as_ref().map(|volume| VolumeSpec {
             mount_path: volume.mount_path.clone(),
+            of: (place.slot == Slot::Second).then_some(instance.id),
         }),
         direct_access: instance.direct_access.clone(),
+        pinned: digest,
     })
 }
 
-/// The spec that takes an instance off a machine that is about to go, data and all. Built from the
-/// record alone: the machine needs nothing but the wish. `None` when it is off already.
+/// The specs that take an instance off a machine that is about to go, data and all. Built from the
+/// record alone: the machine needs nothing but the wish. None when it is off already.
 #[must_use]
-pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
+pub fn wind_down(report: &InstanceReport) -> Vec<InstanceSpec> {
     let instance = &report.instance;
     let is_off = |observed: &ObservedInstance| observed.phase == Phase::Removed;
     if instance.remote.is_some() || report.observed.as_ref().is_some_and(is_off) {
-        return None;
+        return Vec::new();
     }
-    Some(InstanceSpec {
-        instance_id: instance.id,
+    let serving = instance.versions.serving;
+    // What serves last: its end is what is looked for.
+    let spare = (instance.versions.counted > 0).then_some(serving.other());
+    let slots = spare.into_iter().chain([serving]);
+    slots.map(|slot| removal(instance, slot, true)).collect()
+}
+
+/// The spec that empties one place of an instance.
+#[must_use]
+pub fn removal(instance: &Instance, slot: Slot, purge_data: bool) -> InstanceSpec {
+    InstanceSpec {
+        instance_id: slot.on_machine(instance.id),
         environment_id: instance.environment_id,
         account_id: instance.account_id,
         generation: instance.generation,
-        desired: DesiredInstance::Removed { purge_data: true },
+        desired: DesiredInstance::Removed { purge_data },
+        drain: false,
         restart_nonce: instance.restart_nonce,
         version: instance.version.clone(),
         program: Program {
@@ -102,6 +158,7 @@ pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
             args: Vec::new(),
             process: Vec::new(),
         },
+        pinned: None,
         transport: Transport::Stdio {
             processes: StdioProcesses::PerSession,
         },
@@ -111,7 +168,7 @@ pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
         resources: instance.resources,
         volume: None,
         direct_access: None,
-    })
+    }
 }
 
 struct Settings {
@@ -193,6 +250,10 @@ fn text(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod place_tests;
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,11 @@ use crate::runtime::{ErrorCode, Progress, RuntimeError};
 const STDERR_LINES: usize = 20;
 /// Secrets older than this are fetched again: pulling the image took long.
 const SECRETS_AGE: std::time::Duration = std::time::Duration::from_secs(30);
+/// How long nothing was asked of a tool that was replaced before it is stopped: longer than it takes
+/// every replica of the control plane to hear where calls go now.
+const SETTLE: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long calls of a tool that was replaced may take to end.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// What the task does next.
 #[derive(Debug)]
@@ -226,6 +231,9 @@ impl Task {
 
     async fn stop(&mut self, spec: &InstanceSpec) -> Flow {
         self.shared.board.phase(self.id, Phase::Stopping, None);
+        if spec.drain && !self.drained(spec).await {
+            return Flow::Again;
+        }
         self.shared.data_path.forget(self.id);
         let grace = self.shared.limits.stop_grace;
         if let Err(error) = self.shared.runtime.stop(self.id, grace).await {
@@ -233,6 +241,23 @@ impl Task {
         }
         self.let_go();
         Flow::Again
+    }
+
+    /// Waits for the calls in flight of one that was replaced; `false` where something else is wanted
+    /// by now.
+    async fn drained(&self, spec: &InstanceSpec) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let wake = Arc::clone(&self.wake);
+        tokio::select! {
+            quiet = tokio::time::timeout(DRAIN, shared.data_path.quiet(self.id, SETTLE)) => {
+                if quiet.is_err() {
+                    tracing::warn!(instance = %self.id, "it was replaced and its calls do not end: stopping it");
+                }
+                true
+            }
+            () = Self::changed(&shared, &wake, spec) => false,
+            () = shared.shutdown.cancelled() => false,
+        }
     }
 
     async fn remove(&mut self, spec: &InstanceSpec, purge_data: bool) -> Flow {

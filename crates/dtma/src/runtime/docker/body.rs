@@ -229,7 +229,7 @@ fn mounts(spec: &InstanceSpec, image: &ImageConfig, paths: HostPaths<'_>, tmp: u
     if let Some(path) = volume {
         mounts.push(Mount {
             typ: Some(MountType::VOLUME),
-            source: Some(names::volume(spec.instance_id)),
+            source: Some(names::volume(spec.volume_of().unwrap_or(spec.instance_id))),
             target: Some(path.to_owned()),
             read_only: Some(false),
             ..Mount::default()

@@ -21,6 +21,8 @@ fn spec() -> InstanceSpec {
         desired: DesiredInstance::Running,
         restart_nonce: 0,
         version: "1".into(),
+        pinned: None,
+        drain: false,
         program: Program {
             image: ImageRef {
                 repository: "r/echo".into(),
@@ -102,6 +104,7 @@ fn the_only_host_paths_are_the_socket_directory_and_tool_init_both_read_only() {
     let mut spec = spec();
     spec.volume = Some(VolumeSpec {
         mount_path: "/data".into(),
+        of: None,
     });
     let mounts = body(&spec).host_config.unwrap().mounts.unwrap();
     let binds: Vec<_> = mounts
@@ -157,12 +160,14 @@ fn a_volume_over_our_own_mounts_is_refused() {
     ] {
         spec.volume = Some(VolumeSpec {
             mount_path: path.into(),
+            of: None,
         });
         assert!(check_volume(&spec).is_err(), "{path}");
     }
     for path in ["/data", "/running", "/home/user/data"] {
         spec.volume = Some(VolumeSpec {
             mount_path: path.into(),
+            of: None,
         });
         assert!(check_volume(&spec).is_ok(), "{path}");
     }

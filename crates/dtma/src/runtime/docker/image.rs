@@ -51,8 +51,17 @@ impl DockerRuntime {
         &self,
         image: &ImageRef,
     ) -> Result<Option<ImageInspect>, RuntimeError> {
+        let doing = "looking for the image";
         let found = self.docker.inspect_image(&image.reference()).await;
-        engine::found("looking for the image", found)
+        match (engine::found(doing, found)?, &image.digest) {
+            (Some(found), _) => Ok(Some(found)),
+            // An image that was built here is in no registry, and known by its id alone.
+            (None, Some(digest)) => {
+                let found = engine::found(doing, self.docker.inspect_image(digest).await)?;
+                Ok(found.filter(|it| it.id.as_ref() == Some(digest)))
+            }
+            (None, None) => Ok(None),
+        }
     }
 
     /// Makes sure that the engine has the image, and that it can run here.

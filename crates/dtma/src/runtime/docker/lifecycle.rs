@@ -75,7 +75,7 @@ impl DockerRuntime {
             image.env.as_deref().unwrap_or_default(),
             secrets,
         )?);
-        let allocation = self.allocate(id).await?;
+        let allocation = self.allocate(spec).await?;
         let mut existing = self.container(id).await?;
         // A container that ran once only starts on the very network that it ran on.
         if let Some(container) = &existing
@@ -98,8 +98,8 @@ impl DockerRuntime {
             self.make(spec, prepared, &image, allocation).await?;
         }
         if !running {
-            if spec.volume.is_some() {
-                self.own_volume(id, allocation.uid).await?;
+            if let Some(volume) = spec.volume_of() {
+                self.own_volume(volume, allocation.uid).await?;
             }
             let name = names::object(id);
             let mut started = self.docker.start_container(&name, None).await;
@@ -264,7 +264,7 @@ impl DockerRuntime {
         let Some(access) = &spec.direct_access else {
             return Ok(());
         };
-        let allocation = self.allocate(spec.instance_id).await?;
+        let allocation = self.allocate(spec).await?;
         firewall::admit(spec.instance_id, allocation.port, &access.sources).await
     }
 

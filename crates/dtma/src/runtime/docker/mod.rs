@@ -165,7 +165,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn needs_fetch(&self, spec: &InstanceSpec) -> Result<bool, RuntimeError> {
-        Ok(self.local_image(&spec.program.image).await?.is_none())
+        Ok(self.local_image(&spec.image()).await?.is_none())
     }
 
     async fn prepare(
@@ -176,15 +176,13 @@ impl Runtime for DockerRuntime {
     ) -> Result<Prepared, RuntimeError> {
         body::is_for(spec, self.environment)?;
         body::check_volume(spec)?;
-        let (prepared, image) = self
-            .ensure_image(&spec.program.image, login, progress)
-            .await?;
+        let (prepared, image) = self.ensure_image(&spec.image(), login, progress).await?;
         let config = image.config.unwrap_or_default();
         body::command(spec, &config)?;
         self.images.keep(&prepared.target, config);
-        let allocation = self.allocate(spec.instance_id).await?;
-        if spec.volume.is_some() {
-            self.ensure_volume(spec.instance_id, allocation.uid).await?;
+        let allocation = self.allocate(spec).await?;
+        if let Some(volume) = spec.volume_of() {
+            self.ensure_volume(volume, allocation.uid).await?;
         }
         Ok(prepared)
     }

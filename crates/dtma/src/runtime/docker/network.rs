@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::net::{TcpListener, UdpSocket};
 
 use agentopia_domain::InstanceId;
+use agentopia_domain::spec::InstanceSpec;
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, ListVolumesOptions};
 
@@ -97,7 +98,8 @@ impl DockerRuntime {
 
     /// What is allocated to the instance, from now on if not before. The record of it is written
     /// with the container and the network; until then it is in [`DockerRuntime::reserved`].
-    pub(super) async fn allocate(&self, id: InstanceId) -> Result<Allocation, RuntimeError> {
+    pub(super) async fn allocate(&self, spec: &InstanceSpec) -> Result<Allocation, RuntimeError> {
+        let id = spec.instance_id;
         // One at a time: two instances must not be given the same.
         let mut reserved = self.reserved.lock().await;
         if let Some(allocation) = reserved.get(&id) {
@@ -105,7 +107,10 @@ impl DockerRuntime {
         }
         let allocation = match self.allocation(id).await? {
             Some(allocation) => allocation,
-            None => self.find_free(id, reserved.values()).await?,
+            None => {
+                let volume = spec.volume_of().unwrap_or(id);
+                self.find_free(id, volume, reserved.values()).await?
+            }
         };
         reserved.insert(id, allocation);
         Ok(allocation)
@@ -145,9 +150,10 @@ impl DockerRuntime {
     async fn find_free(
         &self,
         id: InstanceId,
+        volume: InstanceId,
         reserved: impl Iterator<Item = &Allocation> + Clone,
     ) -> Result<Allocation, RuntimeError> {
-        let (labels, kept) = tokio::try_join!(self.all_labels(), self.volume_uid(id))?;
+        let (labels, kept) = tokio::try_join!(self.all_labels(), self.volume_uid(volume))?;
         let uids: HashSet<u32> = labels
             .iter()
             .filter_map(|labels| names::number(Some(labels), LABEL_UID))

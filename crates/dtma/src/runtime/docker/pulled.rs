@@ -68,7 +68,7 @@ impl DockerRuntime {
         // By id: a spec may name by digest what was pulled by tag.
         let mut kept = BTreeSet::new();
         for spec in keep {
-            let image = self.local_image(&spec.program.image).await?;
+            let image = self.local_image(&spec.image()).await?;
             kept.extend(image.and_then(|image| image.id));
         }
         let mut won = 0;

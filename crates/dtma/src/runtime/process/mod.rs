@@ -145,8 +145,8 @@ impl Runtime for ProcessRuntime {
         }
         let program = command::find(spec, self.context.tools_dir.as_deref())?;
         let mut directories = vec![self.work_dir(spec.instance_id)];
-        if spec.volume.is_some() {
-            directories.push(self.volume(spec.instance_id));
+        if let Some(volume) = spec.volume_of() {
+            directories.push(self.volume(volume));
         }
         for path in directories {
             files::private_dir(&path)
@@ -170,7 +170,7 @@ impl Runtime for ProcessRuntime {
             spec,
             prepared.target.clone().into(),
             self.work_dir(id),
-            spec.volume.as_ref().map(|_| self.volume(id)),
+            spec.volume_of().map(|volume| self.volume(volume)),
             secrets,
         )?;
         let managed = Managed::start(

@@ -297,6 +297,7 @@ async fn a_volume_outlives_removal_until_it_is_purged() {
     let mut spec = machine.script("echo kept > \"$1/file\"; cat");
     spec.volume = Some(VolumeSpec {
         mount_path: "/data".to_owned(),
+        of: None,
     });
     spec.program.process.push("/data".to_owned());
     machine.start(&spec, &[]).await;

@@ -34,6 +34,8 @@ impl Machine {
             desired: DesiredInstance::Running,
             restart_nonce: 0,
             version: "1.0.0".to_owned(),
+            pinned: None,
+            drain: false,
             program: Program {
                 image: ImageRef {
                     repository: "agentopia/none".to_owned(),

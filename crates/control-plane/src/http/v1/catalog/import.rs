@@ -7,7 +7,7 @@
 //! What a text means is decided by `agentopia-catalog-import`, which is pure.
 
 mod gather;
-mod image;
+pub(in crate::http::v1) mod image;
 mod lookup;
 mod save;
 

@@ -3,6 +3,7 @@
 use agentopia_cloud::{Bootstrap, Deletion, MachineRequest, Sought};
 use agentopia_domain::environment::{Environment, EnvironmentEvent, Notice};
 use agentopia_domain::event::Outcome;
+use agentopia_domain::observed::ObservedInstance;
 use agentopia_domain::token::{self, TokenKind};
 use agentopia_store::{Claim, EnvironmentPatch};
 
@@ -150,12 +151,20 @@ impl EnvironmentReconciler {
         let Ok(client) = self.machines.machine(&seen.environment).await else {
             return;
         };
-        for report in &seen.instances {
-            let Some(spec) = wind_down(report) else {
-                continue;
-            };
+        let ends = seen.instances.iter().flat_map(|report| {
+            let instance = &report.instance;
+            wind_down(report)
+                .into_iter()
+                .map(move |spec| (instance, spec))
+        });
+        for (instance, spec) in ends {
             match client.put(&spec).await {
+                Ok(_) if spec.instance_id != instance.on_machine() => {}
                 Ok(observed) => {
+                    let observed = ObservedInstance {
+                        instance_id: instance.id,
+                        ..observed
+                    };
                     let id = seen.environment.id;
                     let instances = self.store.instances();
                     if let Err(error) = instances.record_observed_unscoped(id, &[observed]).await {

@@ -58,7 +58,37 @@ pub(super) async fn complete(
     }
 }
 
+/// The digest that an image's registry has for its tag.
+///
+/// # Errors
+/// Why that can't be told.
+pub(in crate::http::v1) async fn digest_at_registry(
+    client: &RemoteClient,
+    reference: &Reference,
+) -> Result<String, String> {
+    let (_, body) = manifest(client, reference).await?;
+    Ok(digest_of(&body))
+}
+
 async fn look(client: &RemoteClient, reference: &Reference) -> Result<Known, String> {
+    let (mut asking, body) = manifest(client, reference).await?;
+    let digest = digest_of(&body);
+    if reference
+        .digest
+        .as_ref()
+        .is_some_and(|asked| *asked != digest)
+    {
+        return Err("it answered with another image than was asked for".to_owned());
+    }
+    let labels = asking.labels(&body).await.ok();
+    Ok(Known { digest, labels })
+}
+
+/// What the registry has under the reference, and how it is asked for more.
+async fn manifest<'a>(
+    client: &'a RemoteClient,
+    reference: &Reference,
+) -> Result<(Asking<'a>, Bytes), String> {
     let image = ImageRef {
         repository: reference.repository.clone(),
         tag: None,
@@ -79,17 +109,7 @@ async fn look(client: &RemoteClient, reference: &Reference) -> Result<Known, Str
         asking.base = format!("http://{host}/v2/{path}");
         answer = asking.get(&format!("manifests/{named}")).await;
     }
-    let body = ok(answer)?;
-    let digest = digest_of(&body);
-    if reference
-        .digest
-        .as_ref()
-        .is_some_and(|asked| *asked != digest)
-    {
-        return Err("it answered with another image than was asked for".to_owned());
-    }
-    let labels = asking.labels(&body).await.ok();
-    Ok(Known { digest, labels })
+    Ok((asking, ok(answer)?))
 }
 
 fn digest_of(body: &[u8]) -> String {

@@ -1,0 +1,104 @@
+//! What is rendered for the two places of an instance.
+
+use std::collections::BTreeMap;
+
+use agentopia_domain::Ambient;
+use agentopia_domain::idle::Idle;
+use agentopia_domain::instance::RuntimeDetails;
+use agentopia_domain::name::Name;
+use agentopia_domain::resources::Resources;
+use agentopia_domain::versions::Versions;
+use serde_json::json;
+
+use super::*;
+
+fn instance() -> Instance {
+    let ambient = Ambient::system();
+    Instance {
+        id: ambient.new_id(),
+        account_id: ambient.new_id(),
+        environment_id: ambient.new_id(),
+        catalog_entry_id: ambient.new_id(),
+        name: Name::parse("t").unwrap(),
+        version: "1".to_owned(),
+        running_version: None,
+        versions: Versions::default(),
+        config: Map::new(),
+        secrets: BTreeMap::new(),
+        resources: Resources::default(),
+        direct_access: None,
+        remote: None,
+        idle: Idle::default(),
+        last_used_at: None,
+        asleep_since: None,
+        desired: DesiredInstance::Running,
+        generation: 1,
+        restart_nonce: 0,
+        observed_generation: 0,
+        status: InstanceStatus::Running,
+        progress: None,
+        error_message: None,
+        runtime: RuntimeDetails::default(),
+        created_at: ambient.now(),
+        updated_at: ambient.now(),
+    }
+}
+
+fn digest(digit: &str) -> String {
+    format!("sha256:{}", digit.repeat(64))
+}
+
+fn catalog(version: &Value) -> CatalogDefinition {
+    serde_json::from_value(json!({
+        "slug": "t", "name": "T", "status": "available",
+        "packaging": {"type": "docker_image", "image": "r.test/t"},
+        "transport": {"type": "stdio"},
+        "versions": [version],
+        "default_version": "1",
+        "volume": {"mount_path": "/data"},
+    }))
+    .unwrap()
+}
+
+fn rendered(instance: &Instance, catalog: &CatalogDefinition) -> InstanceSpec {
+    render(instance, catalog, 0, &Place::serving(instance)).unwrap()
+}
+
+#[test]
+fn a_version_keeps_the_image_that_it_was_first_run_with() {
+    let mut instance = instance();
+    let by_tag = catalog(&json!({"version": "1", "tag": "latest"}));
+    let first = rendered(&instance, &by_tag);
+    assert_eq!(first.image().reference(), "r.test/t:latest");
+    instance.versions.digest = Some(digest("1"));
+    let pinned = rendered(&instance, &by_tag);
+    assert_eq!(
+        pinned.image().reference(),
+        format!("r.test/t@{}", digest("1"))
+    );
+    assert!(
+        !first.needs_recreate(&pinned),
+        "writing it down starts nothing anew"
+    );
+    // The catalog entry is changed.
+    let changed = catalog(&json!({"version": "1", "digest": digest("2")}));
+    let kept = rendered(&instance, &changed);
+    assert_eq!(
+        kept.image().reference(),
+        format!("r.test/t@{}", digest("1"))
+    );
+}
+
+#[test]
+fn both_places_have_one_volume_and_ids_of_their_own() {
+    let mut instance = instance();
+    let catalog = catalog(&json!({"version": "1", "tag": "1"}));
+    let first = rendered(&instance, &catalog);
+    instance.versions.serving = Slot::Second;
+    let second = rendered(&instance, &catalog);
+    assert_ne!(first.instance_id, second.instance_id);
+    assert_eq!(first.volume_of(), second.volume_of());
+    // Its end is the end of the first place, which has the volume.
+    instance.desired = DesiredInstance::Removed { purge_data: true };
+    assert_eq!(rendered(&instance, &catalog).instance_id, instance.id);
+}
