@@ -13,6 +13,7 @@ use crate::catalog::Transport;
 use crate::direct_access::DirectAccess;
 use crate::ids::{AccountId, EnvironmentId, InstanceId};
 use crate::instance::DesiredInstance;
+use crate::package_build::PackageBuild;
 use crate::resources::Resources;
 
 /// The desired state of one instance on one machine.
@@ -34,6 +35,9 @@ pub struct InstanceSpec {
     pub version: String,
     /// What to run.
     pub program: Program,
+    /// The package that an image is made of first; `program.image` is what it is made on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<PackageBuild>,
     /// How it speaks MCP.
     pub transport: Transport,
     /// Environment variables that are no secrets.
@@ -118,6 +122,8 @@ impl InstanceSpec {
     pub fn needs_recreate(&self, other: &Self) -> bool {
         self.restart_nonce != other.restart_nonce
             || self.program != other.program
+            || self.package.as_ref().map(PackageBuild::content)
+                != other.package.as_ref().map(PackageBuild::content)
             || self.transport != other.transport
             || self.env != other.env
             || self.secret_names != other.secret_names

@@ -237,5 +237,8 @@ pub fn spec_hash(spec: &InstanceSpec) -> String {
     if let (Some(access), Some(fields)) = (&spec.direct_access, key.as_array_mut()) {
         fields.push(serde_json::json!([access.port, access.protocols]));
     }
+    if let (Some(package), Some(fields)) = (&spec.package, key.as_array_mut()) {
+        fields.push(serde_json::json!(package.content()));
+    }
     hex::encode(&Sha256::digest(key.to_string().as_bytes())[..16])
 }

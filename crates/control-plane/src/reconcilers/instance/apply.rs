@@ -16,6 +16,7 @@ use super::render::{UnknownVersion, render};
 use super::sleep;
 use crate::machines::{MachineCommands, MachineDirectory};
 use crate::mcp_gateway::remote::RemoteServers;
+use crate::packages::PackageSettings;
 use crate::reconcilers::Bells;
 use crate::reconcilers::queue::{Next, Reconcile};
 use crate::reconcilers::routes::RoutesBell;
@@ -42,6 +43,8 @@ pub struct InstanceReconciler {
     pub bells: Bells,
     /// The gateway's table changes with the status of instances.
     pub routes: RoutesBell,
+    /// How machines make images of packages.
+    pub packages: PackageSettings,
 }
 
 /// What was looked at.
@@ -292,7 +295,7 @@ impl InstanceReconciler {
         let instance = &seen.instance;
         let entry = self.store.catalog().get(instance.catalog_entry_id).await?;
         let revision = self.secrets_revision(instance).await?;
-        let spec = match render(instance, &entry.definition, revision) {
+        let spec = match render(instance, &entry.definition, revision, &self.packages) {
             Ok(spec) => spec,
             Err(error) => return self.unusable(claim, instance, &error).await.map(Err),
         };

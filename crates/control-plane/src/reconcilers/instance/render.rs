@@ -11,9 +11,12 @@ use agentopia_domain::catalog::{
 };
 use agentopia_domain::instance::{DesiredInstance, Instance, InstanceStatus};
 use agentopia_domain::observed::{ObservedInstance, Phase};
+use agentopia_domain::package_build::PackageBuild;
 use agentopia_domain::spec::{ImageRef, InstanceSpec, Program, VolumeSpec};
 use agentopia_store::InstanceReport;
 use serde_json::{Map, Value};
+
+use crate::packages::PackageSettings;
 
 /// The version that the instance is to run is no longer in the catalog.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +31,14 @@ pub fn render(
     instance: &Instance,
     catalog: &CatalogDefinition,
     secrets_revision: i64,
+    packages: &PackageSettings,
 ) -> Result<InstanceSpec, UnknownVersion> {
     let version = catalog
         .version(&instance.version)
         .ok_or_else(|| UnknownVersion(instance.version.clone()))?;
     let settings = Settings::new(catalog, version, &instance.config);
-    let Packaging::DockerImage { image } = &catalog.packaging else {
-        return Err(UnknownVersion(instance.version.clone()));
-    };
+    let (image, package) = to_run(catalog, version, packages)
+        .ok_or_else(|| UnknownVersion(instance.version.clone()))?;
     Ok(InstanceSpec {
         instance_id: instance.id,
         environment_id: instance.environment_id,
@@ -49,11 +52,7 @@ pub fn render(
         restart_nonce: instance.restart_nonce,
         version: version.version.clone(),
         program: Program {
-            image: ImageRef {
-                repository: image.clone(),
-                tag: version.tag.clone(),
-                digest: version.digest.clone(),
-            },
+            image,
             // The version's own `args` are the image's; what the owner set goes to either form.
             process: match version.process.is_empty() {
                 true => Vec::new(),
@@ -61,6 +60,7 @@ pub fn render(
             },
             args: settings.args,
         },
+        package,
         transport: version
             .transport
             .clone()
@@ -74,6 +74,35 @@ pub fn render(
         }),
         direct_access: instance.direct_access.clone(),
     })
+}
+
+/// The image to run, or the package to make one of and what to make it on. Nothing for servers that run
+/// elsewhere.
+fn to_run(
+    catalog: &CatalogDefinition,
+    version: &ToolVersion,
+    packages: &PackageSettings,
+) -> Option<(ImageRef, Option<PackageBuild>)> {
+    match &catalog.packaging {
+        Packaging::DockerImage { image } => {
+            let image = ImageRef {
+                repository: image.clone(),
+                tag: version.tag.clone(),
+                digest: version.digest.clone(),
+            };
+            Some((image, None))
+        }
+        Packaging::Package {
+            registry,
+            name,
+            program,
+        } => {
+            let package = version.package.as_ref()?;
+            let (base, build) = packages.build(*registry, name, program.as_deref(), package);
+            Some((base, Some(build)))
+        }
+        Packaging::Remote { .. } => None,
+    }
 }
 
 /// The spec that takes an instance off a machine that is about to go, data and all. Built from the
@@ -102,6 +131,7 @@ pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
             args: Vec::new(),
             process: Vec::new(),
         },
+        package: None,
         transport: Transport::Stdio {
             processes: StdioProcesses::PerSession,
         },

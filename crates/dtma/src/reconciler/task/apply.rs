@@ -111,6 +111,13 @@ impl Task {
             }
             let fetched = secrets::fetch(&shared, spec, for_fetch).await?;
             let fetched_at = shared.now();
+            // Not among the starts: it takes minutes, and others are to start meanwhile.
+            if for_fetch {
+                shared
+                    .runtime
+                    .build(spec, fetched.login.as_ref(), &begun)
+                    .await?;
+            }
             let permit = shared.starts.acquire().await;
             let prepared = shared
                 .runtime

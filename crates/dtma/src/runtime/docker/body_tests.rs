@@ -30,6 +30,7 @@ fn spec() -> InstanceSpec {
             args: Vec::new(),
             process: Vec::new(),
         },
+        package: None,
         transport: Transport::Stdio {
             processes: StdioProcesses::PerSession,
         },
