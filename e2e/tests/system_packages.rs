@@ -8,7 +8,7 @@ use agentopia_api::catalog_import::CatalogImport;
 use agentopia_domain::instance::InstanceStatus;
 use agentopia_domain::{EnvironmentId, InstanceId};
 use agentopia_test_support::fixtures::image;
-use agentopia_test_support::{Cluster, Runtime, docker};
+use agentopia_test_support::{Cluster, Runtime, docker, wait_for};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
@@ -129,6 +129,26 @@ async fn packages_run_as_images_that_the_machine_makes_once() -> anyhow::Result<
     let first = images(environment).await?;
     assert_eq!(first.len(), 2, "{first:?}");
 
+    // A package that is an HTTP server: how it is started stands in its entry.
+    let version = pinned("mcp-server-everything")?;
+    let server = json!({
+        "slug": "everything", "name": "Everything", "status": "available",
+        "packaging": {"type": "package", "registry": "npm", "name": "@modelcontextprotocol/server-everything"},
+        "transport": {"type": "streamable_http", "port": 3001, "path": "/mcp"},
+        "versions": [{"version": version, "args": ["streamableHttp"], "package": {"version": version}}],
+        "default_version": version,
+    });
+    let saved = cli
+        .run_with_input(&["catalog", "import", "-"], &server.to_string())
+        .await?;
+    assert_eq!(saved.code, 0, "{saved:?}");
+    let everything = cluster.admin.deploy("everything").await?.id;
+    running(&cluster, everything).await?;
+    let said = json!({"message": "by HTTP"});
+    says(&cluster, everything, "echo", said, "by HTTP").await?;
+    let first = images(environment).await?;
+    assert_eq!(first.len(), 3, "{first:?}");
+
     // It is a tool like any other: an own user, a root that can't be written.
     let container = cluster.machine().await?.container(clock).await?;
     let seen = docker::inspect("container", &container).await?;
@@ -193,5 +213,35 @@ async fn what_can_not_be_installed_says_why_and_leaves_nothing() -> anyhow::Resu
     }
     let environment = cluster.admin.environment().await?.id;
     assert_eq!(images(environment).await?, [""; 0]);
+    cluster.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_killed_while_it_installs_begins_again() -> anyhow::Result<()> {
+    let (cluster, _authorities) = cluster().await?;
+    let source = format!("pypi:mcp-server-time@{}", pinned("mcp-server-time")?);
+    let import = ["catalog", "import", &source, "--slug", "clock"];
+    let made = cluster.cli()?.run(&import).await?;
+    assert_eq!(made.code, 0, "{made:?}");
+    let id = cluster.admin.deploy("clock").await?.id;
+    wait_for(INSTALL, "the installation to be under way", async || {
+        let progress = cluster.admin.instance(id).await?.progress;
+        let progress = progress.unwrap_or_default();
+        // A line of pip's.
+        anyhow::ensure!(
+            progress.contains("Collecting") || progress.contains("Downloading"),
+            "{progress}"
+        );
+        Ok(())
+    })
+    .await?;
+    let environment = cluster.admin.environment().await?.id;
+    let machine = cluster.machine().await?;
+    let before = machine.kill_dtma().await?;
+    machine.dtma_after(before).await?;
+    running(&cluster, id).await?;
+    let zone = json!({"timezone": "UTC"});
+    says(&cluster, id, "get_current_time", zone, "UTC").await?;
+    assert_eq!(images(environment).await?.len(), 1);
     cluster.finish().await
 }

@@ -133,8 +133,10 @@ mod tests {
 
     #[test]
     fn a_build_has_the_catalogs_part_and_the_operators() {
-        let mut config = Config::default();
-        config.pypi_registry = Some("https://packages.example/py".parse().unwrap());
+        let mut config = Config {
+            pypi_registry: Some("https://packages.example/py".parse().unwrap()),
+            ..Config::default()
+        };
         config.packages.npm_base_image = "images.example:5000/node:1".to_owned();
         let settings = PackageSettings::read(&config).unwrap();
         let (base, build) = settings.build(PackageRegistry::Npm, "@a/b", Some("b"), &version());

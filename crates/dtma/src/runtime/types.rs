@@ -109,6 +109,8 @@ pub struct Prepared {
     pub target: String,
     /// The digest of the image, where it has one.
     pub image_digest: Option<String>,
+    /// What people should know of it if it does not come up.
+    pub note: Option<String>,
 }
 
 /// One thing that a runtime made for one instance.

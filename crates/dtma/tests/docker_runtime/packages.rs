@@ -86,6 +86,7 @@ fn manifest(name: &str) -> Option<Value> {
         "filler" => Some(
             "for n in 1 2 3; do dd if=/dev/zero of=/opt/agentopia/app/$n bs=1M count=50; done; sleep 600",
         ),
+        "hog" => Some("node -e 'const kept = []; for (;;) kept.push(Buffer.alloc(16 << 20, 1))'"),
         _ => return None,
     };
     let mut about = json!({"name": name, "version": "1.0.0", "bin": {name: "index.js"}});
@@ -224,6 +225,12 @@ async fn what_takes_too_much_is_ended_and_says_of_what() {
     assert!(error.message.contains("packages.build_seconds"), "{error}");
     let error = build(&machine, &filler).await.unwrap_err();
     assert!(error.message.contains("packages.build_size_mib"), "{error}");
+    let hog = registry.scripted(&machine, "hog", |limits| limits.memory_bytes = 256 << 20);
+    let error = build(&machine, &hog).await.unwrap_err();
+    assert!(
+        error.message.contains("packages.build_memory_mib"),
+        "{error}"
+    );
     let missing = registry.spec(&machine, "not-there");
     let error = build(&machine, &missing).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::PackageNotFound, "{error}");

@@ -137,6 +137,7 @@ impl Task {
         };
         begun.report(Phase::Starting, "starting");
         self.secrets.clone_from(&env);
+        self.note.clone_from(&prepared.note);
         // From here on not cut off: half-made things would cost more than finishing.
         shared.runtime.start(spec, &prepared, env).await?;
         if self.history.message.is_some() {
@@ -295,6 +296,10 @@ impl Task {
             if !lines.is_empty() {
                 message.push_str("; its last words:\n");
                 message.push_str(&lines.join("\n"));
+            }
+            if let Some(note) = &self.note {
+                message.push('\n');
+                message.push_str(note);
             }
         }
         let message = redact(&message, &self.secrets);

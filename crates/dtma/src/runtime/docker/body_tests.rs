@@ -66,6 +66,7 @@ fn body(spec: &InstanceSpec) -> ContainerCreateBody {
     let prepared = Prepared {
         target: "sha256:i".into(),
         image_digest: Some("sha256:d".into()),
+        note: None,
     };
     container(spec, &prepared, &image(), ALLOCATION, PATHS).unwrap()
 }

@@ -18,9 +18,11 @@ use crate::runtime::LABEL_ENVIRONMENT;
 /// Processes and threads of one build.
 const PIDS: i64 = 512;
 /// The package that an image was made of.
-pub(super) const LABEL_PACKAGE: &str = "agentopia.package";
+const LABEL_PACKAGE: &str = "agentopia.package";
 /// SHA-256 of the lock file in it.
 const LABEL_LOCK: &str = "agentopia.lock";
+/// Packages in it whose install scripts were left out.
+pub(super) const LABEL_SCRIPTS: &str = "agentopia.scripts";
 
 /// Build and image belong to the environment, and to no instance.
 pub(super) fn labels(environment: EnvironmentId) -> Labels {
@@ -121,6 +123,9 @@ pub(super) fn image(
     let mut labels = labels(environment);
     labels.insert(LABEL_PACKAGE.to_owned(), package.title());
     labels.insert(LABEL_LOCK.to_owned(), format!("sha256:{}", told.lock));
+    if !package.install_scripts && !told.scripted.is_empty() {
+        labels.insert(LABEL_SCRIPTS.to_owned(), told.scripted.join(" "));
+    }
     ContainerConfig {
         entrypoint: Some(vec![program]),
         cmd: Some(Vec::new()),

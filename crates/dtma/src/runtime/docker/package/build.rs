@@ -28,6 +28,8 @@ use crate::runtime::{ErrorCode, Progress, RuntimeError};
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// How often its size is looked at.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
+/// A larger cache is dropped as soon as no build uses it.
+const CACHE_MOST_MIB: u64 = 2048;
 /// The `PATH` of an image that names none.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -104,6 +106,9 @@ impl DockerRuntime {
             tracing::warn!(%error, name, "what is left of a build is removed later");
         }
         let told = made?;
+        if told.cache_mib > CACHE_MOST_MIB {
+            self.remove_package_cache().await?;
+        }
         tracing::info!(
             package = title,
             key,

@@ -70,6 +70,23 @@ fn reference(environment: agentopia_domain::EnvironmentId, key: String) -> Image
     }
 }
 
+/// What people should know if a tool of this image does not come up.
+pub(super) fn note(image: &ImageInspect) -> Option<String> {
+    let labels = image.config.as_ref()?.labels.as_ref()?;
+    let scripted = labels.get(body::LABEL_SCRIPTS)?;
+    let most = 5;
+    let names: Vec<&str> = scripted.split(' ').take(most).collect();
+    let more = match scripted.split(' ').count().saturating_sub(most) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "the install scripts of {}{more} were left out: if that is what it misses, allow `install_scripts` in the \
+         `package` of the catalog entry's version",
+        names.join(", ")
+    ))
+}
+
 impl DockerRuntime {
     /// The image that the spec's containers are made from, if the engine has it.
     pub(super) async fn image_of(
@@ -150,6 +167,23 @@ mod tests {
             ca: None,
             limits: BuildLimits::default(),
         }
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_in_a_few_words() {
+        let image = |scripted: Option<&str>| ImageInspect {
+            config: Some(bollard::models::ImageConfig {
+                labels: scripted
+                    .map(|names| [(body::LABEL_SCRIPTS.to_owned(), names.to_owned())].into()),
+                ..Default::default()
+            }),
+            ..ImageInspect::default()
+        };
+        assert_eq!(note(&image(None)), None);
+        let told = note(&image(Some("esbuild sharp"))).unwrap();
+        assert!(told.contains("of esbuild, sharp were"), "{told}");
+        let told = note(&image(Some("a b c d e f g"))).unwrap();
+        assert!(told.contains("a, b, c, d, e and 2 more"), "{told}");
     }
 
     #[tokio::test]

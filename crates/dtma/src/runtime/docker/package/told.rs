@@ -28,6 +28,8 @@ pub(super) struct Told {
     pub(super) integrity: String,
     /// Packages whose install scripts were left out.
     pub(super) scripted: Vec<String>,
+    /// How large the shared cache is now, in MiB.
+    pub(super) cache_mib: u64,
 }
 
 /// A build's output: bounded, whatever it writes.
@@ -106,6 +108,7 @@ impl Output {
     pub(super) fn made(&self, package: &PackageBuild) -> Result<Told, RuntimeError> {
         let own = |word| self.own(word).unwrap_or_default().to_owned();
         let told = Told {
+            cache_mib: own("cache").parse().unwrap_or(0),
             program: own("program"),
             lock: own("lock"),
             integrity: own("integrity"),

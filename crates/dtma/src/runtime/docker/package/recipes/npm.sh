@@ -13,4 +13,5 @@ scripts=--ignore-scripts
 if [ "$4" = yes ]; then scripts=--foreground-scripts; fi
 npm install "$scripts" --save-exact --omit=dev --no-audit --no-fund --no-progress --no-update-notifier -- "$1@$2"
 node /opt/agentopia/build/finish.js "$1" "$2" "$3"
+if [ -d /var/cache/agentopia ]; then echo "@agentopia cache $(du -sm /var/cache/agentopia | cut -f1)"; fi
 rm -rf /opt/agentopia/build

@@ -23,4 +23,5 @@ if [ "$4" = yes ]; then binary=--prefer-binary; fi
 python3 -m pip --python "$app/bin/python" install --no-input --disable-pip-version-check --progress-bar=off \
   --root-user-action=ignore "$binary" --report "$app/pip-report.json" -- "$1==$2"
 "$app/bin/python" /opt/agentopia/build/finish.py "$1" "$2" "$3"
+if [ -d /var/cache/agentopia ]; then echo "@agentopia cache $(du -sm /var/cache/agentopia | cut -f1)"; fi
 rm -rf /opt/agentopia/build
