@@ -14,9 +14,9 @@ use bollard::query_parameters::{
     RemoveContainerOptions, UploadToContainerOptions,
 };
 use futures::StreamExt as _;
-use tokio::runtime::Handle;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::super::volume::own;
 use super::super::{DockerRuntime, engine};
@@ -30,41 +30,28 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
 /// A larger cache is dropped as soon as no build uses it.
 const CACHE_MOST_MIB: u64 = 2048;
+/// How often it is tried to clear a build away, and the pause between two tries.
+const CLEAR_TRIES: u32 = 40;
+const CLEAR_PAUSE: Duration = Duration::from_millis(250);
 /// The `PATH` of an image that names none.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What a build needs as long as it runs: a container and a network of one name. Cleared when dropped.
-struct Scaffold {
-    docker: Docker,
-    name: String,
-    /// Until it is cleared nobody else begins the same build.
-    turn: Option<OwnedMutexGuard<()>>,
-}
-
-impl Scaffold {
-    async fn clear(mut self) -> Result<(), RuntimeError> {
-        let _turn = self.turn.take();
-        clear(&self.docker, &self.name).await
-    }
-}
-
-impl Drop for Scaffold {
-    fn drop(&mut self) {
-        let (Some(turn), Ok(handle)) = (self.turn.take(), Handle::try_current()) else {
-            return;
-        };
-        let (docker, name) = (self.docker.clone(), self.name.clone());
-        handle.spawn(async move {
-            if let Err(error) = clear(&docker, &name).await {
-                tracing::warn!(%error, name, "what is left of a build is removed later");
-            }
-            drop(turn);
-        });
-    }
-}
-
-/// Removes container and network of a build. Nothing to remove is success.
+/// Removes container and network of a build, which may just be beginning or ending. Nothing to remove is success.
 pub(super) async fn clear(docker: &Docker, name: &str) -> Result<(), RuntimeError> {
+    let mut tries = CLEAR_TRIES;
+    loop {
+        tries -= 1;
+        match try_clear(docker, name).await {
+            Err(error) if tries > 0 && error.code == ErrorCode::EngineFailed => {
+                tracing::debug!(%error, name, "clearing a build away once more");
+                sleep(CLEAR_PAUSE).await;
+            }
+            cleared => return cleared,
+        }
+    }
+}
+
+async fn try_clear(docker: &Docker, name: &str) -> Result<(), RuntimeError> {
     let doing = "clearing a build away";
     let options = RemoveContainerOptions {
         force: true,
@@ -77,35 +64,40 @@ pub(super) async fn clear(docker: &Docker, name: &str) -> Result<(), RuntimeErro
 }
 
 impl DockerRuntime {
-    /// Makes the image of `package` on `base`, which people know by the name beside it.
+    /// Makes the image of `package` on `base`, which people know by the name beside it. The work is a task of its
+    /// own: nothing that the engine was asked for is left half-way when this is dropped. The task then ends what it
+    /// began, clears it away, and only then gives up its turn.
     pub(super) async fn build(
         &self,
         package: &PackageBuild,
-        base: (&ImageInspect, &str),
+        (base, base_name): (&ImageInspect, &str),
         key: &str,
         turn: OwnedMutexGuard<()>,
         progress: &Progress,
     ) -> Result<(), RuntimeError> {
         let began = Instant::now();
         let title = package.title();
-        let name = body::name(self.environment, key);
         progress.report(Phase::Pulling, format!("installing {title}"));
-        // What an earlier try that was cut off may have left.
-        clear(&self.docker, &name).await?;
-        let scaffold = Scaffold {
+        let builder = Builder {
             docker: self.docker.clone(),
-            name: name.clone(),
-            turn: Some(turn),
+            environment: self.environment,
+            package: package.clone(),
+            base: base.clone(),
+            base_name: base_name.to_owned(),
+            name: body::name(self.environment, key),
+            key: key.to_owned(),
+            progress: progress.clone(),
+            stop: CancellationToken::new(),
         };
-        let made = self.install(package, base, &name, progress).await;
-        let made = match made {
-            Ok(told) => self.commit(package, base.0, &told, key, &name).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = scaffold.clear().await {
-            tracing::warn!(%error, name, "what is left of a build is removed later");
-        }
-        let told = made?;
+        let _unwanted = builder.stop.clone().drop_guard();
+        let task = tokio::spawn(async move {
+            let made = builder.run().await;
+            drop(turn);
+            made
+        });
+        let told = task.await.map_err(|error| {
+            RuntimeError::new(ErrorCode::Io, format!("installing {title}: {error}"))
+        })??;
         if told.cache_mib > CACHE_MOST_MIB {
             self.remove_package_cache().await?;
         }
@@ -120,20 +112,45 @@ impl DockerRuntime {
         );
         Ok(())
     }
+}
 
-    async fn install(
-        &self,
-        package: &PackageBuild,
-        (base, base_name): (&ImageInspect, &str),
-        name: &str,
-        progress: &Progress,
-    ) -> Result<Told, RuntimeError> {
+/// One build.
+pub(super) struct Builder {
+    pub(super) docker: Docker,
+    pub(super) environment: EnvironmentId,
+    package: PackageBuild,
+    base: ImageInspect,
+    base_name: String,
+    key: String,
+    /// Of its container and of its network.
+    pub(super) name: String,
+    progress: Progress,
+    /// Nobody wants it any more.
+    stop: CancellationToken,
+}
+
+impl Builder {
+    async fn run(&self) -> Result<Told, RuntimeError> {
+        // What an earlier try that was cut off may have left.
+        clear(&self.docker, &self.name).await?;
+        let made = match self.install().await {
+            Ok(told) => self.commit(&told).await.map(|()| told),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = clear(&self.docker, &self.name).await {
+            tracing::warn!(%error, name = self.name, "what is left of a build is removed later");
+        }
+        made
+    }
+
+    async fn install(&self) -> Result<Told, RuntimeError> {
+        let (package, name) = (&self.package, self.name.as_str());
         let failed = |error| engine::failed("making the container of a build", &error);
         if recipe::has_shared_cache(package) {
             self.ensure_cache().await?;
         }
-        self.make_build_network(name).await?;
-        let base_id = base.id.as_deref().unwrap_or_default();
+        self.make_network().await?;
+        let base_id = self.base.id.as_deref().unwrap_or_default();
         let options = CreateContainerOptions {
             name: Some(name.to_owned()),
             ..CreateContainerOptions::default()
@@ -157,7 +174,8 @@ impl DockerRuntime {
                 true => RuntimeError::new(
                     ErrorCode::PackageUnusable,
                     format!(
-                        "the base image {base_name} has no shell: the operator has to set another one"
+                        "the base image {} has no shell: the operator has to set another one",
+                        self.base_name
                     ),
                 ),
                 false => engine::failed("starting a build", &error),
@@ -172,11 +190,11 @@ impl DockerRuntime {
         let (code, sentence) = tokio::select! {
             ended = timeout(
                 Duration::from_secs(limits.seconds.into()),
-                self.follow(package, name, &mut output, progress),
+                self.follow(&mut output),
             ) => match ended {
                 Ok(ended) => match ended? {
                     Ended::Well => return output.made(package),
-                    Ended::Badly => return Err(output.failure(package, base_name)),
+                    Ended::Badly => return Err(output.failure(package, &self.base_name)),
                     Ended::OutOfMemory => over(format!(
                         "needed more than its {} MiB of memory: the operator may allow more (`packages.build_memory_mib`)",
                         limits.memory_bytes >> 20
@@ -187,7 +205,8 @@ impl DockerRuntime {
                     limits.seconds
                 )),
             },
-            () = self.outgrows(name, limits.size_bytes) => over(format!(
+            () = self.stop.cancelled() => over("was broken off, because nobody wants it any more".to_owned()),
+            () = self.outgrows(limits.size_bytes) => over(format!(
                 "needs more than {} MiB on the disk: the operator may allow more (`packages.build_size_mib`)",
                 limits.size_bytes >> 20
             )),
@@ -199,13 +218,8 @@ impl DockerRuntime {
     }
 
     /// Reads what the build says until it ends.
-    async fn follow(
-        &self,
-        package: &PackageBuild,
-        name: &str,
-        output: &mut Output,
-        progress: &Progress,
-    ) -> Result<Ended, RuntimeError> {
+    async fn follow(&self, output: &mut Output) -> Result<Ended, RuntimeError> {
+        let (package, name) = (&self.package, self.name.as_str());
         let failed = |error| engine::failed("following a build", &error);
         let options = LogsOptions {
             follow: true,
@@ -223,7 +237,8 @@ impl DockerRuntime {
             {
                 reported = Some(Instant::now());
                 let title = package.title();
-                progress.report(Phase::Pulling, format!("installing {title}: {line}"));
+                let message = format!("installing {title}: {line}");
+                self.progress.report(Phase::Pulling, message);
             }
         }
         loop {
@@ -243,11 +258,14 @@ impl DockerRuntime {
     }
 
     /// Completes when the container has grown by more than `most`.
-    async fn outgrows(&self, name: &str, most: u64) {
+    async fn outgrows(&self, most: u64) {
         loop {
             sleep(MEASURE_EVERY).await;
             let options = InspectContainerOptions { size: true };
-            let seen = self.docker.inspect_container(name, Some(options)).await;
+            let seen = self
+                .docker
+                .inspect_container(&self.name, Some(options))
+                .await;
             let size = seen.ok().and_then(|container| container.size_rw);
             if size.is_some_and(|size| u64::try_from(size).is_ok_and(|size| size > most)) {
                 return;
@@ -255,23 +273,25 @@ impl DockerRuntime {
         }
     }
 
-    async fn commit(
-        &self,
-        package: &PackageBuild,
-        base: &ImageInspect,
-        told: &Told,
-        key: &str,
-        name: &str,
-    ) -> Result<Told, RuntimeError> {
-        let environment = base.config.as_ref().and_then(|config| config.env.as_ref());
+    async fn commit(&self, told: &Told) -> Result<(), RuntimeError> {
+        let environment = self
+            .base
+            .config
+            .as_ref()
+            .and_then(|config| config.env.as_ref());
         let mut entries = environment.into_iter().flatten();
         let path = entries.find_map(|entry| entry.strip_prefix("PATH="));
-        let config = body::image(package, told, path.unwrap_or(USUAL_PATH), self.environment);
+        let config = body::image(
+            &self.package,
+            told,
+            path.unwrap_or(USUAL_PATH),
+            self.environment,
+        );
         let options = CommitContainerOptions {
-            container: Some(name.to_owned()),
+            container: Some(self.name.clone()),
             repo: Some(body::repository(self.environment)),
-            tag: Some(key.to_owned()),
-            comment: Some(package.title()),
+            tag: Some(self.key.clone()),
+            comment: Some(self.package.title()),
             pause: false,
             ..CommitContainerOptions::default()
         };
@@ -279,7 +299,7 @@ impl DockerRuntime {
             .commit_container(options, config)
             .await
             .map_err(|error| engine::failed("keeping the image of a package", &error))?;
-        Ok(told.clone())
+        Ok(())
     }
 
     /// The cache that builds share, which belongs to their user.

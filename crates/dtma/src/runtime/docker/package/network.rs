@@ -5,16 +5,17 @@ use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use sha2::{Digest as _, Sha256};
 
 use super::super::network::used_subnets;
-use super::super::{DockerRuntime, engine, subnet};
+use super::super::{engine, subnet};
 use super::body;
+use super::build::Builder;
 use crate::runtime::{ErrorCode, RuntimeError};
 
 /// How many subnets are tried when the engine says that one overlaps.
 const TRIES: usize = 16;
 
-impl DockerRuntime {
-    pub(super) async fn make_build_network(&self, name: &str) -> Result<(), RuntimeError> {
-        let doing = "making the network of a build";
+impl Builder {
+    pub(super) async fn make_network(&self) -> Result<(), RuntimeError> {
+        let (doing, name) = ("making the network of a build", self.name.as_str());
         let listed = self.docker.list_networks(None).await;
         let mut used = used_subnets(listed.map_err(|error| engine::failed(doing, &error))?);
         let hash = Sha256::digest(name.as_bytes());
