@@ -132,7 +132,7 @@ async fn packages_run_as_images_that_the_machine_makes_once() -> anyhow::Result<
     // A package that is an HTTP server: how it is started stands in its entry.
     let version = pinned("mcp-server-everything")?;
     let server = json!({
-        "slug": "everything", "name": "Everything", "status": "available",
+        "slug": "by-http", "name": "Everything", "status": "available",
         "packaging": {"type": "package", "registry": "npm", "name": "@modelcontextprotocol/server-everything"},
         "transport": {"type": "streamable_http", "port": 3001, "path": "/mcp"},
         "versions": [{"version": version, "args": ["streamableHttp"], "package": {"version": version}}],
@@ -142,7 +142,7 @@ async fn packages_run_as_images_that_the_machine_makes_once() -> anyhow::Result<
         .run_with_input(&["catalog", "import", "-"], &server.to_string())
         .await?;
     assert_eq!(saved.code, 0, "{saved:?}");
-    let everything = cluster.admin.deploy("everything").await?.id;
+    let everything = cluster.admin.deploy("by-http").await?.id;
     running(&cluster, everything).await?;
     let said = json!({"message": "by HTTP"});
     says(&cluster, everything, "echo", said, "by HTTP").await?;
@@ -224,18 +224,16 @@ async fn an_agent_that_is_killed_while_it_installs_begins_again() -> anyhow::Res
     let made = cluster.cli()?.run(&import).await?;
     assert_eq!(made.code, 0, "{made:?}");
     let id = cluster.admin.deploy("clock").await?.id;
+    let environment = cluster.admin.environment().await?.id;
+    let own = environment.to_string();
     wait_for(INSTALL, "the installation to be under way", async || {
-        let progress = cluster.admin.instance(id).await?.progress;
-        let progress = progress.unwrap_or_default();
-        // A line of pip's.
-        anyhow::ensure!(
-            progress.contains("Collecting") || progress.contains("Downloading"),
-            "{progress}"
-        );
+        let builds = docker::with_label("container", docker::ENVIRONMENT, &own).await?;
+        let build = builds.first().context("it has not begun")?;
+        let said = docker::docker(&["logs", build]).await?;
+        anyhow::ensure!(said.contains("Collecting"), "pip has not begun: {said}");
         Ok(())
     })
     .await?;
-    let environment = cluster.admin.environment().await?.id;
     let machine = cluster.machine().await?;
     let before = machine.kill_dtma().await?;
     machine.dtma_after(before).await?;

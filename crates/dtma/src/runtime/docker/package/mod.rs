@@ -126,6 +126,9 @@ impl DockerRuntime {
     ) -> Result<(Prepared, ImageInspect), RuntimeError> {
         let key = recipe::key(package, base.id.as_deref().unwrap_or_default());
         let image = reference(self.environment, key.clone());
+        if self.local_image(&image).await?.is_some() {
+            return self.ensure_image(&image, None, progress).await;
+        }
         let turn = self.builds.turn(&key);
         let turn = match Arc::clone(&turn).try_lock_owned() {
             Ok(turn) => turn,
