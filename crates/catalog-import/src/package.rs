@@ -66,6 +66,7 @@ impl Spec {
                 version: text.to_owned(),
                 integrity: None,
                 runtime_args,
+                install_scripts: false,
             }),
             ..version(text)
         };

@@ -8,6 +8,7 @@
 mod digitalocean;
 mod env;
 mod hosts;
+mod packages;
 mod remote;
 
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,7 @@ use url::Url;
 
 pub use digitalocean::{Allowed, DigitalOcean};
 pub use env::names as environment_names;
+pub use packages::Packages;
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, Deserialize)]
@@ -110,6 +112,8 @@ pub struct Config {
     pub npm_registry: Option<Url>,
     /// The same for Python: the base of an index with PyPI's JSON API.
     pub pypi_registry: Option<Url>,
+    /// How machines make images of packages.
+    pub packages: Packages,
     /// The vault's keys, in place of `vault.key` in `data_dir`.
     pub vault_key: Option<SecretString>,
     /// A file with the vault's keys, in place of the one in `data_dir`.
@@ -183,6 +187,7 @@ impl Default for Config {
             catalog_images: None,
             npm_registry: None,
             pypi_registry: None,
+            packages: Packages::default(),
             vault_key: None,
             vault_key_file: None,
             dtma_docker_image_url: None,
@@ -332,6 +337,9 @@ impl Config {
             .is_some_and(|secret| secrecy::ExposeSecret::expose_secret(secret).len() < 16)
         {
             return wrong("internal_api_secret", "must have 16 characters or more");
+        }
+        if let Some((key, problem)) = self.packages.problem() {
+            return wrong(key, problem);
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ pub mod machines;
 pub mod mcp_gateway;
 pub mod oauth;
 pub mod openapi;
+pub mod packages;
 pub mod problem;
 pub mod reconcilers;
 pub mod serve;

@@ -26,6 +26,7 @@ use url::Url;
 
 use crate::config::Config;
 use crate::machines::listener::ListenerState;
+use crate::packages::PackageSettings;
 use crate::reconcilers::Bell;
 use crate::reconcilers::environment::EnvironmentReconciler;
 use crate::reconcilers::instance::InstanceReconciler;
@@ -48,6 +49,7 @@ pub async fn run(
     let machines = bind(config.dtma_listen, "dtma_listen").await?;
     let control_plane_url = Url::parse(&config.dtma_url()).context("`dtma_advertise_url`")?;
     let made = provider::machines(&config, &ambient)?;
+    let packages = PackageSettings::read(&config)?;
     let (parts, setup_token) = {
         let provider = Arc::clone(&made.provider);
         let offer = made.offer.clone();
@@ -81,6 +83,7 @@ pub async fn run(
         bells: parts.bells.clone(),
         routes: parts.routes.clone(),
         tools: parts.connections.clone(),
+        packages,
     };
     let work = |reconciler: Arc<dyn Reconcile>, bell| {
         let (store, replica) = (parts.store.clone(), Arc::clone(&parts.replica));

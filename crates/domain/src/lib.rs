@@ -27,6 +27,7 @@ pub mod name;
 pub mod oauth;
 pub mod observed;
 pub mod orphan;
+pub mod package_build;
 pub mod page;
 pub mod redact;
 pub mod remote;

@@ -13,6 +13,7 @@ use crate::catalog::Transport;
 use crate::direct_access::DirectAccess;
 use crate::ids::{AccountId, EnvironmentId, InstanceId};
 use crate::instance::DesiredInstance;
+use crate::package_build::PackageBuild;
 use crate::resources::Resources;
 
 /// The desired state of one instance on one machine.
@@ -41,6 +42,9 @@ pub struct InstanceSpec {
     /// Whether calls in flight end before it is stopped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drain: bool,
+    /// The package that an image is made of first; `program.image` is what it is made on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<PackageBuild>,
     /// How it speaks MCP.
     pub transport: Transport,
     /// Environment variables that are no secrets.
@@ -146,6 +150,8 @@ impl InstanceSpec {
     pub fn needs_recreate(&self, other: &Self) -> bool {
         self.restart_nonce != other.restart_nonce
             || self.program != other.program
+            || self.package.as_ref().map(PackageBuild::content)
+                != other.package.as_ref().map(PackageBuild::content)
             || self.transport != other.transport
             || self.env != other.env
             || self.secret_names != other.secret_names

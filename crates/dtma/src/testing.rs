@@ -35,6 +35,7 @@ pub(crate) fn spec_in(environment_id: EnvironmentId) -> InstanceSpec {
             args: Vec::new(),
             process: vec!["cat".to_owned()],
         },
+        package: None,
         transport: Transport::Stdio {
             processes: StdioProcesses::PerSession,
         },

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use agentopia_cloud::bootstrap::{AgentSource, Programs};
+use agentopia_control_plane::config::Config;
 use agentopia_control_plane::http::live::EventBell;
 use agentopia_control_plane::machines::Connections;
 use agentopia_control_plane::machines::listener::{self, ListenerState};
 use agentopia_control_plane::mcp_gateway::remote::RemoteServers;
+use agentopia_control_plane::packages::PackageSettings;
 use agentopia_control_plane::reconcilers::environment::EnvironmentReconciler;
 use agentopia_control_plane::reconcilers::instance::InstanceReconciler;
 use agentopia_control_plane::reconcilers::instance::upgrade::AskTools;
@@ -100,6 +102,7 @@ impl Replica {
             bells: bells.clone(),
             routes: RoutesBell::default(),
             tools: Arc::new(NoTools),
+            packages: PackageSettings::read(&Config::default())?,
         };
         let environments = EnvironmentReconciler {
             store: reconciled,

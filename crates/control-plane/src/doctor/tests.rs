@@ -7,6 +7,7 @@ use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails
 use agentopia_domain::name::Name;
 use agentopia_domain::resources::Resources;
 use agentopia_domain::verification::Outcome;
+use agentopia_domain::versions::Versions;
 use agentopia_domain::{Ambient, SecretId};
 use serde_json::json;
 
@@ -29,6 +30,7 @@ fn healthy() -> Patient {
             name: Name::parse("clock").unwrap(),
             version: "1".to_owned(),
             running_version: Some("1".to_owned()),
+            versions: Versions::default(),
             config: serde_json::Map::new(),
             secrets: BTreeMap::from([("API_KEY".to_owned(), ambient.new_id::<SecretId>())]),
             resources: Resources::default(),

@@ -97,8 +97,8 @@ kinds! {
     LINK_SECRETS_UNSUPPORTED = UNPROCESSABLE_ENTITY, "link_secrets_unsupported", "A link to this tool can't carry secrets of its own";
     /// The catalog entry takes no new instances.
     ARCHIVED = UNPROCESSABLE_ENTITY, "archived", "The tool is archived";
-    /// The tool comes as a package, and packages can't be run yet.
-    PACKAGE_UNSUPPORTED = UNPROCESSABLE_ENTITY, "package_unsupported", "Packages can't be run yet";
+    /// The tool comes as a package that wants something of its runtime which machines can't do.
+    PACKAGE_UNSUPPORTED = UNPROCESSABLE_ENTITY, "package_unsupported", "This package can't be run";
     /// What was to be imported can't be read, or is of a kind that can't be run.
     NOT_IMPORTABLE = UNPROCESSABLE_ENTITY, "not_importable", "It can't be imported";
     /// The size, region or image can't be had here, or not for this machine.

@@ -360,7 +360,7 @@ async fn a_registry_is_imported_page_by_page_searched_and_one_by_name() {
 }
 
 #[tokio::test]
-async fn packages_get_their_exact_version_and_are_not_deployed_yet() {
+async fn packages_get_their_exact_version_and_what_their_runtime_can_not_do_is_named() {
     let (app, admin, _) = ready().await;
     let made = import(&app, &admin, json!({"source": "npm:@a/server-x"}))
         .await
@@ -376,16 +376,22 @@ async fn packages_get_their_exact_version_and_are_not_deployed_yet() {
         packaging,
         &json!({"type": "package", "registry": "npm", "name": "@a/server-x"})
     );
+    let mut wants_more = made["items"][0]["definition"].clone();
+    wants_more["slug"] = "wants-more".into();
+    wants_more["versions"][0]["package"]["runtime_args"] = json!(["-y", "--node-options=x"]);
+    app.post(&admin, "/api/v1/catalog", wants_more)
+        .await
+        .ok(201);
     let problem = app
-        .post(&admin, "/api/v1/instances", json!({"catalog": "server-x"}))
+        .post(
+            &admin,
+            "/api/v1/instances",
+            json!({"catalog": "wants-more"}),
+        )
         .await
         .problem(422, "package_unsupported");
-    assert!(
-        problem["detail"]
-            .as_str()
-            .unwrap()
-            .contains("npm:@a/server-x")
-    );
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("--node-options=x"), "{detail}");
     let old = import(&app, &admin, json!({"source": "npm:old"}))
         .await
         .ok(200);

@@ -49,6 +49,10 @@ pub struct PackageVersion {
     /// stands in the version's `args`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runtime_args: Vec<String>,
+    /// Whether code of the package and of what it needs may run while its image is made: install scripts
+    /// of npm, packages of Python that come as sources. Without it they are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub install_scripts: bool,
 }
 
 /// `name` or `@scope/name`, in lower case.

@@ -48,6 +48,12 @@ pub async fn purge(config: Config, ambient: Ambient) -> anyhow::Result<()> {
             failed = Some(error);
         }
     }
+    if failed.is_none()
+        && let Err(error) = runtime.purge_shared().await
+    {
+        tracing::error!(%error, "what instances shared can't be removed");
+        failed = Some(error);
+    }
     match failed {
         Some(error) => Err(error).context("not everything could be removed; try again"),
         None => Ok(()),

@@ -22,6 +22,9 @@ pub(super) async fn keep_swept(shared: Arc<Shared>) {
         } else {
             RETRY
         };
+        if let Err(error) = shared.runtime.tidy(&shared.ledger.specs()).await {
+            tracing::warn!(%error, "images that nobody uses are left for now");
+        }
         make_room(&shared).await;
         tokio::select! {
             () = shared.shutdown.cancelled() => return,

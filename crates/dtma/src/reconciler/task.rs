@@ -53,6 +53,8 @@ pub(super) struct Task {
     trouble: Backoff,
     /// Of the last start, to take them out of what the tool wrote.
     secrets: std::collections::BTreeMap<String, secrecy::SecretString>,
+    /// What people should know of what was last started, if it does not come up.
+    note: Option<String>,
 }
 
 impl Task {
@@ -68,6 +70,7 @@ impl Task {
             admitted: None,
             trouble: Backoff::new(Duration::from_secs(1), Duration::from_secs(15)),
             secrets: std::collections::BTreeMap::new(),
+            note: None,
         }
     }
 

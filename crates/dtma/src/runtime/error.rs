@@ -29,6 +29,12 @@ pub enum ErrorCode {
     RegistryUnauthorised,
     /// The registry does not answer.
     RegistryUnreachable,
+    /// The package registry has no such package or version.
+    PackageNotFound,
+    /// The package can't be run as it is: it has no program, is withdrawn, or is not what was asked for.
+    PackageUnusable,
+    /// Installing the package failed, for a reason not named here, or went past its limits.
+    BuildFailed,
     /// A port that is needed is taken.
     PortTaken,
     /// The disk is full, or below its floor.
@@ -62,6 +68,9 @@ impl ErrorCode {
             Self::ImageUnusable => "image_unusable",
             Self::RegistryUnauthorised => "registry_unauthorised",
             Self::RegistryUnreachable => "registry_unreachable",
+            Self::PackageNotFound => "package_not_found",
+            Self::PackageUnusable => "package_unusable",
+            Self::BuildFailed => "build_failed",
             Self::PortTaken => "port_taken",
             Self::DiskFull => "disk_full",
             Self::ExecFailed => "exec_failed",
@@ -88,11 +97,15 @@ impl ErrorCode {
             | Self::Unhealthy
             | Self::Io => Retry::Soon,
             Self::ImageNotFound
+            | Self::PackageNotFound
+            | Self::BuildFailed
             | Self::RegistryUnauthorised
             | Self::DiskFull
             | Self::SecretsRefused
             | Self::ProgramNotFound => Retry::Seldom,
-            Self::ImageUnusable | Self::ExecFailed | Self::Unsupported => Retry::Never,
+            Self::ImageUnusable | Self::PackageUnusable | Self::ExecFailed | Self::Unsupported => {
+                Retry::Never
+            }
         }
     }
 }

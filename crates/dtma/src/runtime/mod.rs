@@ -48,6 +48,17 @@ pub trait Runtime: fmt::Debug + Send + Sync {
     /// registry login and disk space).
     async fn needs_fetch(&self, spec: &InstanceSpec) -> Result<bool, RuntimeError>;
 
+    /// Makes the image of a spec's package, if it has one and the image is not there: what takes longest of
+    /// [`Self::prepare`], which would do it too. Dropped in the middle, it leaves nothing behind.
+    async fn build(
+        &self,
+        _spec: &InstanceSpec,
+        _login: Option<&RegistryLogin>,
+        _progress: &Progress,
+    ) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
     /// Everything that can be done before the secrets are there: the image is present and its
     /// digest known (pulled with `login` where it has to be), the volume is made.
     async fn prepare(
@@ -118,6 +129,17 @@ pub trait Runtime: fmt::Debug + Send + Sync {
     /// Removes what is cached and used by nothing (images that this DTMA pulled and no instance of
     /// `keep` needs). Returns the bytes won.
     async fn prune(&self, keep: &[InstanceSpec]) -> Result<u64, RuntimeError>;
+
+    /// Removes what was made here for instances that are gone (images of packages), within bounds: some of it stays
+    /// for later. Returns the bytes won.
+    async fn tidy(&self, _keep: &[InstanceSpec]) -> Result<u64, RuntimeError> {
+        Ok(0)
+    }
+
+    /// Removes what belongs to no single instance, at the end of the environment: after everything else.
+    async fn purge_shared(&self) -> Result<(), RuntimeError> {
+        Ok(())
+    }
 
     /// Instances that just went away by themselves: a hint that wakes the reconciler, which looks
     /// for itself; losing one only costs time.

@@ -109,6 +109,8 @@ pub struct Prepared {
     pub target: String,
     /// The digest of the image, where it has one.
     pub image_digest: Option<String>,
+    /// What people should know of it if it does not come up.
+    pub note: Option<String>,
 }
 
 /// One thing that a runtime made for one instance.
@@ -236,6 +238,9 @@ pub fn spec_hash(spec: &InstanceSpec) -> String {
     // Left out where there is none, so that containers of DTMAs that knew no such ports stay.
     if let (Some(access), Some(fields)) = (&spec.direct_access, key.as_array_mut()) {
         fields.push(serde_json::json!([access.port, access.protocols]));
+    }
+    if let (Some(package), Some(fields)) = (&spec.package, key.as_array_mut()) {
+        fields.push(serde_json::json!(package.content()));
     }
     hex::encode(&Sha256::digest(key.to_string().as_bytes())[..16])
 }

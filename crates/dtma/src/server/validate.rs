@@ -48,6 +48,11 @@ pub(super) fn validate(
         return invalid("version", "use up to 256 bytes without control characters");
     }
     image(spec)?;
+    if let Some(package) = &spec.package
+        && let Err((field, detail)) = package.check()
+    {
+        return invalid(&format!("package.{field}"), detail);
+    }
     texts("program.args", &spec.program.args)?;
     texts("program.process", &spec.program.process)?;
     environment(spec)?;

@@ -317,7 +317,7 @@ impl Talk {
 }
 
 /// One file of a ustar archive.
-fn tar_entry(tar: &mut Vec<u8>, name: &str, content: &[u8], mode: u32) {
+pub(crate) fn tar_entry(tar: &mut Vec<u8>, name: &str, content: &[u8], mode: u32) {
     let mut header = [0_u8; 512];
     let mut put =
         |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());

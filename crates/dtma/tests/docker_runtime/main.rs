@@ -17,6 +17,7 @@ mod hardening;
 mod http_server;
 mod leftovers;
 mod machine;
+mod packages;
 mod registry;
 mod stdio_server;
 mod volumes;

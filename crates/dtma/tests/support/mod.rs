@@ -66,6 +66,7 @@ pub(crate) fn spec(environment_id: EnvironmentId, image: ImageRef) -> InstanceSp
             args: Vec::new(),
             process: Vec::new(),
         },
+        package: None,
         transport: Transport::Stdio {
             processes: StdioProcesses::PerSession,
         },

@@ -27,7 +27,7 @@ fn describe(entry: &CatalogEntry) -> String {
     let image = match &definition.packaging {
         Packaging::DockerImage { image } => image.clone(),
         Packaging::Package { registry, name, .. } => {
-            format!("none; the package {}:{name}", registry.as_str())
+            format!("made of the package {}:{name}", registry.as_str())
         }
         Packaging::Remote { url: Some(url), .. } => format!("none; runs at {url}"),
         Packaging::Remote { url: None, .. } => "none; runs where --url says".to_owned(),

@@ -20,6 +20,7 @@ use super::sleep;
 use super::upgrade::AskTools;
 use crate::machines::{MachineCommands, MachineDirectory};
 use crate::mcp_gateway::remote::RemoteServers;
+use crate::packages::PackageSettings;
 use crate::reconcilers::Bells;
 use crate::reconcilers::queue::{Next, Reconcile};
 use crate::reconcilers::routes::RoutesBell;
@@ -50,6 +51,8 @@ pub struct InstanceReconciler {
     pub routes: RoutesBell,
     /// Asks a new version what it offers.
     pub tools: Arc<dyn AskTools>,
+    /// How machines make images of packages.
+    pub packages: PackageSettings,
 }
 
 /// What was looked at.
@@ -316,7 +319,8 @@ impl InstanceReconciler {
         let entry = self.store.catalog().get(instance.catalog_entry_id).await?;
         let revision = self.secrets_revision(instance).await?;
         let place = Place::serving(instance);
-        let spec = match render(instance, &entry.definition, revision, &place) {
+        let definition = &entry.definition;
+        let spec = match render(instance, definition, revision, &place, &self.packages) {
             Ok(spec) => spec,
             Err(error) => return self.unusable(claim, instance, &error).await.map(Err),
         };

@@ -11,10 +11,13 @@ use agentopia_domain::catalog::{
 };
 use agentopia_domain::instance::{DesiredInstance, Instance, InstanceStatus};
 use agentopia_domain::observed::{ObservedInstance, Phase};
+use agentopia_domain::package_build::PackageBuild;
 use agentopia_domain::spec::{ImageRef, InstanceSpec, Program, VolumeSpec};
 use agentopia_domain::versions::Slot;
 use agentopia_store::InstanceReport;
 use serde_json::{Map, Value};
+
+use crate::packages::PackageSettings;
 
 /// The version that the instance is to run is no longer in the catalog.
 #[derive(Debug, thiserror::Error)]
@@ -69,15 +72,19 @@ pub fn render(
     catalog: &CatalogDefinition,
     secrets_revision: i64,
     place: &Place<'_>,
+    packages: &PackageSettings,
 ) -> Result<InstanceSpec, UnknownVersion> {
     let version = catalog
         .version(place.version)
         .ok_or_else(|| UnknownVersion(place.version.to_owned()))?;
     let settings = Settings::new(catalog, version, &instance.config);
-    let Packaging::DockerImage { image } = &catalog.packaging else {
-        return Err(UnknownVersion(place.version.to_owned()));
+    let (image, package) = to_run(catalog, version, packages, place.digest)
+        .ok_or_else(|| UnknownVersion(place.version.to_owned()))?;
+    // What a package was made into is made anew from its lock, and not pulled.
+    let pinned = match package {
+        Some(_) => None,
+        None => place.digest.map(str::to_owned),
     };
-    let digest = place.digest.map(str::to_owned);
     Ok(InstanceSpec {
         instance_id: place.slot.on_machine(instance.id),
         environment_id: instance.environment_id,
@@ -88,15 +95,7 @@ pub fn render(
         restart_nonce: instance.restart_nonce,
         version: version.version.clone(),
         program: Program {
-            image: ImageRef {
-                repository: image.clone(),
-                tag: version.tag.clone(),
-                // Whoever changes the catalog entry changes what is started next, not what runs.
-                digest: match version.digest {
-                    Some(_) => digest.clone().or_else(|| version.digest.clone()),
-                    None => None,
-                },
-            },
+            image,
             // The version's own `args` are the image's; what the owner set goes to either form.
             process: match version.process.is_empty() {
                 true => Vec::new(),
@@ -104,6 +103,7 @@ pub fn render(
             },
             args: settings.args,
         },
+        package,
         transport: version
             .transport
             .clone()
@@ -117,8 +117,42 @@ pub fn render(
             of: (place.slot == Slot::Second).then_some(instance.id),
         }),
         direct_access: instance.direct_access.clone(),
-        pinned: digest,
+        pinned,
     })
+}
+
+/// The image to run, or the package to make one of and what to make it on. Nothing for servers that run
+/// elsewhere.
+fn to_run(
+    catalog: &CatalogDefinition,
+    version: &ToolVersion,
+    packages: &PackageSettings,
+    resolved: Option<&str>,
+) -> Option<(ImageRef, Option<PackageBuild>)> {
+    match &catalog.packaging {
+        Packaging::DockerImage { image } => {
+            let image = ImageRef {
+                repository: image.clone(),
+                tag: version.tag.clone(),
+                // Whoever changes the catalog entry changes what is started next, not what runs.
+                digest: version
+                    .digest
+                    .as_deref()
+                    .map(|digest| resolved.unwrap_or(digest).to_owned()),
+            };
+            Some((image, None))
+        }
+        Packaging::Package {
+            registry,
+            name,
+            program,
+        } => {
+            let package = version.package.as_ref()?;
+            let (base, build) = packages.build(*registry, name, program.as_deref(), package);
+            Some((base, Some(build)))
+        }
+        Packaging::Remote { .. } => None,
+    }
 }
 
 /// The specs that take an instance off a machine that is about to go, data and all. Built from the
@@ -159,6 +193,7 @@ pub fn removal(instance: &Instance, slot: Slot, purge_data: bool) -> InstanceSpe
             process: Vec::new(),
         },
         pinned: None,
+        package: None,
         transport: Transport::Stdio {
             processes: StdioProcesses::PerSession,
         },

@@ -11,6 +11,7 @@ use agentopia_domain::versions::Versions;
 use serde_json::json;
 
 use super::*;
+use crate::config::Config;
 
 fn instance() -> Instance {
     let ambient = Ambient::system();
@@ -61,7 +62,8 @@ fn catalog(version: &Value) -> CatalogDefinition {
 }
 
 fn rendered(instance: &Instance, catalog: &CatalogDefinition) -> InstanceSpec {
-    render(instance, catalog, 0, &Place::serving(instance)).unwrap()
+    let packages = PackageSettings::read(&Config::default()).unwrap();
+    render(instance, catalog, 0, &Place::serving(instance), &packages).unwrap()
 }
 
 #[test]

@@ -116,6 +116,13 @@ impl Task {
             }
             let fetched = secrets::fetch(&shared, spec, for_fetch).await?;
             let fetched_at = shared.now();
+            // Not among the starts: it takes minutes, and others are to start meanwhile.
+            if for_fetch {
+                shared
+                    .runtime
+                    .build(spec, fetched.login.as_ref(), &begun)
+                    .await?;
+            }
             let permit = shared.starts.acquire().await;
             let prepared = shared
                 .runtime
@@ -135,6 +142,7 @@ impl Task {
         };
         begun.report(Phase::Starting, "starting");
         self.secrets.clone_from(&env);
+        self.note.clone_from(&prepared.note);
         // From here on not cut off: half-made things would cost more than finishing.
         shared.runtime.start(spec, &prepared, env).await?;
         if self.history.message.is_some() {
@@ -318,6 +326,10 @@ impl Task {
             if !lines.is_empty() {
                 message.push_str("; its last words:\n");
                 message.push_str(&lines.join("\n"));
+            }
+            if let Some(note) = &self.note {
+                message.push('\n');
+                message.push_str(note);
             }
         }
         let message = redact(&message, &self.secrets);

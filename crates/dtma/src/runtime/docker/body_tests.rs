@@ -32,6 +32,7 @@ fn spec() -> InstanceSpec {
             args: Vec::new(),
             process: Vec::new(),
         },
+        package: None,
         transport: Transport::Stdio {
             processes: StdioProcesses::PerSession,
         },
@@ -67,6 +68,7 @@ fn body(spec: &InstanceSpec) -> ContainerCreateBody {
     let prepared = Prepared {
         target: "sha256:i".into(),
         image_digest: Some("sha256:d".into()),
+        note: None,
     };
     container(spec, &prepared, &image(), ALLOCATION, PATHS).unwrap()
 }

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout};
 
-use super::{DockerRuntime, engine};
+use super::{DockerRuntime, engine, package};
 use crate::runtime::{ErrorCode, Prepared, Progress, RuntimeError};
 
 /// A pull that says nothing for so long has hung.
@@ -89,6 +89,7 @@ impl DockerRuntime {
         let prepared = Prepared {
             target: inspected.id.clone().unwrap_or_default(),
             image_digest: digest(image, &inspected),
+            note: package::note(&inspected),
         };
         Ok((prepared, inspected))
     }

@@ -8,7 +8,8 @@
 //! event stream is opened anew ([`events`]), and what runs keeps being served, because no part of
 //! the engine is on the data path.
 //!
-//! Where to look next: [`lifecycle`] starts, stops and removes; [`observe`] tells what is there.
+//! Where to look next: [`lifecycle`] starts, stops and removes; [`observe`] tells what is there; [`package`] makes
+//! images of packages.
 
 mod body;
 mod cgroup;
@@ -23,6 +24,7 @@ mod logs;
 mod names;
 mod network;
 mod observe;
+mod package;
 mod pulled;
 mod strays;
 mod subnet;
@@ -60,6 +62,7 @@ use image::ImageConfigs;
 use lifecycle::Tool;
 use network::Allocation;
 use observe::FactsCache;
+use package::Builds;
 use pulled::Pulled;
 use usage::CpuReading;
 
@@ -76,6 +79,7 @@ pub struct DockerRuntime {
     context: RuntimeContext,
     environment: EnvironmentId,
     pulled: Pulled,
+    builds: Builds,
     /// What this process started or adopted.
     tools: DashMap<InstanceId, Tool>,
     cpu: DashMap<InstanceId, CpuReading>,
@@ -130,6 +134,7 @@ impl DockerRuntime {
             docker,
             environment: context.environment_id,
             pulled: Pulled::open(&context.data_dir),
+            builds: Builds::default(),
             context,
             tools: DashMap::new(),
             cpu: DashMap::new(),
@@ -142,6 +147,9 @@ impl DockerRuntime {
             stop: CancellationToken::new(),
         });
         firewall::close_metadata_service().await;
+        if let Err(error) = runtime.clear_builds().await {
+            tracing::warn!(%error, "builds that were cut off are left for now");
+        }
         let events = Events {
             docker: runtime.docker.clone(),
             environment: runtime.environment,
@@ -165,7 +173,20 @@ impl Runtime for DockerRuntime {
     }
 
     async fn needs_fetch(&self, spec: &InstanceSpec) -> Result<bool, RuntimeError> {
-        Ok(self.local_image(&spec.image()).await?.is_none())
+        Ok(self.image_of(spec).await?.is_none())
+    }
+
+    async fn build(
+        &self,
+        spec: &InstanceSpec,
+        login: Option<&RegistryLogin>,
+        progress: &Progress,
+    ) -> Result<(), RuntimeError> {
+        body::is_for(spec, self.environment)?;
+        match spec.package {
+            None => Ok(()),
+            Some(_) => self.ensure_image_of(spec, login, progress).await.map(drop),
+        }
     }
 
     async fn prepare(
@@ -176,7 +197,7 @@ impl Runtime for DockerRuntime {
     ) -> Result<Prepared, RuntimeError> {
         body::is_for(spec, self.environment)?;
         body::check_volume(spec)?;
-        let (prepared, image) = self.ensure_image(&spec.image(), login, progress).await?;
+        let (prepared, image) = self.ensure_image_of(spec, login, progress).await?;
         let config = image.config.unwrap_or_default();
         body::command(spec, &config)?;
         self.images.keep(&prepared.target, config);
@@ -252,7 +273,17 @@ impl Runtime for DockerRuntime {
     }
 
     async fn prune(&self, keep: &[InstanceSpec]) -> Result<u64, RuntimeError> {
-        self.prune_images(keep).await
+        let built = self.remove_unused_builds(keep, true).await?;
+        self.remove_package_cache().await?;
+        Ok(built + self.prune_images(keep).await?)
+    }
+
+    async fn tidy(&self, keep: &[InstanceSpec]) -> Result<u64, RuntimeError> {
+        self.remove_unused_builds(keep, false).await
+    }
+
+    async fn purge_shared(&self) -> Result<(), RuntimeError> {
+        self.purge_packages().await
     }
 
     fn exits(&self) -> broadcast::Receiver<InstanceId> {

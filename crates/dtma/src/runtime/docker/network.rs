@@ -319,7 +319,7 @@ impl DockerRuntime {
 }
 
 /// Subnets of the engine's networks and of the machine's routes.
-fn used_subnets(networks: Vec<Network>) -> Vec<Subnet> {
+pub(super) fn used_subnets(networks: Vec<Network>) -> Vec<Subnet> {
     let engine = networks
         .into_iter()
         .filter_map(|network| network.ipam?.config)

@@ -91,7 +91,7 @@ impl DockerRuntime {
 }
 
 /// Gives a tree to a user, its top last: the top's owner says that all of it was done.
-fn own(top: &Path, uid: u32) -> std::io::Result<()> {
+pub(super) fn own(top: &Path, uid: u32) -> std::io::Result<()> {
     let metadata = top.symlink_metadata()?;
     if metadata.uid() == uid && metadata.gid() == uid {
         return Ok(());

@@ -155,6 +155,7 @@ impl Runtime for ProcessRuntime {
         Ok(Prepared {
             target: program.to_string_lossy().into_owned(),
             image_digest: None,
+            note: None,
         })
     }
 

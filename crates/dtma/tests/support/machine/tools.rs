@@ -45,6 +45,7 @@ impl Machine {
                 args: Vec::new(),
                 process: vec![name.to_owned()],
             },
+            package: None,
             transport: Transport::Stdio {
                 processes: StdioProcesses::PerSession,
             },

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use agentopia_api::problem::FieldProblem;
 use agentopia_domain::admission::{DoesNotFit, admit};
-use agentopia_domain::catalog::{CatalogDefinition, CatalogStatus, Packaging, ToolVersion};
+use agentopia_domain::catalog::{CatalogDefinition, CatalogStatus, ToolVersion};
 use agentopia_domain::environment::Environment;
 use agentopia_domain::resources::Resources;
 use serde_json::{Map, Value};
 
+use crate::packages;
 use crate::problem::{Answer, Refusal, kind};
 
 /// The version to run, if the tool takes new instances.
@@ -26,26 +27,25 @@ pub(in crate::http::v1) fn version<'a>(
             ),
         ));
     }
-    if let Packaging::Package { registry, name, .. } = &entry.packaging {
-        return Err(Refusal::new(
-            kind::PACKAGE_UNSUPPORTED,
-            format!(
-                "`{}` is the package {}:{name}, and machines can't make images of packages yet; put it into an \
-                 image and import that (`agentopia catalog import REGISTRY/IMAGE:TAG`), or look whether its \
-                 makers have one",
-                entry.slug,
-                registry.as_str()
-            ),
-        ));
-    }
     let asked = asked.unwrap_or(&entry.default_version);
-    entry.version(asked).ok_or_else(|| {
+    let version = entry.version(asked).ok_or_else(|| {
         let known: Vec<&str> = entry.versions.iter().map(|v| v.version.as_str()).collect();
         Refusal::new(
             kind::UNKNOWN_VERSION,
             format!("`{}` has the versions {}", entry.slug, known.join(", ")),
         )
-    })
+    })?;
+    if let Some(word) = version.package.as_ref().and_then(packages::foreign_word) {
+        return Err(Refusal::new(
+            kind::PACKAGE_UNSUPPORTED,
+            format!(
+                "`{}` wants `{word}` of the program that runs its package, which machines can't do: take it out of \
+                 the version's `runtime_args` if the tool does without, or put the tool into an image",
+                entry.slug
+            ),
+        ));
+    }
+    Ok(version)
 }
 
 /// Whether `config`, laid over the defaults, fits the tool's schema.
