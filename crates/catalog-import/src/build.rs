@@ -200,6 +200,7 @@ impl Builder {
             resources: Resources::default(),
             volume: self.volume,
             direct_access: None,
+            egress: Default::default(),
             idle_seconds: None,
             status: self.status.unwrap_or(CatalogStatus::Available),
             slug: self.slug,

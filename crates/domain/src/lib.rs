@@ -15,6 +15,7 @@ pub mod ambient;
 pub mod call;
 pub mod catalog;
 pub mod direct_access;
+pub mod egress;
 pub mod environment;
 pub mod event;
 pub mod idle;

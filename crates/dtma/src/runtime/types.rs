@@ -39,6 +39,9 @@ pub struct RuntimeContext {
     pub tool_init: PathBuf,
     /// Where programs of the process runtime are looked up before `PATH`.
     pub tools_dir: Option<PathBuf>,
+    /// Where names are looked up for tools that may not go everywhere; the machine's own name servers if
+    /// there are none here.
+    pub dns_servers: Vec<std::net::SocketAddr>,
     /// Time and randomness.
     pub ambient: Ambient,
 }
@@ -236,6 +239,10 @@ pub fn spec_hash(spec: &InstanceSpec) -> String {
     // Left out where there is none, so that containers of DTMAs that knew no such ports stay.
     if let (Some(access), Some(fields)) = (&spec.direct_access, key.as_array_mut()) {
         fields.push(serde_json::json!([access.port, access.protocols]));
+    }
+    // Likewise: a container that may not go everywhere has another resolver.
+    if let (false, Some(fields)) = (spec.egress.is_open(), key.as_array_mut()) {
+        fields.push("held".into());
     }
     hex::encode(&Sha256::digest(key.to_string().as_bytes())[..16])
 }

@@ -2,6 +2,7 @@
 //! made on the spot. Dropping it removes everything that carries its environment's label.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,21 +30,29 @@ pub(crate) struct Machine {
     pub(crate) environment: EnvironmentId,
     pub(crate) runtime: Arc<DockerRuntime>,
     pub(crate) directory: tempfile::TempDir,
+    dns_servers: Vec<SocketAddr>,
 }
 
 impl Machine {
     pub(crate) async fn new() -> Self {
+        Self::with_dns(Vec::new()).await
+    }
+
+    /// One that looks up names at these servers.
+    pub(crate) async fn with_dns(dns_servers: Vec<SocketAddr>) -> Self {
         let environment = Ambient::system().new_id();
         let directory = tempfile::Builder::new()
             .prefix("dtma-test-")
             .tempdir_in("/tmp")
             .unwrap();
-        let runtime = connect(environment, directory.path(), Path::new(DEFAULT_SOCKET)).await;
+        let socket = Path::new(DEFAULT_SOCKET);
+        let runtime = connect(environment, directory.path(), socket, &dns_servers).await;
         Self {
             docker: engine(),
             environment,
             runtime,
             directory,
+            dns_servers,
         }
     }
 
@@ -55,7 +64,8 @@ impl Machine {
     /// The same, with another way to the engine.
     pub(crate) async fn reconnect(&mut self, socket: &Path) {
         self.runtime.shutdown(std::time::Duration::ZERO).await;
-        self.runtime = connect(self.environment, self.directory.path(), socket).await;
+        let directory = self.directory.path();
+        self.runtime = connect(self.environment, directory, socket, &self.dns_servers).await;
     }
 
     /// A spec of the echo server in an image from scratch.
@@ -169,6 +179,7 @@ async fn connect(
     environment_id: EnvironmentId,
     directory: &Path,
     socket: &Path,
+    dns_servers: &[SocketAddr],
 ) -> Arc<DockerRuntime> {
     let context = RuntimeContext {
         environment_id,
@@ -176,6 +187,7 @@ async fn connect(
         run_dir: directory.join("run"),
         tool_init: tool_init(),
         tools_dir: None,
+        dns_servers: dns_servers.to_vec(),
         ambient: Ambient::system(),
     };
     DockerRuntime::connect(socket, context)

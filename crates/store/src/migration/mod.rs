@@ -18,6 +18,7 @@ mod m0011_oauth;
 mod m0012_upstream_logins;
 mod m0013_link_secrets;
 mod m0014_quotas;
+mod m0015_egress;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_upstream_logins::UpstreamLogins),
             Box::new(m0013_link_secrets::LinkSecrets),
             Box::new(m0014_quotas::Quotas),
+            Box::new(m0015_egress::Egress),
         ]
     }
 }

@@ -4,6 +4,7 @@ mod call;
 pub(in crate::http::v1) mod check;
 mod deploy;
 mod direct_access;
+mod egress;
 mod idle;
 mod intend;
 mod list;

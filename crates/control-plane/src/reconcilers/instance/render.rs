@@ -9,6 +9,7 @@ use agentopia_domain::catalog::text::filled;
 use agentopia_domain::catalog::{
     CatalogDefinition, ConfigTarget, Packaging, StdioProcesses, ToolVersion, Transport,
 };
+use agentopia_domain::egress::Egress;
 use agentopia_domain::instance::{DesiredInstance, Instance, InstanceStatus};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::spec::{ImageRef, InstanceSpec, Program, VolumeSpec};
@@ -73,6 +74,7 @@ pub fn render(
             mount_path: volume.mount_path.clone(),
         }),
         direct_access: instance.direct_access.clone(),
+        egress: instance.egress.clone(),
     })
 }
 
@@ -111,6 +113,7 @@ pub fn wind_down(report: &InstanceReport) -> Option<InstanceSpec> {
         resources: instance.resources,
         volume: None,
         direct_access: None,
+        egress: Egress::None,
     })
 }
 

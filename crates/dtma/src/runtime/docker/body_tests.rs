@@ -39,6 +39,7 @@ fn spec() -> InstanceSpec {
         resources: Resources::default(),
         volume: None,
         direct_access: None,
+        egress: Default::default(),
     }
 }
 
@@ -66,7 +67,7 @@ fn body(spec: &InstanceSpec) -> ContainerCreateBody {
         target: "sha256:i".into(),
         image_digest: Some("sha256:d".into()),
     };
-    container(spec, &prepared, &image(), ALLOCATION, PATHS).unwrap()
+    container(spec, &prepared, &image(), ALLOCATION, None, PATHS).unwrap()
 }
 
 #[test]

@@ -12,6 +12,7 @@
 
 mod body;
 mod cgroup;
+mod egress;
 mod engine;
 mod events;
 mod firewall;
@@ -82,6 +83,10 @@ pub struct DockerRuntime {
     /// Configurations of images by image id, which never change.
     images: ImageConfigs,
     facts: FactsCache,
+    /// What holds the instances to where they may go.
+    egress: DashMap<InstanceId, egress::Guard>,
+    /// Where names are looked up that tools may reach.
+    upstream: Arc<egress::Upstream>,
     exits: broadcast::Sender<InstanceId>,
     /// How often the engine's event stream ended.
     interruptions: Arc<AtomicU64>,
@@ -128,6 +133,8 @@ impl DockerRuntime {
             docker,
             environment: context.environment_id,
             pulled: Pulled::open(&context.data_dir),
+            egress: DashMap::new(),
+            upstream: Arc::new(egress::Upstream::new(&context.dns_servers)),
             context,
             tools: DashMap::new(),
             cpu: DashMap::new(),
@@ -205,6 +212,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn admit(&self, spec: &InstanceSpec) -> Result<(), RuntimeError> {
+        self.hold(spec).await?;
         self.admit_sources(spec).await
     }
 
@@ -259,6 +267,7 @@ impl Runtime for DockerRuntime {
     async fn shutdown(&self, _grace: Duration) {
         // Containers go on; their tool-init finds the next DTMA by itself.
         self.stop.cancel();
+        self.egress.clear();
         let tools: Vec<Tool> = self
             .tools
             .iter()

@@ -52,6 +52,7 @@ impl Machine {
             resources: Resources::default(),
             volume: None,
             direct_access: None,
+            egress: Default::default(),
         }
     }
 
