@@ -13,6 +13,7 @@ mod calls;
 mod catalog;
 mod credentials;
 mod direct_access;
+mod egress;
 mod environments;
 mod events;
 mod gateway;

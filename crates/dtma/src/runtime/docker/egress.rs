@@ -48,8 +48,9 @@ struct Held {
     id: InstanceId,
     place: Place,
     state: Mutex<State>,
-    /// One change of the rules at a time, each with the state of then.
-    writing: tokio::sync::Mutex<()>,
+    /// One change of the rules at a time, each with the state of then. False once it is over: a question
+    /// that is still being answered must not make rules that nobody takes away.
+    writing: tokio::sync::Mutex<bool>,
 }
 
 #[derive(Debug)]
@@ -61,13 +62,21 @@ struct State {
 impl Held {
     /// Makes the rules what the state says.
     async fn write(&self) -> Result<(), String> {
-        let _one = self.writing.lock().await;
+        let writing = self.writing.lock().await;
+        if !*writing {
+            return Err("the instance is gone, or held anew".to_owned());
+        }
         let chain = {
             let mut state = self.state.lock();
             state.learned.forget_old(tokio::time::Instant::now());
             rules::chain(self.id, self.place, &state.policy, &state.learned)
         };
         tables::write(self.id, self.place, &chain).await
+    }
+
+    /// Writes no rules any more.
+    async fn end(&self) {
+        *self.writing.lock().await = false;
     }
 }
 
@@ -120,7 +129,7 @@ impl DockerRuntime {
             return held.write().await;
         }
         // The one before has the address that the next one listens on.
-        self.egress.remove(&id);
+        self.let_go(id).await;
         let held = Arc::new(Held {
             id,
             place,
@@ -128,7 +137,7 @@ impl DockerRuntime {
                 policy: policy.clone(),
                 learned: Learned::default(),
             }),
-            writing: tokio::sync::Mutex::default(),
+            writing: tokio::sync::Mutex::new(true),
         });
         held.write().await?;
         let resolver = match policy.is_open() {
@@ -165,8 +174,15 @@ impl DockerRuntime {
 
     /// Takes away what [`Self::hold`] made. Only once the container is gone.
     pub(super) async fn release(&self, id: InstanceId) {
-        self.egress.remove(&id);
+        self.let_go(id).await;
         tables::remove(id).await;
+    }
+
+    async fn let_go(&self, id: InstanceId) {
+        let guard = self.egress.remove(&id);
+        if let Some((_, guard)) = guard {
+            guard.held.end().await;
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 //! they can do more than any tool.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use agentopia_domain::spec::InstanceSpec;
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStdout};
 
 use crate::machine::Machine;
 
@@ -104,12 +106,55 @@ impl Inside {
         self.run(&["perl", "-e", script, &from.to_string(), &to.to_string()]);
     }
 
+    /// Opens a connection, and says nothing until [`Talk::rest`].
+    pub(super) fn talk(self, to: Ipv4Addr, port: u16) -> Talk {
+        let script = format!(
+            "exec 3<>/dev/tcp/{to}/{port}; echo open; read; \
+             printf 'GET / HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n' >&3; timeout 3 head -c 8 <&3"
+        );
+        let mut child = tokio::process::Command::new("nsenter")
+            .arg(self.net())
+            .args(["bash", "-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Talk {
+            said: child.stdout.take().unwrap(),
+            child,
+        }
+    }
+
     /// Its addresses of IPv6, but the loopback one.
     pub(super) fn v6(self) -> Vec<String> {
         let (_, table) = self.run(&["cat", "/proc/self/net/if_inet6"]);
         let table = String::from_utf8(table).unwrap();
         let other = |line: &&str| !line.ends_with(" lo");
         table.lines().filter(other).map(str::to_owned).collect()
+    }
+}
+
+/// An open connection.
+pub(super) struct Talk {
+    child: Child,
+    said: ChildStdout,
+}
+
+impl Talk {
+    /// Once it is open.
+    pub(super) async fn opened(&mut self) {
+        let mut word = [0; 5];
+        self.said.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"open\n");
+    }
+
+    /// What the other end says to a request, at most eight bytes.
+    pub(super) async fn rest(mut self) -> Vec<u8> {
+        drop(self.child.stdin.take());
+        let mut rest = Vec::new();
+        self.said.read_to_end(&mut rest).await.unwrap();
+        rest
     }
 }
 
