@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use agentopia_domain::direct_access::{FirewallRecord, PortProtocol};
+use agentopia_domain::egress::Egress;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails};
@@ -56,6 +57,9 @@ pub struct Instance {
     /// Who may reach its port directly; not there for tools without such a port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_access: Option<DirectAccess>,
+    /// Where it may go to.
+    #[serde(default)]
+    pub egress: Egress,
     /// Where the server is, if it runs elsewhere: then it has no container and no machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -109,6 +113,7 @@ impl Instance {
         let idle_seconds = instance.idle_limit().and(instance.idle.seconds());
         Self {
             direct_access: DirectAccess::of(&instance, environment),
+            egress: instance.egress,
             mcp_url: format!("{base_url}/instances/{}/mcp", instance.id),
             url: instance.remote.map(|remote| remote.url.into()),
             login: None,
@@ -213,6 +218,9 @@ pub struct DeployRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 50)]
     pub allow_from: Vec<String>,
+    /// Where it may go to: what the catalog says unless given. More than the catalog says takes an admin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
     /// Where the server is, for an entry of a remote server without an address of its own:
     /// `https://host/path`. It can't be changed later, because secrets that were given for one address
     /// must not go to another.
@@ -247,6 +255,10 @@ pub struct UpdateInstanceRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1, max_items = 50)]
     pub allow_from: Option<Vec<String>>,
+    /// Where it may go to. More than the catalog says takes an admin. From or to `open` restarts the tool;
+    /// otherwise it holds at once, and connections to other places are cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
     /// After how long without use it is stopped until the next call. Does not restart the tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<IdleSetting>,

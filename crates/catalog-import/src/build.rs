@@ -6,6 +6,7 @@ use agentopia_domain::catalog::{
     CatalogDefinition, CatalogStatus, ConfigBinding, ConfigTarget, ConfigTemplate, Packaging,
     SecretRequirement, ToolVersion, Transport, VolumeTemplate, is_env_name,
 };
+use agentopia_domain::egress::Egress;
 use agentopia_domain::resources::Resources;
 use serde_json::{Map, Value, json};
 
@@ -42,6 +43,8 @@ pub(crate) struct Builder {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) args: Vec<String>,
     pub(crate) volume: Option<VolumeTemplate>,
+    /// Where it may go to.
+    pub(crate) egress: Egress,
     pub(crate) lookup: Option<Lookup>,
     pub(crate) secrets: Vec<SecretRequirement>,
     pub(crate) properties: Map<String, Value>,
@@ -200,6 +203,7 @@ impl Builder {
             resources: Resources::default(),
             volume: self.volume,
             direct_access: None,
+            egress: self.egress,
             idle_seconds: None,
             status: self.status.unwrap_or(CatalogStatus::Available),
             slug: self.slug,

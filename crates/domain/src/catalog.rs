@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::direct_access::DirectPort;
+use crate::egress::Egress;
 use crate::ids::CatalogEntryId;
 use crate::name::Name;
 use crate::remote::RemoteTransport;
@@ -301,6 +302,9 @@ pub struct CatalogDefinition {
     /// speak MCP without the gateway's checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_access: Option<DirectPort>,
+    /// Where the tool may go to: everywhere unless said otherwise. Whoever deploys it may give it less.
+    #[serde(default, skip_serializing_if = "Egress::is_open")]
+    pub egress: Egress,
     /// After so many seconds without use an instance is stopped until the next call, unless its owner
     /// says otherwise: 60 to 2,592,000 (30 days). Not there: never (TOOL-9).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::direct_access::DirectAccess;
+use crate::egress::Egress;
 use crate::idle::Idle;
 use crate::ids::{AccountId, CatalogEntryId, EnvironmentId, InstanceId, SecretId};
 use crate::name::Name;
@@ -195,6 +196,8 @@ pub struct Instance {
     pub resources: Resources,
     /// From where its port may be reached directly, if it has such a port (TOOL-11).
     pub direct_access: Option<DirectAccess>,
+    /// Where it may go to, as it was decided when it was deployed or changed since (DTMA-4).
+    pub egress: Egress,
     /// Where the server is, if it runs elsewhere: then no machine has to do with it.
     pub remote: Option<RemoteServer>,
     /// After how long without use it is stopped until the next call.

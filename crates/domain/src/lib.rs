@@ -16,6 +16,7 @@ pub mod call;
 pub mod catalog;
 pub mod definitions;
 pub mod direct_access;
+pub mod egress;
 pub mod environment;
 pub mod event;
 pub mod idle;

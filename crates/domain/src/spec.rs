@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Transport;
 use crate::direct_access::DirectAccess;
+use crate::egress::Egress;
 use crate::ids::{AccountId, EnvironmentId, InstanceId};
 use crate::instance::DesiredInstance;
 use crate::package_build::PackageBuild;
@@ -62,6 +63,9 @@ pub struct InstanceSpec {
     /// The port that is published on the machine, and from where it may be reached (TOOL-11).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_access: Option<DirectAccess>,
+    /// Where it may go to (DTMA-4).
+    #[serde(default, skip_serializing_if = "Egress::is_open")]
+    pub egress: Egress,
 }
 
 /// The two forms of one server; which is used is the runtime's matter.
@@ -158,6 +162,8 @@ impl InstanceSpec {
             || self.secrets_revision != other.secrets_revision
             || self.resources != other.resources
             || self.volume != other.volume
+            // One that may not go everywhere asks a resolver of ours; where it may go is that one's matter.
+            || self.egress.is_open() != other.egress.is_open()
             || !publishes_same(self.direct_access.as_ref(), other.direct_access.as_ref())
     }
 }

@@ -41,6 +41,10 @@ pub struct Config {
     /// Programs of the process runtime, looked up before `PATH`.
     #[serde(default)]
     pub tools_dir: Option<PathBuf>,
+    /// Name servers (`address:port`) for tools that may reach some names only; the machine's own unless
+    /// given.
+    #[serde(default)]
+    pub dns_servers: Vec<SocketAddr>,
     /// The provider's id of this machine, where it has one.
     #[serde(default)]
     pub machine_id: Option<String>,

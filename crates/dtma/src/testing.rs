@@ -45,5 +45,6 @@ pub(crate) fn spec_in(environment_id: EnvironmentId) -> InstanceSpec {
         resources: Resources::default(),
         volume: None,
         direct_access: None,
+        egress: Default::default(),
     }
 }

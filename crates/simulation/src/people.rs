@@ -135,6 +135,7 @@ pub(crate) async fn deploy(world: &World, account: AccountId, open: bool) -> any
         resources: Resources::default(),
         running: true,
         direct_access,
+        egress: Default::default(),
         remote: None,
         idle: IdleSetting::Inherit,
     };

@@ -127,6 +127,7 @@ fn tool() -> anyhow::Result<CatalogDefinition> {
             protocols: BTreeSet::from([PortProtocol::Tcp]),
             purpose: String::new(),
         }),
+        egress: Default::default(),
         idle_seconds: None,
         status: CatalogStatus::Available,
     })

@@ -2,6 +2,7 @@
 
 use agentopia_domain::catalog::package::{PackageRegistry, is_program};
 use agentopia_domain::catalog::{Packaging, VolumeTemplate};
+use agentopia_domain::egress::Egress;
 
 use super::{docker, remote};
 use crate::build::Builder;
@@ -77,6 +78,9 @@ fn image(
             "the variable {} was left out: the command line does not pass it on (`-e`)",
             words::line(name, 60)
         ));
+    }
+    if run.is_offline {
+        builder.egress = Egress::None;
     }
     builder.volume = run.mount.map(|mount_path| VolumeTemplate { mount_path });
     args::arguments(&mut builder, &run.command)?;

@@ -12,6 +12,8 @@ pub(crate) struct Run {
     pub(crate) env: Vec<(String, Option<String>)>,
     /// The one directory that outlives the container.
     pub(crate) mount: Option<String>,
+    /// Whether it has no network.
+    pub(crate) is_offline: bool,
     pub(crate) notes: Vec<String>,
 }
 
@@ -91,7 +93,10 @@ impl Run {
                     );
                 }
                 "--network" | "--net" | "--add-host" | "--dns" => {
-                    value()?;
+                    if value()? == "none" {
+                        run.is_offline = true;
+                        continue;
+                    }
                     run.notes.push(format!(
                         "{flag} was left out: a tool has a network of its own"
                     ));

@@ -228,4 +228,16 @@ fn what_docker_is_asked_for_besides_is_told() {
     assert_eq!(draft.definition.volume.unwrap().mount_path, "/data");
     assert_eq!(draft.definition.default_version, "000000000000");
     assert_eq!(draft.notes.len(), 3, "{:?}", draft.notes);
+    assert!(draft.definition.egress.is_open());
+}
+
+#[test]
+fn what_docker_keeps_off_the_network_stays_off() {
+    let draft =
+        one(json!({"command": "docker", "args": ["run", "--network=none", "a/b:1"]})).unwrap();
+    assert_eq!(
+        draft.definition.egress,
+        agentopia_domain::egress::Egress::None
+    );
+    assert_eq!(draft.notes.len(), 0, "{:?}", draft.notes);
 }

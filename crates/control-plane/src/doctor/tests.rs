@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use agentopia_domain::egress::Egress;
 use agentopia_domain::idle::Idle;
 use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails};
 use agentopia_domain::name::Name;
@@ -35,6 +36,7 @@ fn healthy() -> Patient {
             secrets: BTreeMap::from([("API_KEY".to_owned(), ambient.new_id::<SecretId>())]),
             resources: Resources::default(),
             direct_access: None,
+            egress: Egress::Open,
             remote: None,
             idle: Idle::default(),
             last_used_at: None,

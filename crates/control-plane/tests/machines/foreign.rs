@@ -57,6 +57,7 @@ pub(crate) async fn deploy(at: &Installation, machine: &Machine) -> Instance {
         resources: definition.resources,
         running: true,
         direct_access: None,
+        egress: Default::default(),
         remote: None,
         idle: IdleSetting::Inherit,
     };

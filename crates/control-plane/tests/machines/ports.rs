@@ -38,6 +38,7 @@ async fn deploy(droplets: &Droplets, name: &str) -> InstanceId {
         resources: definition.resources,
         running: true,
         remote: None,
+        egress: Default::default(),
         direct_access: Some(DirectAccess {
             port: 8080,
             protocols: [PortProtocol::Tcp].into(),

@@ -72,6 +72,9 @@ impl CatalogDefinition {
                         wrong(&format!("packaging.headers.{name}"), &problem);
                     }
                 }
+                if !self.egress.is_open() {
+                    wrong("egress", "leave it out: a remote server runs elsewhere");
+                }
                 if self.direct_access.is_some() || self.volume.is_some() {
                     wrong(
                         "packaging",

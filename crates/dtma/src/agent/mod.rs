@@ -219,6 +219,7 @@ async fn start_runtime(
         run_dir: config.run_dir.clone(),
         tool_init: config.tool_init.clone(),
         tools_dir: config.tools_dir.clone(),
+        dns_servers: config.dns_servers.clone(),
         ambient: ambient.clone(),
     };
     if chosen.kind == RuntimeKind::Process {

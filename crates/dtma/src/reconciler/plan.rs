@@ -32,7 +32,7 @@ pub(super) struct Situation<'a> {
     pub(super) grip: &'a Grip,
     /// What happened so far.
     pub(super) history: &'a History,
-    /// Whether it is time to say (again) who may reach its port.
+    /// Whether it is time to say (again) who may reach its port and where it may go to.
     pub(super) admission_due: bool,
     /// Whether the control plane found a clone of this machine: nothing new is started.
     pub(super) locked: bool,
@@ -60,7 +60,7 @@ pub(super) enum Step {
     Adopt,
     /// See whether it answers.
     Probe,
-    /// Let those reach its port whom the spec names, and nobody else.
+    /// Let those reach its port whom the spec names, and it go where the spec lets it.
     Admit,
     /// It was running and is not any more: write the failure down.
     NoteCrash(ExitInfo),

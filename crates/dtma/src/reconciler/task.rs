@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agentopia_domain::InstanceId;
 use agentopia_domain::direct_access::DirectAccess;
+use agentopia_domain::egress::Egress;
 use agentopia_domain::instance::{DesiredInstance, RuntimeDetails};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::spec::InstanceSpec;
@@ -47,8 +48,8 @@ pub(super) struct Task {
     engine: EngineSeen,
     /// Generation and hash of the spec seen last.
     seen: Option<(i64, String)>,
-    /// Who was last let in to its port, and when.
-    admitted: Option<(DirectAccess, Instant)>,
+    /// Who was last let in to its port, where it was let go to, and when.
+    admitted: Option<(Option<DirectAccess>, Egress, Instant)>,
     /// The engine or the disk fails us: how long to wait.
     trouble: Backoff,
     /// Of the last start, to take them out of what the tool wrote.
@@ -125,16 +126,20 @@ impl Task {
 
     /// Now and then also when nothing changed: somebody may have taken our rules away.
     fn admission_due(&self, spec: &InstanceSpec) -> bool {
-        let Some(wanted) = &spec.direct_access else {
-            return false;
+        // What is told to the kernel for a tool that is free to go costs as much and protects less.
+        let pause = match spec.direct_access.is_none() && spec.egress.is_open() {
+            true => RESYNC * 10,
+            false => RESYNC,
         };
-        !self.admitted.as_ref().is_some_and(|(admitted, at)| {
-            admitted == wanted && self.now().saturating_sub(*at) < RESYNC
+        !self.admitted.as_ref().is_some_and(|(access, egress, at)| {
+            *access == spec.direct_access
+                && *egress == spec.egress
+                && self.now().saturating_sub(*at) < pause
         })
     }
 
     fn note_admission(&mut self, spec: &InstanceSpec) {
-        self.admitted = spec.direct_access.clone().map(|it| (it, self.now()));
+        self.admitted = Some((spec.direct_access.clone(), spec.egress.clone(), self.now()));
     }
 
     /// An engine that went away took the tool with it: that is no failure of the tool, which is

@@ -87,9 +87,9 @@ pub trait Runtime: fmt::Debug + Send + Sync {
         secrets: BTreeMap<String, SecretString>,
     ) -> Result<bool, RuntimeError>;
 
-    /// Lets those reach the instance's direct port whom the spec names, and nobody else, without a
-    /// restart of the tool. `start` and `adopt` do so as well; this is for other sources, and for
-    /// rules that somebody else took away.
+    /// Lets those reach the instance's direct port whom the spec names, and nobody else, and the instance
+    /// go where the spec lets it, and nowhere else, without a restart of the tool. `start` and `adopt` do
+    /// so as well; this is for what changed, and for rules that somebody else took away.
     async fn admit(&self, spec: &InstanceSpec) -> Result<(), RuntimeError>;
 
     /// Stops it: TERM, after `grace` KILL. Logs stay readable. Nothing to stop is success.

@@ -39,6 +39,9 @@ pub struct RuntimeContext {
     pub tool_init: PathBuf,
     /// Where programs of the process runtime are looked up before `PATH`.
     pub tools_dir: Option<PathBuf>,
+    /// Where names are looked up for tools that may not go everywhere; the machine's own name servers if
+    /// there are none here.
+    pub dns_servers: Vec<std::net::SocketAddr>,
     /// Time and randomness.
     pub ambient: Ambient,
 }
@@ -241,6 +244,10 @@ pub fn spec_hash(spec: &InstanceSpec) -> String {
     }
     if let (Some(package), Some(fields)) = (&spec.package, key.as_array_mut()) {
         fields.push(serde_json::json!(package.content()));
+    }
+    // Likewise: a container that may not go everywhere has another resolver.
+    if let (false, Some(fields)) = (spec.egress.is_open(), key.as_array_mut()) {
+        fields.push("held".into());
     }
     hex::encode(&Sha256::digest(key.to_string().as_bytes())[..16])
 }

@@ -71,6 +71,7 @@ impl Bench {
             run_dir: directory.path().join("run"),
             tool_init: "/nonexistent".into(),
             tools_dir: None,
+            dns_servers: Vec::new(),
             ambient: Ambient::system(),
         };
         std::fs::create_dir(directory.path().join("data")).unwrap();

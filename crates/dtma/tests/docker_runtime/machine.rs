@@ -1,12 +1,14 @@
 //! A machine under test: a runtime with an environment of its own on the real engine, and images
 //! made on the spot. Dropping it removes everything that carries its environment's label.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use agentopia_domain::spec::{ImageRef, InstanceSpec};
-use agentopia_domain::{Ambient, EnvironmentId};
+use agentopia_domain::{Ambient, EnvironmentId, InstanceId};
 use agentopia_dtma::runtime::docker::{DEFAULT_SOCKET, DockerRuntime};
 use agentopia_dtma::runtime::{
     Progress, Runtime, RuntimeContext, StdioSession, ToolChannel, ToolHandle,
@@ -17,6 +19,7 @@ use bollard::query_parameters::{
     RemoveContainerOptions, RemoveVolumeOptions,
 };
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -29,21 +32,32 @@ pub(crate) struct Machine {
     pub(crate) environment: EnvironmentId,
     pub(crate) runtime: Arc<DockerRuntime>,
     pub(crate) directory: tempfile::TempDir,
+    dns_servers: Vec<SocketAddr>,
+    /// What was started, for the rules that the kernel has of it.
+    started: Mutex<BTreeSet<InstanceId>>,
 }
 
 impl Machine {
     pub(crate) async fn new() -> Self {
+        Self::with_dns(Vec::new()).await
+    }
+
+    /// One that looks up names at these servers.
+    pub(crate) async fn with_dns(dns_servers: Vec<SocketAddr>) -> Self {
         let environment = Ambient::system().new_id();
         let directory = tempfile::Builder::new()
             .prefix("dtma-test-")
             .tempdir_in("/tmp")
             .unwrap();
-        let runtime = connect(environment, directory.path(), Path::new(DEFAULT_SOCKET)).await;
+        let socket = Path::new(DEFAULT_SOCKET);
+        let runtime = connect(environment, directory.path(), socket, &dns_servers).await;
         Self {
             docker: engine(),
             environment,
             runtime,
             directory,
+            dns_servers,
+            started: Mutex::default(),
         }
     }
 
@@ -55,7 +69,8 @@ impl Machine {
     /// The same, with another way to the engine.
     pub(crate) async fn reconnect(&mut self, socket: &Path) {
         self.runtime.shutdown(std::time::Duration::ZERO).await;
-        self.runtime = connect(self.environment, self.directory.path(), socket).await;
+        let directory = self.directory.path();
+        self.runtime = connect(self.environment, directory, socket, &self.dns_servers).await;
     }
 
     /// A spec of the echo server in an image from scratch.
@@ -111,6 +126,7 @@ impl Machine {
     }
 
     pub(crate) async fn start_with(&self, spec: &InstanceSpec, secrets: &[(&str, &str)]) {
+        self.started.lock().insert(spec.instance_id);
         let prepared = self
             .runtime
             .prepare(spec, None, &Progress::none())
@@ -169,6 +185,7 @@ async fn connect(
     environment_id: EnvironmentId,
     directory: &Path,
     socket: &Path,
+    dns_servers: &[SocketAddr],
 ) -> Arc<DockerRuntime> {
     let context = RuntimeContext {
         environment_id,
@@ -176,6 +193,7 @@ async fn connect(
         run_dir: directory.join("run"),
         tool_init: tool_init(),
         tools_dir: None,
+        dns_servers: dns_servers.to_vec(),
         ambient: Ambient::system(),
     };
     DockerRuntime::connect(socket, context)
@@ -222,8 +240,33 @@ async fn everything(docker: &Docker, environment: EnvironmentId) -> Vec<String> 
     containers.chain(networks).chain(volumes).collect()
 }
 
+/// Takes away the rules of an instance that nobody removed.
+fn forget_rules(id: InstanceId) {
+    let chain = format!("AGOUT-{:016X}", id.as_uuid().as_u64_pair().1);
+    for program in ["iptables", "ip6tables"] {
+        let mangle = |arguments: &str| {
+            let mut command = Command::new(program);
+            command.args(["-w", "5", "-t", "mangle"]);
+            command.args(arguments.split(' ')).output()
+        };
+        let Ok(listing) = mangle("-S") else { continue };
+        let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
+        let hooks = listing
+            .lines()
+            .filter(|line| line.ends_with(&format!("-j {chain}")));
+        for hook in hooks.filter_map(|line| line.strip_prefix("-A ")) {
+            let _ = mangle(&format!("-D {hook}"));
+        }
+        if listing.contains(&chain) {
+            let _ = mangle(&format!("-F {chain}"));
+            let _ = mangle(&format!("-X {chain}"));
+        }
+    }
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
+        let started = std::mem::take(&mut *self.started.lock());
         let environment = self.environment;
         let clean = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -249,6 +292,7 @@ impl Drop for Machine {
             });
         };
         let _ = std::thread::spawn(clean).join();
+        started.into_iter().for_each(forget_rules);
     }
 }
 

@@ -11,6 +11,7 @@ mod support;
 
 mod adoption;
 mod direct_access;
+mod egress;
 mod engine_away;
 mod faults;
 mod hardening;

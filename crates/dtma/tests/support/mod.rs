@@ -81,6 +81,7 @@ pub(crate) fn spec(environment_id: EnvironmentId, image: ImageRef) -> InstanceSp
         },
         volume: None,
         direct_access: None,
+        egress: Default::default(),
     }
 }
 

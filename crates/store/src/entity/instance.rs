@@ -17,6 +17,7 @@ pub(crate) struct Model {
     pub(crate) config: String,
     pub(crate) resources: String,
     pub(crate) direct_access: Option<String>,
+    pub(crate) egress: Option<String>,
     pub(crate) remote: Option<String>,
     pub(crate) idle_seconds: Option<i64>,
     pub(crate) last_used_at: Option<i64>,

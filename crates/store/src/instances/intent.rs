@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use agentopia_domain::admission::DoesNotFit;
 use agentopia_domain::direct_access::DirectAccess;
+use agentopia_domain::egress::Egress;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::idle::IdleSetting;
@@ -17,8 +18,8 @@ use sea_orm::{
 };
 
 use super::{
-    Instances, WHAT, admit_rules, direct_access_text, map_secrets, name_is_free, read, row, sleep,
-    wanted_resources,
+    Instances, WHAT, admit_rules, direct_access_text, egress_text, map_secrets, name_is_free, read,
+    row, sleep, wanted_resources,
 };
 use crate::convert::{json, word};
 use crate::entity::instance::{ActiveModel, Column, Entity};
@@ -65,6 +66,8 @@ pub struct Reconfigure {
     pub resources: Option<Resources>,
     /// Others may reach its port directly.
     pub direct_access: Option<DirectAccess>,
+    /// It may go to other places.
+    pub egress: Option<Egress>,
     /// Another idle time, which begins now.
     pub idle: Option<IdleSetting>,
 }
@@ -157,6 +160,9 @@ impl Instances<'_> {
             if let Some(idle) = new.idle {
                 change.idle_seconds = Set(sleep::column_of(idle));
                 begins_anew = true;
+            }
+            if let Some(egress) = new.egress {
+                change.egress = Set(egress_text(&egress)?);
             }
             if let Some(access) = new.direct_access {
                 admit_rules(&transaction, environment_id, id, Some(&access)).await?;

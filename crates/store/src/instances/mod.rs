@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use agentopia_domain::admission::DoesNotFit;
 use agentopia_domain::direct_access::{self, DirectAccess};
+use agentopia_domain::egress::Egress;
 use agentopia_domain::environment::Environment;
 use agentopia_domain::event::NewEvent;
 use agentopia_domain::idle::IdleSetting;
@@ -44,6 +45,7 @@ pub use versions::VersionStep;
 
 pub(crate) const WHAT: &str = "instance";
 const DIRECT_ACCESS: &str = "account_tool_instances.direct_access";
+const EGRESS: &str = "account_tool_instances.egress";
 const REMOTE: &str = "account_tool_instances.remote";
 const VERSIONS: &str = "account_tool_instances.versions";
 
@@ -84,6 +86,8 @@ pub struct NewInstance {
     pub running: bool,
     /// From where its port may be reached directly.
     pub direct_access: Option<DirectAccess>,
+    /// Where it may go to.
+    pub egress: Egress,
     /// Where the server is, if it runs elsewhere.
     pub remote: Option<RemoteServer>,
     /// After how long without use it is stopped until the next call.
@@ -132,6 +136,7 @@ impl Instances<'_> {
             config: Set(json("account_tool_instances.config", &new.config)?),
             resources: Set(json("account_tool_instances.resources", &new.resources)?),
             direct_access: Set(direct_access_text(new.direct_access.as_ref())?),
+            egress: Set(egress_text(&new.egress)?),
             remote: Set((new.remote.as_ref())
                 .map(|remote| json(REMOTE, remote))
                 .transpose()?),
@@ -312,6 +317,12 @@ async fn name_is_free(
 
 fn direct_access_text(access: Option<&DirectAccess>) -> Result<Option<String>, StoreError> {
     access.map(|access| json(DIRECT_ACCESS, access)).transpose()
+}
+
+/// Nothing for the policy that instances had before there was another.
+fn egress_text(egress: &Egress) -> Result<Option<String>, StoreError> {
+    let text = (!egress.is_open()).then(|| json(EGRESS, egress));
+    text.transpose()
 }
 
 /// Whether the firewall of a machine that the caller has locked has room for what `id` is granted.

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{DIRECT_ACCESS, REMOTE, VERSIONS, WHAT, sleep};
+use super::{DIRECT_ACCESS, EGRESS, REMOTE, VERSIONS, WHAT, sleep};
 use crate::convert::{corrupt, from_json, from_word, name, time, time_opt};
 use crate::entity::catalog_entry;
 use crate::entity::instance::Model;
@@ -125,6 +125,10 @@ fn to_instance(
         direct_access: (row.direct_access)
             .map(|text| from_json(DIRECT_ACCESS, &text))
             .transpose()?,
+        egress: (row.egress)
+            .map(|text| from_json(EGRESS, &text))
+            .transpose()?
+            .unwrap_or_default(),
         remote: (row.remote)
             .map(|text| from_json(REMOTE, &text))
             .transpose()?,

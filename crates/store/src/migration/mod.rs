@@ -18,6 +18,7 @@ mod m0011_oauth;
 mod m0012_upstream_logins;
 mod m0013_link_secrets;
 mod m0014_quotas;
+mod m0015_egress;
 mod m0016_versions;
 mod m0017_tool_definitions;
 
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_upstream_logins::UpstreamLogins),
             Box::new(m0013_link_secrets::LinkSecrets),
             Box::new(m0014_quotas::Quotas),
+            Box::new(m0015_egress::Egress),
             Box::new(m0016_versions::Versions),
             Box::new(m0017_tool_definitions::ToolDefinitions),
         ]

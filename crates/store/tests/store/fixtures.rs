@@ -73,6 +73,7 @@ pub(crate) fn definition(slug: &str) -> CatalogDefinition {
         resources: Resources::default(),
         volume: None,
         direct_access: None,
+        egress: Default::default(),
         idle_seconds: None,
         status: CatalogStatus::Available,
     }
@@ -140,6 +141,7 @@ impl TestDb {
             resources: Resources::default(),
             running: true,
             direct_access: None,
+            egress: Default::default(),
             remote: None,
             idle: IdleSetting::Inherit,
         }

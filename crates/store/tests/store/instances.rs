@@ -358,6 +358,7 @@ async fn settings_change_and_wrong_ones_change_nothing(db: TestDb) {
             ..Resources::default()
         }),
         direct_access: None,
+        egress: Default::default(),
         idle: None,
     };
     for wrong in [

@@ -14,6 +14,7 @@ mod catalog;
 mod credentials;
 mod definitions;
 mod direct_access;
+mod egress;
 mod environments;
 mod events;
 mod gateway;

@@ -31,6 +31,7 @@ pub fn deployment(catalog: &str) -> DeployRequest {
         secrets: std::collections::BTreeMap::new(),
         allow_from: Vec::new(),
         url: None,
+        egress: None,
         idle: agentopia_domain::idle::IdleSetting::Inherit,
     }
 }

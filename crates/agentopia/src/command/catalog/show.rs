@@ -69,6 +69,7 @@ fn describe(entry: &CatalogEntry) -> String {
                 bytes(resources.memory_bytes)
             ),
         ),
+        ("may go to", definition.egress.to_string()),
         (
             "keeps data in",
             optional(definition.volume.as_ref().map(|volume| &volume.mount_path)),

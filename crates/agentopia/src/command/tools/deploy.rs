@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use agentopia_api::instance::DeployRequest;
+use agentopia_domain::egress::{Destinations, Egress};
 use agentopia_domain::idle::IdleSetting;
 use agentopia_domain::name::Name;
 use serde_json::{Map, Value};
@@ -28,6 +29,7 @@ Examples:
   agentopia tools deploy fetch --idle 30m
   agentopia tools deploy filesystem --config @settings.json --detach -o json
   agentopia tools deploy remote --name linear --url https://mcp.linear.app/mcp --secret TOKEN=my-linear-token
+  agentopia tools deploy github --egress api.github.com:443
   agentopia tools deploy git-server --allow-from 203.0.113.0/24 --allow-from 198.51.100.7")]
 pub(crate) struct Args {
     /// Slug or id of the tool in the catalog.
@@ -63,6 +65,11 @@ pub(super) struct Settings {
     /// may be given several times. Nobody else is let in; everybody is 0.0.0.0/0 and ::/0.
     #[arg(long, value_name = "CIDR")]
     pub(super) allow_from: Vec<String>,
+    /// Where the tool may go to: `none`, `open`, or HOST:PORT (HOST:PORT/udp) of a place that it may
+    /// reach; may be given several times. `*.example.com:443` is all below a domain. More than the
+    /// catalog says takes an admin.
+    #[arg(long, value_name = "POLICY")]
+    pub(super) egress: Vec<String>,
     /// Stop the tool when nobody used it for so long; the next call starts it, and waits for that.
     /// `never` keeps it running, `inherit` is what the catalog says.
     #[arg(long, value_name = "TIME", value_parser = idle)]
@@ -70,6 +77,20 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Where the tool may go to, if that was said.
+    pub(super) fn egress(&self) -> Result<Option<Egress>, Failure> {
+        let words: Vec<&str> = self.egress.iter().map(String::as_str).collect();
+        Ok(match words[..] {
+            [] => None,
+            ["open"] => Some(Egress::Open),
+            ["none"] => Some(Egress::None),
+            _ => Some(Egress::Allow {
+                to: Destinations::parse(words)
+                    .map_err(|problem| Failure::Usage(format!("--egress: {problem}")))?,
+            }),
+        })
+    }
+
     /// The settings: those of `--config`, or `before`, with those of `--set` on top. What a value of
     /// `--set` means is decided by the schema of the catalog entry `tool`.
     pub(super) async fn config(
@@ -97,6 +118,7 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
         .settings
         .config(&client, &args.tool, Map::new())
         .await?;
+    let egress = args.settings.egress()?;
     let request = DeployRequest {
         catalog: args.tool,
         name: args.name,
@@ -104,6 +126,7 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
         config,
         secrets: BTreeMap::from_iter(args.settings.secret),
         allow_from: args.settings.allow_from,
+        egress,
         url: args.url,
         idle: args.settings.idle.unwrap_or_default(),
     };

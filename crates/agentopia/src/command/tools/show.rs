@@ -102,6 +102,7 @@ fn describe(app: &App, instance: &Instance, slug: Option<String>) -> String {
         ("MCP address", instance.mcp_url.clone()),
         ("login", login(instance)),
         ("direct access", direct_access(instance)),
+        ("may go to", instance.egress.to_string()),
         ("idle time", idle_time(instance)),
         (
             "last used",

@@ -14,11 +14,11 @@ use crate::resolve;
 use crate::values::name;
 use crate::wait::WaitArgs;
 
-/// Change a tool's name, settings, secrets, who may reach it or its idle time, and wait until it answers again.
+/// Change a tool's name, settings, secrets, who may reach it, where it may go to or its idle time, and wait until it answers again.
 ///
 /// What you don't mention stays. --config replaces all settings, --set changes single ones; --secret
-/// adds or changes single mappings, --no-secrets drops all others; --allow-from replaces all networks.
-/// A running tool is restarted, unless only its name, the networks or its idle time change; one that is
+/// adds or changes single mappings, --no-secrets drops all others; --allow-from replaces all networks,
+/// --egress all places that it may reach. A running tool is restarted, unless only its name, the networks or its idle time change; one that is
 /// asleep stays so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -52,10 +52,11 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
         && !changes_config
         && !changes_secrets
         && !changes_networks
+        && settings.egress.is_empty()
         && settings.idle.is_none()
     {
         return Err(Failure::Usage(
-            "say what to change: --name, --config, --set, --secret, --no-secrets, --allow-from or --idle"
+            "say what to change: --name, --config, --set, --secret, --no-secrets, --allow-from, --egress or --idle"
                 .to_owned(),
         ));
     }
@@ -64,6 +65,7 @@ pub(crate) async fn run(mut args: Args, app: &App) -> Result<(), Failure> {
     let mut request = UpdateInstanceRequest {
         name: args.name,
         idle: args.settings.idle,
+        egress: args.settings.egress()?,
         ..UpdateInstanceRequest::default()
     };
     if changes_secrets {

@@ -88,6 +88,7 @@ async fn attempt(
         secrets: BTreeMap::new(),
         allow_from: Vec::new(),
         url: None,
+        egress: None,
         idle: IdleSetting::Inherit,
     };
     let deployed = made.instance.insert(client.deploy(&request).await?).clone();

@@ -54,12 +54,17 @@ impl Call {
     /// Which events the caller may read: for admins those of the installation as a whole too.
     #[must_use]
     pub fn timeline(&self) -> EventScope {
-        let caller = &self.caller;
-        let admin = permission::decide(Requirement::Admin, caller.user.role, caller.means());
-        match admin {
-            Ok(()) => EventScope::Admin(self.account()),
-            Err(_) => EventScope::Account(self.account()),
+        match self.is_admin() {
+            true => EventScope::Admin(self.account()),
+            false => EventScope::Account(self.account()),
         }
+    }
+
+    /// Whether the caller may do what only admins may, by role and by scope.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        let caller = &self.caller;
+        permission::decide(Requirement::Admin, caller.user.role, caller.means()).is_ok()
     }
 
     /// The store.

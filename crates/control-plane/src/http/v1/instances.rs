@@ -6,6 +6,7 @@ mod definitions;
 mod deploy;
 mod direct_access;
 mod doctor;
+mod egress;
 mod idle;
 mod intend;
 mod list;

@@ -42,6 +42,7 @@ fn instance(desired: DesiredInstance, status: InstanceStatus) -> Instance {
         secrets: BTreeMap::new(),
         resources: Resources::default(),
         direct_access: Some(access("10.0.0.0/8")),
+        egress: Default::default(),
         remote: None,
         idle: Idle::default(),
         last_used_at: None,

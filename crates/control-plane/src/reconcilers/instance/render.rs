@@ -9,6 +9,7 @@ use agentopia_domain::catalog::text::filled;
 use agentopia_domain::catalog::{
     CatalogDefinition, ConfigTarget, Packaging, StdioProcesses, ToolVersion, Transport,
 };
+use agentopia_domain::egress::Egress;
 use agentopia_domain::instance::{DesiredInstance, Instance, InstanceStatus};
 use agentopia_domain::observed::{ObservedInstance, Phase};
 use agentopia_domain::package_build::PackageBuild;
@@ -118,6 +119,7 @@ pub fn render(
         }),
         direct_access: instance.direct_access.clone(),
         pinned,
+        egress: instance.egress.clone(),
     })
 }
 
@@ -203,6 +205,7 @@ pub fn removal(instance: &Instance, slot: Slot, purge_data: bool) -> InstanceSpe
         resources: instance.resources,
         volume: None,
         direct_access: None,
+        egress: Egress::None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! container gets stands here and nowhere else (security.md, "Containers").
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 
 use agentopia_domain::EnvironmentId;
 use agentopia_domain::direct_access::PortProtocol;
@@ -102,6 +103,7 @@ pub(super) fn container(
     prepared: &Prepared,
     image: &ImageConfig,
     allocation: Allocation,
+    resolver: Option<Ipv4Addr>,
     paths: HostPaths<'_>,
 ) -> Result<ContainerCreateBody, RuntimeError> {
     check_volume(spec)?;
@@ -124,7 +126,11 @@ pub(super) fn container(
             ..HealthConfig::default()
         }),
         exposed_ports: published(spec, allocation).map(|ports| ports.into_keys().collect()),
-        host_config: Some(host_config(spec, image, allocation, paths)),
+        host_config: Some(HostConfig {
+            // The engine asks no other on behalf of the container then.
+            dns: resolver.map(|address| vec![address.to_string()]),
+            ..host_config(spec, image, allocation, paths)
+        }),
         ..ContainerCreateBody::default()
     })
 }

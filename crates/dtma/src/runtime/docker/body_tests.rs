@@ -42,6 +42,7 @@ fn spec() -> InstanceSpec {
         resources: Resources::default(),
         volume: None,
         direct_access: None,
+        egress: Default::default(),
     }
 }
 
@@ -70,7 +71,7 @@ fn body(spec: &InstanceSpec) -> ContainerCreateBody {
         image_digest: Some("sha256:d".into()),
         note: None,
     };
-    container(spec, &prepared, &image(), ALLOCATION, PATHS).unwrap()
+    container(spec, &prepared, &image(), ALLOCATION, None, PATHS).unwrap()
 }
 
 #[test]

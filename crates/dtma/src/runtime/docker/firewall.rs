@@ -10,6 +10,7 @@ mod direct;
 
 use std::process::Stdio;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::subnet;
@@ -53,7 +54,7 @@ async fn iptables(action: &str, chain: &str, rule: &[&str]) -> Result<(), String
 }
 
 /// What the command printed.
-async fn run(mut command: Command) -> Result<String, String> {
+pub(super) async fn run(mut command: Command) -> Result<String, String> {
     let output = command
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -62,6 +63,27 @@ async fn run(mut command: Command) -> Result<String, String> {
         .map_err(|error| format!("iptables: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+}
+
+/// Has `program` (an `iptables-restore`) do everything in `script`, or nothing.
+pub(super) async fn restore(program: &str, script: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{program}: {error}");
+    let mut child = Command::new(program)
+        .args(["-w", "5", "--noflush"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(script.as_bytes()).await.map_err(failed)?;
+    }
+    let output = child.wait_with_output().await.map_err(failed)?;
+    if output.status.success() {
+        return Ok(());
     }
     Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }

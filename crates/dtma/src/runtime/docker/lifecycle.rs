@@ -2,7 +2,7 @@
 //! so that a DTMA that was killed between any two of them goes on where it was.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -97,6 +97,8 @@ impl DockerRuntime {
         if existing.is_none() {
             self.make(spec, prepared, &image, allocation).await?;
         }
+        // Before it runs.
+        self.hold(spec).await?;
         if !running {
             if let Some(volume) = spec.volume_of() {
                 self.own_volume(volume, allocation.uid).await?;
@@ -133,7 +135,12 @@ impl DockerRuntime {
         allocation: Allocation,
     ) -> Result<(), RuntimeError> {
         let id = spec.instance_id;
-        let create = || self.create_container(spec, prepared, image, allocation);
+        if !spec.egress.is_open() {
+            // Its container has to know the address of its resolver.
+            self.ensure_network(id, allocation).await?;
+        }
+        let resolver = self.resolver_of(spec).await?;
+        let create = || self.create_container(spec, prepared, image, allocation, resolver);
         // Both to their end, whatever becomes of the other: the engine would finish anyway.
         let (network, created) = tokio::join!(self.ensure_network(id, allocation), create());
         network?;
@@ -226,6 +233,7 @@ impl DockerRuntime {
             // Every session of it needs them.
             return Ok(false);
         }
+        self.hold(spec).await?;
         self.admit_sources(spec).await?;
         let link = self.listen(id, allocation).await?;
         let connected = timeout(RECONNECT, link.connected()).await;
@@ -281,6 +289,7 @@ impl DockerRuntime {
         // Whatever there was before: a removal that was cut off may have taken the container.
         firewall::shut(id).await;
         self.remove_network(id).await?;
+        self.release(id).await;
         self.reserved.lock().await.remove(&id);
         if purge {
             self.purge_volume(id).await?;
@@ -361,6 +370,7 @@ impl DockerRuntime {
         prepared: &Prepared,
         image: &ImageConfig,
         allocation: Allocation,
+        resolver: Option<Ipv4Addr>,
     ) -> Result<(), RuntimeError> {
         let tool_init = self.context.tool_init.canonicalize().map_err(|error| {
             RuntimeError::new(
@@ -376,7 +386,7 @@ impl DockerRuntime {
             tool_init: &tool_init.to_string_lossy(),
             socket_dir: &socket_dir.to_string_lossy(),
         };
-        let definition = body::container(spec, prepared, image, allocation, paths)?;
+        let definition = body::container(spec, prepared, image, allocation, resolver, paths)?;
         let options = CreateContainerOptions {
             name: Some(names::object(spec.instance_id)),
             ..CreateContainerOptions::default()

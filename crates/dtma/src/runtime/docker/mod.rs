@@ -13,6 +13,7 @@
 
 mod body;
 mod cgroup;
+mod egress;
 mod engine;
 mod events;
 mod firewall;
@@ -88,6 +89,10 @@ pub struct DockerRuntime {
     /// Configurations of images by image id, which never change.
     images: ImageConfigs,
     facts: FactsCache,
+    /// What holds the instances to where they may go.
+    egress: DashMap<InstanceId, egress::Guard>,
+    /// Where names are looked up that tools may reach.
+    upstream: Arc<egress::Upstream>,
     exits: broadcast::Sender<InstanceId>,
     /// How often the engine's event stream ended.
     interruptions: Arc<AtomicU64>,
@@ -135,6 +140,8 @@ impl DockerRuntime {
             environment: context.environment_id,
             pulled: Pulled::open(&context.data_dir),
             builds: Builds::default(),
+            egress: DashMap::new(),
+            upstream: Arc::new(egress::Upstream::new(&context.dns_servers)),
             context,
             tools: DashMap::new(),
             cpu: DashMap::new(),
@@ -226,6 +233,7 @@ impl Runtime for DockerRuntime {
     }
 
     async fn admit(&self, spec: &InstanceSpec) -> Result<(), RuntimeError> {
+        self.hold(spec).await?;
         self.admit_sources(spec).await
     }
 
@@ -297,6 +305,7 @@ impl Runtime for DockerRuntime {
     async fn shutdown(&self, _grace: Duration) {
         // Containers go on; their tool-init finds the next DTMA by itself.
         self.stop.cancel();
+        self.egress.clear();
         let tools: Vec<Tool> = self
             .tools
             .iter()

@@ -274,6 +274,11 @@ impl DockerRuntime {
             .collect())
     }
 
+    /// Our network of the instance, if it has (at least) one.
+    pub(super) async fn network_of(&self, id: InstanceId) -> Result<Option<Network>, RuntimeError> {
+        Ok(self.networks_of(id).await?.pop())
+    }
+
     /// Every network of this environment.
     pub(super) async fn our_networks(&self) -> Result<Vec<Network>, RuntimeError> {
         let options = ListNetworksOptions {

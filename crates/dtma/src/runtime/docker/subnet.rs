@@ -42,6 +42,16 @@ impl Subnet {
         }
     }
 
+    /// Whether the address is in it.
+    pub(super) const fn contains(self, address: Ipv4Addr) -> bool {
+        address.to_bits() & Self::mask(self.prefix) == self.address
+    }
+
+    /// Its first address for hosts, which the engine gives to the machine.
+    pub(super) const fn first(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.address.saturating_add(1))
+    }
+
     /// Whether any address is in both.
     pub(super) const fn overlaps(self, other: Self) -> bool {
         let prefix = if self.prefix < other.prefix {

@@ -143,6 +143,16 @@ impl Runtime for ProcessRuntime {
                  who reaches it: install Docker on the machine",
             ));
         }
+        if !spec.egress.is_open() {
+            return Err(RuntimeError::new(
+                ErrorCode::Unsupported,
+                format!(
+                    "the tool may only go to {}, and without containers this machine can't hold it to that: \
+                     install Docker on the machine, or let the tool go everywhere (`open`)",
+                    spec.egress
+                ),
+            ));
+        }
         let program = command::find(spec, self.context.tools_dir.as_deref())?;
         let mut directories = vec![self.work_dir(spec.instance_id)];
         if let Some(volume) = spec.volume_of() {

@@ -26,6 +26,7 @@ async fn machine() -> Machine {
     let ambient = Ambient::system();
     let context = RuntimeContext {
         environment_id: ambient.new_id(),
+        dns_servers: Vec::new(),
         data_dir: directory.path().join("data"),
         run_dir: directory.path().join("run"),
         tool_init: "/nowhere".into(),

@@ -55,6 +55,7 @@ impl Machine {
             resources: Resources::default(),
             volume: None,
             direct_access: None,
+            egress: Default::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use axum::Json;
 use http::StatusCode;
 
 use super::idle::Sleeper;
-use super::{check, direct_access, idle, remote, secrets, shown};
+use super::{check, direct_access, egress, idle, remote, secrets, shown};
 use crate::http::extract::{Body, Call};
 use crate::http::v1::catalog::find;
 use crate::http::v1::environment::ensure::ensure;
@@ -58,6 +58,7 @@ pub(super) async fn handler(
     check::secrets(definition, &request.secrets)?;
     let ranges = &call.state.config.direct_access_ranges;
     let direct_access = direct_access::granted(definition, &request.allow_from, ranges)?;
+    let egress = egress::decided(definition, request.egress.clone(), call.is_admin())?;
     let sleeper = Sleeper::of(direct_access.is_some(), definition.packaging.is_remote());
     let shortest = call.state.config.shortest_idle_seconds;
     let idle = idle::checked(request.idle, sleeper, shortest)?;
@@ -90,6 +91,7 @@ pub(super) async fn handler(
         },
         running: true,
         direct_access: direct_access.clone(),
+        egress: egress.clone(),
         remote: remote.clone(),
         idle,
     };

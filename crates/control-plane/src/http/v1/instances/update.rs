@@ -1,5 +1,5 @@
-//! `PATCH /api/v1/instances/{id}`: changes name, configuration, secrets, who may reach its port, or
-//! after how long without use it is stopped.
+//! `PATCH /api/v1/instances/{id}`: changes name, configuration, secrets, who may reach its port, where it
+//! may go to, or after how long without use it is stopped.
 
 use agentopia_api::Problem;
 use agentopia_api::instance::{Instance, UpdateInstanceRequest};
@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use super::idle::Sleeper;
 use super::intend::intend;
-use super::{check, direct_access, idle, secrets, shown};
+use super::{check, direct_access, egress, idle, secrets, shown};
 use crate::http::extract::{Body, Call, PathId};
 use crate::problem::Answer;
 
@@ -66,6 +66,14 @@ pub(super) async fn handler(
         }
         None => None,
     };
+    let egress = match request.egress {
+        Some(asked) => Some(egress::decided(
+            &entry.definition,
+            Some(asked),
+            call.is_admin(),
+        )?),
+        None => None,
+    };
     let idle = match request.idle {
         Some(setting) => {
             let sleeper = Sleeper::of(instance.direct_access.is_some(), instance.remote.is_some());
@@ -83,6 +91,7 @@ pub(super) async fn handler(
             config: request.config,
             secrets,
             direct_access,
+            egress,
             idle,
             ..Reconfigure::default()
         }),

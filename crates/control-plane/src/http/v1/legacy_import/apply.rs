@@ -155,6 +155,7 @@ async fn instance(
         running: instance.running,
         // The earlier model knew no sources: its owner names them with a change of the instance.
         direct_access: None,
+        egress: Default::default(),
         remote: None,
         idle: IdleSetting::Inherit,
     };

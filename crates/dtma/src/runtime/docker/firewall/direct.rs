@@ -19,10 +19,9 @@ use std::fmt::Write as _;
 use agentopia_domain::InstanceId;
 use agentopia_domain::direct_access::Sources;
 use ipnet::IpNet;
-use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::{iptables, run};
+use super::{iptables, restore, run};
 use crate::runtime::{ErrorCode, RuntimeError};
 
 /// Where traffic to published ports passes, and whether its destination was changed by then. What
@@ -60,7 +59,7 @@ pub(in super::super) async fn admit(
 
 async fn set(id: InstanceId, port: u16, sources: &Sources) -> Result<(), String> {
     let chain = chain(id);
-    restore(&script(&chain, sources)).await?;
+    restore("iptables-restore", &script(&chain, sources)).await?;
     for (hook, redirected) in HOOKS {
         let port = port.to_string();
         let mut rule = vec!["-m", "conntrack"];
@@ -91,26 +90,6 @@ fn script(chain: &str, sources: &Sources) -> String {
     }
     let _ = write!(text, "-A {chain} -j REJECT\nCOMMIT\n");
     text
-}
-
-async fn restore(script: &str) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("iptables-restore: {error}");
-    let mut child = Command::new("iptables-restore")
-        .args(["-w", "5", "--noflush"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(script.as_bytes()).await.map_err(failed)?;
-    }
-    let output = child.wait_with_output().await.map_err(failed)?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
 /// Takes away what [`admit`] made; nothing to take away is fine. Only once the port is not published
