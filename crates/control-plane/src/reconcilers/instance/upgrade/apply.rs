@@ -166,7 +166,13 @@ impl InstanceReconciler {
             drain: wish == DesiredInstance::Stopped,
         };
         Ok(
-            match render(instance, &entry.definition, revision, &place, &self.packages) {
+            match render(
+                instance,
+                &entry.definition,
+                revision,
+                &place,
+                &self.packages,
+            ) {
                 Ok(spec) => Ok(spec),
                 Err(error) if wish == DesiredInstance::Running => Err(error.to_string()),
                 // Nobody can go back to it: nothing is kept of it.

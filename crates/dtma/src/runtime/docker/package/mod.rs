@@ -108,9 +108,7 @@ impl DockerRuntime {
         login: Option<&RegistryLogin>,
         progress: &Progress,
     ) -> Result<(Prepared, ImageInspect), RuntimeError> {
-        let image = self
-            .ensure_image(&spec.image(), login, progress)
-            .await?;
+        let image = self.ensure_image(&spec.image(), login, progress).await?;
         match &spec.package {
             None => Ok(image),
             Some(package) => self.ensure_built(spec, package, &image.1, progress).await,
