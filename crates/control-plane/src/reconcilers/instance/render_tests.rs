@@ -28,6 +28,7 @@ fn instance() -> Instance {
         secrets: BTreeMap::new(),
         resources: Resources::default(),
         direct_access: None,
+        egress: Egress::Open,
         remote: None,
         idle: Idle::default(),
         last_used_at: None,
