@@ -22,7 +22,7 @@ pub use destination::{Destination, DestinationProblem, Host};
 pub const MOST_DESTINATIONS: usize = 64;
 
 /// Where a tool may go to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Egress {
     /// Wherever its machine can go, except to the machine itself, to other tools, and to the cloud's
@@ -83,6 +83,36 @@ impl Egress {
                     .find(|line| !covered(line))
                     .map(ToString::to_string)
             }
+        }
+    }
+}
+
+/// As it is written. Read by hand, because what serde derives would take a list beside `open` and forget it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(rename = "type")]
+    kind: Kind,
+    to: Option<Destinations>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Open,
+    None,
+    Allow,
+}
+
+impl<'de> Deserialize<'de> for Egress {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Written::deserialize(deserializer)?;
+        match (written.kind, written.to) {
+            (Kind::Open, None) => Ok(Self::Open),
+            (Kind::None, None) => Ok(Self::None),
+            (Kind::Allow, Some(to)) => Ok(Self::Allow { to }),
+            (Kind::Allow, None) => Err(serde::de::Error::missing_field("to")),
+            (_, Some(_)) => Err(serde::de::Error::custom("`to` goes with `allow` only")),
         }
     }
 }

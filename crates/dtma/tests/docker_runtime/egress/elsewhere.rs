@@ -43,9 +43,10 @@ impl Elsewhere {
             ip(&format!("-n {name} addr add {address}/29 dev {name}n"));
         }
         ip(&format!("-n {name} link set {name}n up"));
-        // What arrives is counted before anybody answers.
+        // What arrives is counted before anybody answers; the end of a connection may come late, and is none.
         let mut count = Command::new("ip");
         count.args(["netns", "exec", &name, "iptables", "-A", "INPUT"]);
+        count.args(["-m", "conntrack", "--ctstate", "NEW"]);
         assert!(count.status().unwrap().success());
         let server = Command::new("ip")
             .args(["netns", "exec", &name])
@@ -61,7 +62,7 @@ impl Elsewhere {
         }
     }
 
-    /// How many packets arrived there, of whatever kind.
+    /// How many packets of a new conversation arrived there, of whatever kind.
     pub(super) fn arrived(&self) -> u64 {
         let mut list = Command::new("ip");
         list.args(["netns", "exec", &self.name, "iptables", "-nvxL", "INPUT"]);
