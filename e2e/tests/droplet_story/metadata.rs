@@ -7,19 +7,24 @@ use crate::story::Story;
 
 const SERVICE: &str = "169.254.169.254/80";
 
-/// Closed; open when the rules are taken away, or this test could not see; and closed again by the unit.
+/// Closed, to tools by two kinds of rules; open when all rules are taken away, or this test could not see; and
+/// closed again by the unit.
 pub(crate) async fn is_closed_by_its_rules(story: &Story) -> anyhow::Result<()> {
     is_closed(story).await?;
     let machine = story.cluster.machine().await?;
+    let tools = [story.echo.id, story.everything.id];
     for chain in ["DOCKER-USER", "OUTPUT"] {
-        machine
-            .run(&["iptables", "--wait", "--flush", chain])
-            .await?;
-    }
-    for tool in [story.echo.id, story.everything.id] {
-        connect_from_tool(&machine, tool, SERVICE).await?;
+        flush(&machine, "filter", chain).await?;
     }
     connect(&machine, &NOBODY).await?;
+    for tool in tools {
+        let refused = connect_from_tool(&machine, tool, SERVICE).await;
+        assert!(refused.is_err(), "a tool's own rules do not hold it");
+    }
+    flush(&machine, "mangle", "PREROUTING").await?;
+    for tool in tools {
+        connect_from_tool(&machine, tool, SERVICE).await?;
+    }
     machine
         .run(&["systemctl", "restart", "agentopia-metadata-block"])
         .await?;
@@ -47,6 +52,11 @@ pub(crate) async fn is_closed(story: &Story) -> anyhow::Result<()> {
         .await?;
     assert!(!said.contains("may reach the metadata service"), "{said}");
     Ok(())
+}
+
+async fn flush(machine: &Droplet, table: &str, chain: &str) -> anyhow::Result<()> {
+    let flush = ["iptables", "--wait", "--table", table, "--flush", chain];
+    machine.run(&flush).await.map(drop)
 }
 
 /// What turns root into somebody else.

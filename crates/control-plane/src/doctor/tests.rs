@@ -17,7 +17,7 @@ use super::*;
 fn healthy() -> Patient {
     let ambient = Ambient::system();
     let entry = json!({
-        "slug": "clock", "name": "Clock", "description": "Tells the time",
+        "slug": "clock", "name": "Clock", "description": "Tells the time", "status": "available",
         "packaging": {"type": "docker_image", "image": "127.0.0.1:5000/tools/clock"},
         "versions": [{"version": "1"}], "default_version": "1",
         "secrets": [{"name": "API_KEY"}, {"name": "OTHER_KEY", "required": false}],

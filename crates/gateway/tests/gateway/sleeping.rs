@@ -300,6 +300,21 @@ async fn another_agent_is_not_shown_what_one_was_shown() {
     assert_eq!(list.await.unwrap(), ["echo"]);
 }
 
+/// A server may offer more to a client that can be asked questions (rule 13).
+#[tokio::test]
+async fn a_client_that_can_do_other_things_is_not_shown_what_one_was_shown() {
+    let mut night = Night::with(Keeper::default()).await;
+    night.client().await.tools().await;
+    night.sleep();
+    let mut wire = night.rig.wire(&night.agent);
+    let can = json!({"elicitation": {}});
+    assert_eq!(wire.initialize("2025-11-25", can).await.status, 200);
+    let list = tokio::spawn(async move { wire.tools().await });
+    night.keeper.until_woken().await;
+    night.come_up();
+    assert_eq!(list.await.unwrap(), ["echo"]);
+}
+
 #[tokio::test]
 async fn what_is_called_is_noted_and_what_is_asleep_is_not() {
     let mut night = Night::with(Keeper::default()).await;
