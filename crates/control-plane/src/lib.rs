@@ -26,5 +26,7 @@ pub mod problem;
 pub mod reconcilers;
 pub mod serve;
 pub mod state;
+#[cfg(test)]
+mod testing;
 pub mod upstream_login;
 pub mod verification;

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use agentopia_domain::egress::Egress;
-use agentopia_domain::idle::Idle;
-use agentopia_domain::instance::{DesiredInstance, InstanceStatus, RuntimeDetails};
-use agentopia_domain::name::Name;
-use agentopia_domain::resources::Resources;
+use agentopia_domain::instance::InstanceStatus;
 use agentopia_domain::verification::Outcome;
-use agentopia_domain::versions::Versions;
 use agentopia_domain::{Ambient, SecretId};
 use serde_json::json;
 
 use super::*;
+use crate::testing;
 
 fn healthy() -> Patient {
     let ambient = Ambient::system();
@@ -24,33 +20,8 @@ fn healthy() -> Patient {
     });
     Patient {
         instance: Instance {
-            id: ambient.new_id(),
-            account_id: ambient.new_id(),
-            environment_id: ambient.new_id(),
-            catalog_entry_id: ambient.new_id(),
-            name: Name::parse("clock").unwrap(),
-            version: "1".to_owned(),
-            running_version: Some("1".to_owned()),
-            versions: Versions::default(),
-            config: serde_json::Map::new(),
             secrets: BTreeMap::from([("API_KEY".to_owned(), ambient.new_id::<SecretId>())]),
-            resources: Resources::default(),
-            direct_access: None,
-            egress: Egress::Open,
-            remote: None,
-            idle: Idle::default(),
-            last_used_at: None,
-            asleep_since: None,
-            desired: DesiredInstance::Running,
-            generation: 2,
-            restart_nonce: 0,
-            observed_generation: 2,
-            status: InstanceStatus::Running,
-            progress: None,
-            error_message: None,
-            runtime: RuntimeDetails::default(),
-            created_at: ambient.now(),
-            updated_at: ambient.now(),
+            ..testing::instance()
         },
         entry: serde_json::from_value(entry).unwrap(),
         environment: None,

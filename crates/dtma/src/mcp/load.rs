@@ -13,7 +13,8 @@ use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How often it is looked whether it is quiet.
+/// How often it is looked whether it is quiet. Being quiet for a while is no event that could be waited for, and
+/// a look is nothing beside that while.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The calls of all instances.

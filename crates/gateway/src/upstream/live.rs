@@ -1,5 +1,6 @@
 //! An open connection with a server: what the handshake brought.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,15 +8,13 @@ use std::time::Duration;
 use agentopia_mcp::{Era, ListItem, ListKind, ParamHeaders, ProtocolVersion};
 use http::HeaderValue;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::greeting::Greeting;
 use super::shelf::Items;
 use crate::routes::InstanceRoute;
-
-/// How often it is looked whether calls have ended.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// All pages of one list.
 #[derive(Debug)]
@@ -74,6 +73,8 @@ pub(crate) struct Live {
     pub(crate) closed: CancellationToken,
     /// Calls that wait for their answer.
     calls: AtomicUsize,
+    /// Told when there are none any more.
+    no_calls: Notify,
 }
 
 impl Live {
@@ -96,6 +97,7 @@ impl Live {
             silent: AtomicBool::new(false),
             closed: CancellationToken::new(),
             calls: AtomicUsize::new(0),
+            no_calls: Notify::new(),
         }
     }
 
@@ -117,16 +119,23 @@ impl Live {
 
     /// A call is sent, or has ended.
     pub(crate) fn count_call(&self, begins: bool) {
-        match begins {
-            true => self.calls.fetch_add(1, Ordering::AcqRel),
-            false => self.calls.fetch_sub(1, Ordering::AcqRel),
-        };
+        if begins {
+            self.calls.fetch_add(1, Ordering::AcqRel);
+        } else if self.calls.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.no_calls.notify_waiters();
+        }
     }
 
     /// Returns when no call waits for its answer.
     pub(crate) async fn calls_ended(&self) {
-        while self.calls.load(Ordering::Acquire) > 0 {
-            tokio::time::sleep(LOOK).await;
+        loop {
+            // Before the look, so that an end right after it is noticed.
+            let mut ended = pin!(self.no_calls.notified());
+            ended.as_mut().enable();
+            if self.calls.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            ended.await;
         }
     }
 

@@ -1,17 +1,12 @@
 //! What is let in, and when it is written.
 
-use std::collections::BTreeMap;
-
 use agentopia_domain::Ambient;
 use agentopia_domain::direct_access::{DirectAccess, PortProtocol, Sources};
-use agentopia_domain::idle::Idle;
 use agentopia_domain::instance::RuntimeDetails;
-use agentopia_domain::name::Name;
-use agentopia_domain::resources::Resources;
-use agentopia_domain::versions::Versions;
 use chrono::TimeDelta;
 
 use super::*;
+use crate::testing;
 
 const EVERY_WISH: [DesiredInstance; 3] = [
     DesiredInstance::Running,
@@ -28,38 +23,15 @@ fn access(sources: &str) -> DirectAccess {
 }
 
 fn instance(desired: DesiredInstance, status: InstanceStatus) -> Instance {
-    let ambient = Ambient::system();
     Instance {
-        id: ambient.new_id(),
-        account_id: ambient.new_id(),
-        environment_id: ambient.new_id(),
-        catalog_entry_id: ambient.new_id(),
-        name: Name::parse("t").unwrap(),
-        version: "1".to_owned(),
-        running_version: None,
-        versions: Versions::default(),
-        config: serde_json::Map::new(),
-        secrets: BTreeMap::new(),
-        resources: Resources::default(),
         direct_access: Some(access("10.0.0.0/8")),
-        egress: Default::default(),
-        remote: None,
-        idle: Idle::default(),
-        last_used_at: None,
-        asleep_since: None,
         desired,
-        generation: 1,
-        restart_nonce: 0,
-        observed_generation: 1,
         status,
-        progress: None,
-        error_message: None,
         runtime: RuntimeDetails {
             port: Some(30_100),
             ..RuntimeDetails::default()
         },
-        created_at: ambient.now(),
-        updated_at: ambient.now(),
+        ..testing::instance()
     }
 }
 

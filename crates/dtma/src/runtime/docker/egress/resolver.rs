@@ -34,7 +34,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const TCP_PATIENCE: Duration = Duration::from_secs(10);
 /// How many questions one connection may ask.
 const TCP_QUESTIONS: usize = 100;
-/// How often an address that is taken is tried, and how long apart.
+/// How often an address that is taken is tried, and the pause before the next try: the kernel tells nobody when
+/// it is free.
 const BINDS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(100);
 /// The longest question that is read over UDP.
@@ -184,7 +185,8 @@ impl Server {
     async fn serve_tcp(&self, listener: &TcpListener) {
         loop {
             let Ok((stream, peer)) = listener.accept().await else {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                // No file descriptors are left, or the like: a pause, so as not to spin.
+                tokio::time::sleep(BIND_PAUSE).await;
                 continue;
             };
             let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {

@@ -30,7 +30,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
 /// A larger cache is dropped as soon as no build uses it.
 const CACHE_MOST_MIB: u64 = 2048;
-/// How often it is tried to clear a build away, and the pause between two tries.
+/// How often it is tried to clear a build away, and the pause between two tries: the engine refuses what it is
+/// just making or removing itself, and does not tell when it has ended.
 const CLEAR_TRIES: u32 = 40;
 const CLEAR_PAUSE: Duration = Duration::from_millis(250);
 /// The `PATH` of an image that names none.
